@@ -1,0 +1,54 @@
+"""Anchors against references, as the three matrices S, R and M."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from jaxtyping import Bool, Float, Shaped
+from torch import Tensor
+
+from pairs.references import References
+from pairs.similarity import pairwise_similarity
+
+
+class Pairs(NamedTuple):
+    """What the model says (S), what the labels say (R), and which pairs count (M)."""
+
+    similarity: Float[Tensor, "n m"]
+    relevance: Float[Tensor, "n m"]
+    mask: Bool[Tensor, "n m"]
+
+
+def compare(
+    embeddings: Float[Tensor, "n d"],
+    labels: Shaped[Tensor, "n ..."],
+    references: Callable[..., References],
+    relevance: Callable[[Tensor, Tensor], Tensor],
+) -> Pairs:
+    """Compare a batch with its references.
+
+    Args:
+        embeddings: Anchors.
+        labels: Their labels, of the kind that `relevance` takes.
+        references: For example `InBatch()` or `ClassCentres(...)`.
+        relevance: For example `SameClass()`.
+
+    Raises:
+        ValueError: There is not one label an embedding.
+    """
+    return pairs_with(references(embeddings, labels), embeddings, labels, relevance)
+
+
+def pairs_with(
+    found: References,
+    embeddings: Float[Tensor, "n d"],
+    labels: Shaped[Tensor, "n ..."],
+    relevance: Callable[[Tensor, Tensor], Tensor],
+) -> Pairs:
+    """Compare a batch with references that were found already, as `compare` does."""
+    if len(embeddings) != len(labels):
+        raise ValueError(f"{len(embeddings)} embeddings need as many labels, got {len(labels)}")
+    return Pairs(
+        similarity=pairwise_similarity(embeddings, found.embeddings),
+        relevance=relevance(labels, found.labels),
+        mask=found.mask,
+    )

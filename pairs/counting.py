@@ -1,0 +1,193 @@
+"""Sums over triplets and orders within rows by sorting: n·m memory, never n·m·m."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from pairs.fused import eager_on_cpu, kept, row_blocks
+
+_COLUMN_BITS = 31
+_COLUMN_MASK = 2**_COLUMN_BITS - 1
+
+
+def ascending(
+    keys: Float[Tensor, "n m"], later: Bool[Tensor, "n m"], selected: Bool[Tensor, "n m"]
+) -> Int[Tensor, "n m"]:
+    """Columns of each row by ascending key; where keys tie those of `later` come last.
+
+    Columns that are not selected end the row.
+    """
+    keys = torch.where(selected, keys, torch.inf)
+    if keys.dtype == torch.float32:
+        order: Tensor = _sort(_packed(keys, later)) & _COLUMN_MASK
+        return order
+    by_kind: Tensor = _sort(later.long() << _COLUMN_BITS | _columns(later)) & _COLUMN_MASK
+    return by_kind.gather(1, keys.gather(1, by_kind).sort(dim=1, stable=True).indices)
+
+
+def dense_ranks(keys: Float[Tensor, "n m"], selected: Bool[Tensor, "n m"]) -> Int[Tensor, "n m"]:
+    """Number of distinct smaller selected keys in the row; equal keys have equal ranks."""
+    order = ascending(keys, torch.zeros_like(selected), selected)
+    ordered = torch.where(selected, keys, torch.inf).gather(1, order)
+    larger = torch.zeros_like(order)
+    larger[:, 1:] = ordered[:, 1:] > ordered[:, :-1]
+    return torch.zeros_like(order).scatter_(1, order, larger.cumsum(1))
+
+
+def closest_below(
+    similarity: Float[Tensor, "n m"], positive: Bool[Tensor, "n m"], negative: Bool[Tensor, "n m"]
+) -> Int[Tensor, "n m"]:
+    """For each positive the column of the most similar negative strictly below it, or −1."""
+    below = torch.empty_like(similarity, dtype=torch.int64)
+    for rows in row_blocks(similarity, similarity.shape[1]):
+        order = ascending(similarity[rows], negative[rows], positive[rows] | negative[rows])
+        position = torch.where(negative[rows].gather(1, order), _columns(order), -1)
+        position = position.cummax(1).values
+        column = torch.where(position < 0, -1, order.gather(1, position.clamp(min=0)))
+        column = torch.empty_like(order).scatter_(1, order, column)
+        below[rows] = torch.where(positive[rows], column, -1)
+    return below
+
+
+def hinge_of_triplets(
+    similarity: Float[Tensor, "n m"],
+    relevance: Float[Tensor, "n m"],
+    selected: Bool[Tensor, "n m"],
+    margin: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Σ max(0, 2 S_aj − 2 S_ai + m) over the triplets with R_ai > R_aj, of each anchor.
+
+    With w_ak = active triplets that have k as j, minus those that have k as i, the sum is
+    2 Σ_k w_ak S_ak + m · active. The weights are counted in O(m log m) time a row and no more
+    memory than S: relevance of two levels takes one sort, of L levels log2(L). There two columns
+    are counted at the highest bit in which the ranks of their relevance differ, among the columns
+    that share all bits above.
+
+    Returns:
+        Rows of the sum, its derivative, active triplets, triplets, and pairs (a, i) in a triplet.
+    """
+    similarity = kept(similarity, selected)
+    weight, active, triplets, pairs = _count(similarity, relevance, selected, margin / 2)
+    mean = similarity.sum(1, keepdim=True) / selected.sum(1, keepdim=True).clamp(min=1)
+    total = 2 * (weight * (similarity - mean)).sum(1) + margin * active
+    return total, 2 * weight, active, triplets, pairs
+
+
+def softplus_of_triplets(
+    similarity: Float[Tensor, "n m"],
+    relevance: Float[Tensor, "n m"],
+    selected: Bool[Tensor, "n m"],
+    better: Int[Tensor, "n p"],
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Σ log(1 + e^{2 S_aj − 2 S_ai}) over the triplets with R_ai > R_aj and i in `better`.
+
+    Returns:
+        Rows of the sum, its derivative, triplets, and pairs (a, i) in a triplet.
+    """
+    column = better.clamp(min=0)
+    excess = 2 * (similarity.unsqueeze(1) - similarity.gather(1, column).unsqueeze(2))
+    triplet = relevance.gather(1, column).unsqueeze(2) > relevance.unsqueeze(1)
+    triplet &= selected.unsqueeze(1) & (better >= 0).unsqueeze(2)
+    slope = torch.where(triplet, 2 * excess.sigmoid(), 0)
+    cost = torch.where(triplet, F.softplus(excess), 0).sum((1, 2))
+    derivative = slope.sum(1).scatter_add(1, column, -slope.sum(2))
+    return cost, derivative, triplet.sum((1, 2)), triplet.any(2).sum(1)
+
+
+def first_columns(mask: Bool[Tensor, "n m"]) -> Int[Tensor, "n p"]:
+    """Columns where the mask is True, ascending, then −1; as many as the fullest row needs.
+
+    Where shapes may not depend on data there are m.
+    """
+    m = mask.shape[1]
+    most = int(mask.sum(1).amax()) if eager_on_cpu(mask) and mask.numel() else m
+    columns = _sort(torch.where(mask, _columns(mask), m))[:, :most]
+    return torch.where(columns == m, -1, columns)
+
+
+def _count(
+    similarity: Tensor, relevance: Tensor, selected: Tensor, gap: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    if eager_on_cpu(similarity):
+        lowest, highest = relevance.aminmax()
+        high = (relevance == highest) & (highest > lowest)
+        if bool((high | (relevance == lowest)).all()):
+            return _count_two_levels(similarity, selected & high, selected & ~high, gap)
+    return _count_levels(similarity, dense_ranks(relevance, selected), selected, gap)
+
+
+def _count_two_levels(
+    similarity: Tensor, positive: Tensor, negative: Tensor, gap: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    selected = positive | negative
+    keys = torch.where(positive, similarity - gap, similarity)
+    order = ascending(keys, positive, selected)
+    is_positive = positive.gather(1, order)
+    positives_before = is_positive.cumsum(1, dtype=torch.int32)
+    negatives_before = _columns(order).int() + 1 - positives_before
+    negatives, pairs = negative.sum(1, keepdim=True), positive.sum(1, keepdim=True)
+    weight = torch.where(is_positive, negatives_before - negatives.int(), positives_before)
+    active = -weight.clamp(max=0).sum(1)
+    weight = torch.empty_like(weight).scatter_(1, order, weight)
+    weight = kept(weight.to(similarity.dtype), selected)
+    triplets, pairs = pairs * negatives, pairs * (negatives > 0)
+    return weight, active, triplets.squeeze(1), pairs.squeeze(1)
+
+
+def _count_levels(
+    similarity: Tensor, level: Tensor, selected: Tensor, gap: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    n, m = similarity.shape
+    keys = torch.cat([similarity, similarity - gap], 1)
+    twice = torch.cat([selected, selected], 1)
+    as_positive = (torch.arange(2 * m, device=keys.device) >= m).expand(n, -1)
+    order = ascending(keys, as_positive, twice)
+    column, as_positive, counted = order % m, order >= m, twice.gather(1, order)
+    level = torch.where(selected, level, 0).gather(1, column)
+    weight, lower = torch.zeros_like(level[:, :m]), torch.zeros_like(level[:, :m])
+    active = weight.new_zeros(n)
+    for bit in reversed(range(_bits(level, m))):
+        place = _sort((level >> (bit + 1)) << _COLUMN_BITS | _columns(level)) & _COLUMN_MASK
+        group = (level >> (bit + 1)).gather(1, place)
+        high = (level >> bit & 1).bool().gather(1, place)
+        used, positive = counted.gather(1, place), as_positive.gather(1, place)
+        more, less = used & positive & high, used & ~(positive | high)
+        more_before, _ = _in_group(more, group)
+        less_before, less_in_all = _in_group(less, group)
+        won = more * (less_in_all - less_before)
+        weight.scatter_add_(1, column.gather(1, place), less * more_before - won)
+        lower.scatter_add_(1, column.gather(1, place), more * less_in_all)
+        active = active + won.sum(1)
+    return weight.to(similarity.dtype), active, lower.sum(1), (lower > 0).sum(1)
+
+
+def _in_group(flags: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
+    """Flags of the own group up to each place, and in all of it; a group is a run of places."""
+    total = torch.zeros_like(group).scatter_add_(1, group, flags.long())
+    before_next = total.cumsum(1).gather(1, group)
+    total = total.gather(1, group)
+    return flags.cumsum(1) - (before_next - total), total
+
+
+def _bits(level: Tensor, levels: int) -> int:
+    largest = int(level.max()) if eager_on_cpu(level) and level.numel() else levels - 1
+    return largest.bit_length()
+
+
+def _packed(keys: Tensor, later: Tensor) -> Tensor:
+    bits = (keys + 0.0).view(torch.int32)
+    ordered = bits ^ (bits >> 31 & 0x7FFFFFFF)
+    return ordered.long() << 32 | later.long() << _COLUMN_BITS | _columns(later)
+
+
+def _columns(tensor: Tensor) -> Tensor:
+    return torch.arange(tensor.shape[1], device=tensor.device)
+
+
+def _sort(values: Tensor) -> Tensor:
+    """Each row ascending. On CPU NumPy sorts integers ten times faster than torch."""
+    if eager_on_cpu(values):
+        values.numpy().sort(axis=1)
+        return values
+    return values.sort(dim=1).values

@@ -1,0 +1,193 @@
+"""Cross-batch memory: references from past batches."""
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor, nn
+
+from pairs.references import InBatch, References
+
+
+class CrossBatchMemory(nn.Module):
+    """The references are the batch, and the newest embeddings of batches before it.
+
+    Embeddings drift slowly, so past ones stand in for a batch many times as large. They carry no
+    gradient. The batch leads; the past is a term of its own,
+
+        L = L(batch) + w · L(past),
+
+    or, with `joined`, one term over both. A batch enters the memory after it was used, in the order
+    of the global batch: on any number of ranks each rank holds the same memory. Where the images'
+    indices are given, an image's own past copies are no references of it. Only training fills the
+    memory.
+
+    Wang, Zhang, Huang, Scott: Cross-Batch Memory for Embedding Learning, CVPR 2020,
+    arXiv 1912.06798; w = 1 as in the released code. That code enqueues before the loss and then
+    drops positives with a similarity above 1 − 1e-5, which also loses duplicates.
+
+    `diagnostics` holds, after a batch with indices, `memory_age`: how many steps ago its rows were
+    enqueued, on average; and `memory_drift`: the paper's ‖f_now(x) − f_then(x)‖², a mean over the
+    images x of the batch that are in the memory, nan if none is.
+
+    The whole memory (contents, labels, indices, ages, steps) is in the state dict. One of another
+    size or dimension is refused.
+
+    Args:
+        size: Rows kept; the paper's code keeps about the size of the data set.
+        start_step: Steps without the past, while embeddings still drift fast; they do fill it.
+        weight: w.
+        joined: One term over batch and past, instead of two.
+
+    Raises:
+        ValueError: The size is not positive; or, when loading, the state is of another memory.
+    """
+
+    def __init__(
+        self, size: int, start_step: int = 0, weight: float = 1.0, joined: bool = False
+    ) -> None:
+        super().__init__()
+        if size < 1:
+            raise ValueError(f"a memory needs at least one row, got size={size}")
+        self.size = size
+        self.start_step = start_step
+        self.weight = weight
+        self.joined = joined
+        self.in_batch = InBatch()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything, also how many steps there were."""
+        self.steps = 0
+        self.enqueued = 0
+        self._rows: dict[str, Tensor] = {}
+        self._pending: dict[str, Tensor] = {}
+        self.diagnostics: dict[str, Tensor] = {}
+
+    def __len__(self) -> int:
+        return min(self.enqueued, self.size)
+
+    def forward(
+        self,
+        embeddings: Float[Tensor, "n d"],
+        labels: Shaped[Tensor, "n ..."],
+        index: Int[Tensor, " n"] | None = None,
+    ) -> References:
+        """The batch and, from `start_step` on, the past.
+
+        The past is a view of the memory, so a batch is written into it when the next one comes,
+        after its own backward.
+        """
+        self._write_pending()
+        found: References = self.in_batch(embeddings, labels, index)
+        if self.steps >= self.start_step and len(self):
+            past = self._past(embeddings, index)
+            found = _join(found, past) if self.joined else found._replace(past=past)
+            found = found._replace(weight=self.weight)
+        if self.training:
+            self._enqueue(embeddings.detach(), labels, index)
+            self.steps += 1
+        return found
+
+    def _past(self, embeddings: Tensor, index: Tensor | None) -> References:
+        rows = self._filled(embeddings.device)
+        if index is None:
+            mask = torch.ones(
+                len(embeddings), len(self), dtype=torch.bool, device=embeddings.device
+            )
+        else:
+            mask = index.unsqueeze(1) != rows["index"].unsqueeze(0)
+            self._diagnose(embeddings.detach(), rows, index)
+        return References(rows["embeddings"].to(embeddings.dtype), rows["labels"], mask)
+
+    def _diagnose(self, embeddings: Tensor, rows: dict[str, Tensor], index: Tensor) -> None:
+        known, order = index.sort()
+        match = torch.searchsorted(known, rows["index"]).clamp(max=len(known) - 1)
+        place = torch.arange(len(match), device=match.device)
+        stamp = torch.where(
+            known[match] == rows["index"], (rows["born"] + 1) * self.size + place, 0
+        )
+        newest = torch.zeros_like(index).scatter_reduce_(0, order[match], stamp, "amax")
+        moved = (embeddings - rows["embeddings"][newest % self.size]).square().sum(1)
+        there = newest > 0
+        self.diagnostics = {
+            "memory_age": self.steps - rows["born"].float().mean(),
+            "memory_drift": torch.where(there, moved, 0).sum() / there.sum(),
+        }
+
+    def _filled(self, device: torch.device) -> dict[str, Tensor]:
+        self._rows = {name: rows.to(device) for name, rows in self._rows.items()}
+        return {name: rows[: len(self)] for name, rows in self._rows.items()}
+
+    @torch.no_grad()
+    def _enqueue(self, embeddings: Tensor, labels: Tensor, index: Tensor | None) -> None:
+        if index is None:
+            index = torch.full((len(labels),), -1, device=labels.device)
+        self._pending = {
+            "embeddings": _global_batch(embeddings).clone(),
+            "labels": _global_batch(labels),
+            "index": _global_batch(index),
+        }
+        born = torch.full_like(self._pending["index"], self.steps)
+        self._pending["born"] = born
+
+    def _write_pending(self) -> None:
+        batch, self._pending = self._pending, {}
+        if not batch:
+            return
+        count, device = len(batch["index"]), batch["index"].device
+        if not self._rows:
+            self._rows = {
+                name: rows.new_zeros(self.size, *rows.shape[1:]) for name, rows in batch.items()
+            }
+        newest = torch.arange(max(0, count - self.size), count, device=device)
+        places = (self.enqueued + newest) % self.size
+        for name, rows in batch.items():
+            self._rows[name] = self._rows[name].to(rows.device)
+            self._rows[name][places] = rows[newest].to(self._rows[name].dtype)
+        self.enqueued += count
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """The memory, for the state dict."""
+        self._write_pending()
+        return {
+            "size": self.size,
+            "steps": self.steps,
+            "enqueued": self.enqueued,
+            "rows": {name: rows.clone() for name, rows in self._rows.items()},
+        }
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Take over a memory."""
+        if state["size"] != self.size:
+            raise ValueError(
+                f"the checkpoint has a memory of {state['size']} rows, this one has {self.size}: "
+                "give it the same size, or start without the checkpoint"
+            )
+        self._write_pending()
+        own, given = self._rows.get("embeddings"), state["rows"].get("embeddings")
+        if own is not None and given is not None and own.shape != given.shape:
+            raise ValueError(
+                f"the checkpoint's memory has {given.shape[1]} dimensions, this one {own.shape[1]}"
+            )
+        self.steps = state["steps"]
+        self.enqueued = state["enqueued"]
+        self._rows = {name: rows.clone() for name, rows in state["rows"].items()}
+
+
+def _join(batch: References, past: References) -> References:
+    return References(
+        torch.cat([batch.embeddings, past.embeddings]),
+        torch.cat([batch.labels, past.labels]),
+        torch.cat([batch.mask, past.mask], dim=1),
+    )
+
+
+def _global_batch(rows: Tensor) -> Tensor:
+    """The rows of all ranks, as the global batch had them before each rank took its stride."""
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return rows
+    shards = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
+    dist.all_gather(shards, rows.contiguous())
+    return torch.stack(shards, dim=1).flatten(0, 1)

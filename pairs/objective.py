@@ -1,0 +1,91 @@
+"""A method is four free choices: references × relevance × miner × loss."""
+
+from typing import NamedTuple
+
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor, nn
+
+from pairs.compare import pairs_with
+from pairs.references import InBatch, References
+from pairs.relevance import SameClass
+
+
+class Evaluated(NamedTuple):
+    """A loss and what it was computed from."""
+
+    loss: Float[Tensor, ""]
+    kept: Float[Tensor, ""]
+    """Share of the pairs that the miner kept, 0..1."""
+    past_kept: Float[Tensor, ""] | None = None
+    """The same for references of the past, where there are any."""
+
+
+class Objective(nn.Module):
+    """What an encoder is trained for: `objective(embeddings, labels)` is a scalar to minimise.
+
+        S, R, M = compare(embeddings, labels, references, relevance)
+        loss(S, R, miner(S, R, M))
+
+    References of the past (`CrossBatchMemory`) make a second term of the same form.
+
+    Args:
+        loss: From `losses`, or any module of (similarity, relevance, selection).
+        miner: From `miners`; it sees S without gradient. Default: every pair of M.
+        references: Default: `InBatch()`.
+        relevance: Default: `SameClass()`.
+
+    Example:
+        >>> objective = Objective(losses.MultiSimilarityLoss(), miners.MultiSimilarityMiner())
+        >>> objective(encoder(images), labels).backward()
+    """
+
+    def __init__(
+        self,
+        loss: nn.Module,
+        miner: nn.Module | None = None,
+        references: nn.Module | None = None,
+        relevance: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.loss = loss
+        self.miner = miner
+        self.references = InBatch() if references is None else references
+        self.relevance = SameClass() if relevance is None else relevance
+
+    def forward(
+        self,
+        embeddings: Float[Tensor, "n d"],
+        labels: Shaped[Tensor, "n ..."],
+        index: Int[Tensor, " n"] | None = None,
+    ) -> Float[Tensor, ""]:
+        """The loss of a batch; `index` tells a memory which images these are."""
+        return self.evaluate(embeddings, labels, index).loss
+
+    def evaluate(
+        self,
+        embeddings: Float[Tensor, "n d"],
+        labels: Shaped[Tensor, "n ..."],
+        index: Int[Tensor, " n"] | None = None,
+    ) -> Evaluated:
+        """The loss of a batch, with the share of its pairs that was kept."""
+        known = () if index is None else (index,)
+        found = self.references(embeddings, labels, *known)
+        now = self._term(found, embeddings, labels)
+        if found.past is None:
+            return now
+        past = self._term(found.past, embeddings, labels)
+        return Evaluated(now.loss + found.weight * past.loss, now.kept, past.kept)
+
+    def _term(self, found: References, embeddings: Tensor, labels: Tensor) -> Evaluated:
+        similarity, relevance, mask = pairs_with(found, embeddings, labels, self.relevance)
+        selection = mask
+        if self.miner is not None:
+            selection = self.miner(similarity.detach(), relevance, mask)
+        return Evaluated(self.loss(similarity, relevance, selection), _share(selection, mask))
+
+
+def _share(
+    selection: Bool[Tensor, "n m"] | Int[Tensor, "n m"], mask: Bool[Tensor, "n m"]
+) -> Float[Tensor, ""]:
+    kept = selection if selection.dtype == mask.dtype else selection >= 0
+    return kept.sum() / mask.sum().clamp(min=1)

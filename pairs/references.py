@@ -1,0 +1,121 @@
+"""What anchors are compared with: embeddings, their labels, and which pairs count (M)."""
+
+from typing import NamedTuple
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor, nn
+from torch.distributed.nn import functional as with_gradient
+
+
+class References(NamedTuple):
+    """References of n anchors. The anchors themselves lead, or are absent."""
+
+    embeddings: Float[Tensor, "m d"]
+    labels: Shaped[Tensor, "m ..."]
+    mask: Bool[Tensor, "n m"]
+    past: "References | None" = None
+    """More references, for a loss term of their own."""
+    weight: float = 1.0
+    """What the term of the past is multiplied by."""
+
+
+class InBatch(nn.Module):
+    """The references are the batch itself; on several processes the global batch, with gradient.
+
+    A rank's own anchors come first, so the pairs of an image with itself are the diagonal of the
+    mask, on any number of ranks. Every rank must hold the same number of anchors.
+    """
+
+    def forward(
+        self,
+        embeddings: Float[Tensor, "n d"],
+        labels: Shaped[Tensor, "n ..."],
+        index: Int[Tensor, " n"] | None = None,
+    ) -> References:
+        """The global batch, own anchors first, everything but the self pairs."""
+        references, ref_labels = embeddings, labels
+        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+            references = _own_first(with_gradient.all_gather(embeddings.contiguous()))  # type: ignore[no-untyped-call]
+            shards = [torch.empty_like(labels) for _ in range(dist.get_world_size())]
+            dist.all_gather(shards, labels.contiguous())
+            ref_labels = _own_first(shards)
+        mask = torch.ones(
+            len(embeddings), len(references), dtype=torch.bool, device=embeddings.device
+        )
+        return References(references, ref_labels, mask.fill_diagonal_(False))
+
+
+class ClassCentres(nn.Module):
+    """The references are one or more vectors a class (proxies, centres). They hold no anchor.
+
+    Centres are parameters, learned by the loss like any other; or, with `moved_by`, they have no
+    gradient, and after each batch in training the closest centre c of each anchor's class moves:
+
+        c ← c − γ Σ_i (c − z_i) / (1 + number of i)      over the anchors i closest to c
+
+    the rule of the center loss (Wen et al., ECCV 2016), over the anchors of all ranks.
+
+    Args:
+        num_classes: Classes are labelled 0..num_classes − 1.
+        embedding_dim: Size of the encoder's output.
+        normalize: Put the centres on the unit sphere, as the embeddings should be then.
+        centres_per_class: Columns of a class; they are neighbours in S.
+        moved_by: γ, 0.5 in the paper; larger follows the batch closer. None: centres are learned.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        embedding_dim: int,
+        normalize: bool = True,
+        centres_per_class: int = 1,
+        moved_by: float | None = None,
+    ) -> None:
+        super().__init__()
+        centres = torch.empty(num_classes * centres_per_class, embedding_dim)
+        self.centres: Tensor
+        if moved_by is None:
+            self.centres = nn.Parameter(nn.init.kaiming_normal_(centres, mode="fan_out"))
+        else:
+            self.register_buffer("centres", nn.init.normal_(centres))
+        self.normalize = normalize
+        self.centres_per_class = centres_per_class
+        self.moved_by = moved_by
+
+    def forward(
+        self,
+        embeddings: Float[Tensor, "n d"],
+        labels: Shaped[Tensor, "n ..."],
+        index: Int[Tensor, " n"] | None = None,
+    ) -> References:
+        """The centres of all classes, before they move; every pair counts."""
+        centres = F.normalize(self.centres) if self.normalize else self.centres
+        ref_labels = torch.arange(len(centres), device=labels.device) // self.centres_per_class
+        mask = torch.ones(len(embeddings), len(centres), dtype=torch.bool, device=embeddings.device)
+        if self.moved_by is not None and self.training:
+            centres = centres.clone()
+            self._move(embeddings.detach(), labels, centres, self.moved_by)
+        return References(centres.to(embeddings.dtype), ref_labels, mask)
+
+    @torch.no_grad()
+    def _move(self, embeddings: Tensor, labels: Tensor, centres: Tensor, rate: float) -> None:
+        own = labels.unsqueeze(1) * self.centres_per_class
+        own = own + torch.arange(self.centres_per_class, device=labels.device)
+        embeddings = embeddings.to(centres.dtype)
+        distance = (embeddings.unsqueeze(1) - centres[own]).square().sum(2)
+        closest = own.gather(1, distance.argmin(1, keepdim=True)).squeeze(1)
+        total = torch.zeros_like(centres).index_add_(0, closest, centres[closest] - embeddings)
+        count = centres.new_zeros(len(centres), 1)
+        count.index_add_(0, closest, centres.new_ones(len(closest), 1))
+        if dist.is_available() and dist.is_initialized():
+            dist.all_reduce(total)
+            dist.all_reduce(count)
+        self.centres.copy_(centres - rate * total / (1 + count))
+
+
+def _own_first(shards: list[Tensor] | tuple[Tensor, ...]) -> Tensor:
+    rank = dist.get_rank()
+    return torch.cat([shards[rank], *shards[:rank], *shards[rank + 1 :]])

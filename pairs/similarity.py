@@ -1,0 +1,94 @@
+"""How alike the model finds anchors and references: the matrix S."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import FunctionCtx
+
+from pairs.fused import eager_on_cpu
+
+_BLOCK_ELEMENTS = 1 << 20
+_SHORT = 2**0.5
+
+
+def pairwise_similarity(
+    embeddings: Float[Tensor, "n d"], references: Float[Tensor, "m d"]
+) -> Float[Tensor, "n m"]:
+    """Similarity of every anchor with every reference.
+
+    S_ij = 1 − ½‖z_i − r_j‖²: the cosine for unit vectors; for any vectors the squared Euclidean
+    distance is 2 − 2S.
+
+    The products are summed in float64 and rounded once, so S carries float32's rounding of the
+    result and not of the squared norms: for vectors of norm 1e3 whose true distance is 1e-2, the
+    squared distance is wrong by less than 1e-3 of itself, where the usual ‖z‖² + ‖r‖² − 2z·r in
+    float32 is off by more than the distance. On the CPU, vectors no longer than √2 (unit vectors)
+    are summed in float32, which rounds them no worse. The gradient Σ_j G_ij (r_j − z_i) is taken in
+    float32 about the references' mean. Blocks of references keep the extra memory at a few MiB.
+
+    Args:
+        embeddings: Anchors, of any floating type.
+        references: What the anchors are compared with.
+
+    Returns:
+        float32 (also under autocast, for half-precision inputs), or float64 for float64 inputs.
+
+    Raises:
+        ValueError: The two have different numbers of dimensions.
+    """
+    if embeddings.shape[1] != references.shape[1]:
+        raise ValueError(
+            f"embeddings have {embeddings.shape[1]} dimensions, references {references.shape[1]}: "
+            "both must come from the same encoder"
+        )
+    dtype = torch.promote_types(embeddings.dtype, references.dtype)
+    result = torch.float64 if dtype == torch.float64 else torch.float32
+    similarity: Tensor = _Similarity.apply(embeddings.to(result), references.to(result))
+    return similarity
+
+
+def _are_short(vectors: Tensor) -> bool:
+    """Whether all squared norms are at most 2; on the CPU alone, where looking costs no wait."""
+    if not eager_on_cpu(vectors) or not vectors.numel():
+        return False
+    return bool(torch.linalg.vector_norm(vectors, dim=1).max() <= _SHORT)
+
+
+def _widest(tensor: Tensor) -> torch.dtype:
+    return torch.float32 if tensor.device.type == "mps" else torch.float64
+
+
+class _Similarity(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: FunctionCtx, embeddings: Tensor, references: Tensor) -> Tensor:
+        ctx.save_for_backward(embeddings, references)
+        if _are_short(embeddings) and _are_short(references):
+            half_squares = references.square().sum(1) / -2
+            product = torch.addmm(half_squares, embeddings, references.T)
+            return product.add_(1 - embeddings.square().sum(1, keepdim=True) / 2)
+        wide = _widest(embeddings)
+        anchors = embeddings.to(wide)
+        anchor_term = 1 - anchors.square().sum(1, keepdim=True) / 2
+        similarity = embeddings.new_empty(len(embeddings), len(references))
+        rows = max(1, _BLOCK_ELEMENTS // max(1, len(embeddings), embeddings.shape[1]))
+        for start in range(0, len(references), rows):
+            block = references[start : start + rows].to(wide)
+            product = torch.addmm(block.square().sum(1) / -2, anchors, block.T)
+            similarity[:, start : start + rows] = product.add_(anchor_term)
+        return similarity
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        (grad,) = grads
+        embeddings, references = ctx.saved_tensors
+        grad_embeddings = grad_references = None
+        with torch.autocast(grad.device.type, enabled=False):
+            centre = references.mean(0)
+            anchors, others = embeddings - centre, references - centre
+            if ctx.needs_input_grad[0]:
+                grad_embeddings = grad @ others - grad.sum(1, keepdim=True) * anchors
+            if ctx.needs_input_grad[1]:
+                grad_references = grad.T @ anchors - grad.sum(0).unsqueeze(1) * others
+        return grad_embeddings, grad_references

@@ -1,0 +1,109 @@
+"""The four ways in which labels say how alike images are."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pairs import LabelCloseness, LabelOverlap, LabelWithin, SameClass, SharesLabel
+
+MULTI_HOT = torch.tensor([[1, 1, 0, 0], [0, 1, 1, 1], [0, 0, 0, 0], [0, 0, 0, 1]])
+ALL = [SameClass(), SharesLabel(), LabelOverlap(), LabelCloseness(), LabelWithin(1.0)]
+
+
+def test_same_class():
+    relevance = SameClass()(torch.tensor([3, 5]), torch.tensor([5, 3, 4]))
+    assert relevance.dtype == torch.float32
+    assert relevance.tolist() == [[0, 1, 0], [1, 0, 0]]
+
+
+def test_classes_above_2_to_the_24_stay_apart():
+    labels = torch.tensor([2**24, 2**24 + 1, 2**53, 2**53 + 1])
+    assert SameClass()(labels, labels).tolist() == torch.eye(4).tolist()
+
+
+def test_shares_label_and_no_labels_share_nothing():
+    relevance = SharesLabel()(MULTI_HOT, MULTI_HOT)
+    assert relevance.tolist() == [[1, 1, 0, 0], [1, 1, 0, 1], [0, 0, 0, 0], [0, 1, 0, 1]]
+
+
+def test_label_overlap_and_no_labels_equal_no_labels():
+    relevance = LabelOverlap()(MULTI_HOT, MULTI_HOT)
+    expected = [[1, 1 / 4, 0, 0], [1 / 4, 1, 0, 1 / 3], [0, 0, 1, 0], [0, 1 / 3, 0, 1]]
+    torch.testing.assert_close(relevance, torch.tensor(expected))
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.frozensets(st.integers(0, 5)), min_size=1, max_size=5),
+    st.lists(st.frozensets(st.integers(0, 5)), min_size=1, max_size=5),
+    st.sampled_from([torch.bool, torch.int64, torch.float32]),
+)
+def test_multi_hot_labels_are_sets(labels, ref_labels, dtype):
+    a, b = (
+        torch.tensor([[k in one for k in range(6)] for one in many], dtype=dtype)
+        for many in (labels, ref_labels)
+    )
+    shares = [[float(bool(x & y)) for y in ref_labels] for x in labels]
+    overlap = [[len(x & y) / len(x | y) if x | y else 1.0 for y in ref_labels] for x in labels]
+    assert SharesLabel()(a, b).tolist() == shares
+    torch.testing.assert_close(LabelOverlap()(a, b), torch.tensor(overlap))
+
+
+@pytest.mark.parametrize("p", [1.0, 2.0])
+def test_label_closeness_is_1_minus_the_distance(p):
+    torch.manual_seed(0)
+    labels, ref_labels = torch.randn(4, 3, 2), torch.randn(5, 3, 2)
+    differences = (labels.unsqueeze(1) - ref_labels.unsqueeze(0)).flatten(2)
+    expected = 1 - differences.abs().pow(p).sum(2) ** (1 / p)
+    torch.testing.assert_close(LabelCloseness(p)(labels, ref_labels), expected)
+
+
+def test_label_closeness_is_euclidean_by_default_and_takes_numbers():
+    assert LabelCloseness().p == 2
+    relevance = LabelCloseness()(torch.tensor([1.0, 4.0]), torch.tensor([1.0, -1.0]))
+    assert relevance.tolist() == [[1, -1], [-2, -4]]
+
+
+def test_equal_continuous_labels_have_relevance_1_exactly():
+    labels = 1e4 + torch.randn(40, 30)
+    assert (LabelCloseness()(labels, labels).diagonal() == 1).all()
+
+
+@pytest.mark.parametrize("relevance", ALL, ids=lambda relevance: type(relevance).__name__)
+def test_at_most_1_and_1_is_the_same(relevance):
+    labels = {
+        "SameClass": torch.tensor([0, 1, 1]),
+        "LabelCloseness": torch.randn(5, 2),
+        "LabelWithin": torch.randn(5, 2),
+    }.get(type(relevance).__name__, MULTI_HOT[[0, 1, 3]])
+    values = relevance(labels, labels)
+    assert values.max() <= 1
+    assert (values.diagonal() == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("relevance", "labels", "advice"),
+    [
+        (SameClass(), MULTI_HOT, "SharesLabel or LabelOverlap"),
+        (SameClass(), torch.tensor([0.5, 1.0]), "LabelCloseness"),
+        (SharesLabel(), torch.tensor([0, 1]), "multi-hot"),
+        (LabelOverlap(), torch.tensor([0, 1]), "multi-hot"),
+        (LabelCloseness(), torch.tensor([0, 1]), "SameClass"),
+    ],
+)
+def test_the_wrong_kind_of_labels_is_refused_with_the_right_relevance(relevance, labels, advice):
+    with pytest.raises(ValueError, match=advice):
+        relevance(labels, labels)
+
+
+@pytest.mark.parametrize("relevance", [SharesLabel(), LabelOverlap(), LabelCloseness()])
+def test_two_sizes_of_label_are_refused(relevance):
+    with pytest.raises(ValueError, match=r"multi-hot|one size"):
+        relevance(torch.ones(2, 3), torch.ones(2, 4))
+
+
+def test_labels_within_a_distance_are_one_class():
+    labels = torch.tensor([[0.0, 0.0], [0.3, 0.4], [3.0, 0.0]])
+    assert LabelWithin(0.5)(labels, labels).tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
+    assert LabelWithin(0.49)(labels, labels).tolist() == torch.eye(3).tolist()
