@@ -1,0 +1,69 @@
+"""The asymmetric loss."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from pairs.masked import at_least_float32, masked_mean, split, sum_over_ranks
+
+
+class AsymmetricLoss(nn.Module):
+    """Binary cross-entropy that looks away from easy labels, more so from easy negatives.
+
+        p = sigmoid(S),  p_m = max(p − m, 0)
+        ℓ_ij = −(1 − p)^γ⁺ log p for positives (R > 0),  −p_m^γ⁻ log(1 − p_m) for negatives
+
+        reduction="sum":   Σ_ij ℓ_ij over the (global) batch: its scale grows with it
+        reduction="mean":  mean of ℓ over all selected labels
+
+    Ridnik, Ben-Baruch, Zamir, Noy, Friedman, Protter, Zelnik-Manor: Asymmetric Loss For Multi-Label
+    Classification, ICCV 2021, arXiv 2009.14119. Defaults are those of the released class, which
+    sums; the released training script sets γ⁺ = 0. The focusing weights carry gradient, as in the
+    paper's analysis; the released class stops it by default. Logarithms are taken of the logits and
+    not of probabilities clamped at 1e-8, so a confident mistake keeps its gradient.
+
+    Args:
+        positive_focus: γ⁺; larger ignores more of the positives that score high already.
+        negative_focus: γ⁻; larger ignores more of the negatives that score low already.
+        clip: m, 0..1; negatives below this probability cost nothing.
+        reduction: See above.
+    """
+
+    def __init__(
+        self,
+        positive_focus: float = 1.0,
+        negative_focus: float = 4.0,
+        clip: float = 0.05,
+        reduction: Literal["sum", "mean"] = "sum",
+    ) -> None:
+        super().__init__()
+        self.positive_focus = positive_focus
+        self.negative_focus = negative_focus
+        self.clip = clip
+        self.reduction = reduction
+
+    def forward(
+        self,
+        similarity: Float[Tensor, "n m"],
+        relevance: Float[Tensor, "n m"],
+        selection: Bool[Tensor, "n m"],
+    ) -> Float[Tensor, ""]:
+        """Loss of a selection of labels.
+
+        Raises:
+            TypeError: The selection is not of pairs (Bool).
+        """
+        positive, _ = split(relevance, selection)
+        similarity = at_least_float32(similarity)
+        kind = positive.to(similarity.dtype)
+        right = torch.where(positive, similarity, -similarity)
+        shift = self.clip * (1 - kind)
+        focus = self.positive_focus * kind + self.negative_focus * (1 - kind)
+        wrong = ((-right).sigmoid() - shift).clamp(min=torch.finfo(shift.dtype).tiny)
+        cost = -(wrong**focus) * torch.logaddexp(F.logsigmoid(right), shift.log()).clamp(max=0)
+        if self.reduction == "mean":
+            return masked_mean(cost, selection)
+        return sum_over_ranks(torch.where(selection, cost, 0).sum())

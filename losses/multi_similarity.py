@@ -1,0 +1,55 @@
+"""The multi-similarity loss."""
+
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from pairs.fused import pull_and_push
+from pairs.masked import at_least_float32, log1p_sum_exp_and_weights, split
+
+
+class MultiSimilarityLoss(nn.Module):
+    """Pulls a row's positives up and its negatives down, each weighted against all the others.
+
+        L = 1/n Σ_i [ 1/α log(1 + Σ_{j ∈ P_i} e^{−α (S_ij − λ)})
+                    + 1/β log(1 + Σ_{j ∈ N_i} e^{ β (S_ij − λ)}) ]
+
+    P_i and N_i are the selected positives (R > 0) and negatives of anchor i.
+
+    Wang, Han, Huang, Dong, Scott: Multi-Similarity Loss with General Pair Weighting for Deep Metric
+    Learning, CVPR 2019, arXiv 1904.06627. Defaults are the released code's; the paper prints β = 50
+    and λ = 1. The mean is over all n anchors, as in the released code, where
+    pytorch-metric-learning averages over those that have pairs. A pair of an image with itself is
+    left out by the mask and not, as in the released code, by a similarity above 1 − 1e-5, so exact
+    duplicates count.
+
+    Args:
+        alpha: α, sharpness among positives; larger looks at the hardest one only.
+        beta: β, sharpness among negatives.
+        base: λ, the similarity above which a pair counts as similar.
+    """
+
+    def __init__(self, alpha: float = 2.0, beta: float = 40.0, base: float = 0.5) -> None:
+        super().__init__()
+        self.alpha = alpha
+        self.beta = beta
+        self.base = base
+
+    def forward(
+        self,
+        similarity: Float[Tensor, "n m"],
+        relevance: Float[Tensor, "n m"],
+        selection: Bool[Tensor, "n m"],
+    ) -> Float[Tensor, ""]:
+        """Loss of a selection of pairs."""
+        similarity = at_least_float32(similarity)
+        pull, push = pull_and_push(self._costs, similarity, relevance, selection)
+        return (pull + push).mean()
+
+    def _costs(
+        self, similarity: Tensor, relevance: Tensor, selection: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        positive, negative = split(relevance, selection)
+        excess = similarity - self.base
+        pull, pull_weight = log1p_sum_exp_and_weights(-self.alpha * excess, positive)
+        push, push_weight = log1p_sum_exp_and_weights(self.beta * excess, negative)
+        return pull / self.alpha, push_weight - pull_weight, push / self.beta

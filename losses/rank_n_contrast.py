@@ -1,0 +1,60 @@
+"""The Rank-N-Contrast loss."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from pairs.counting import ascending
+from pairs.masked import at_least_float32, masked_mean
+
+
+class RankNContrastLoss(nn.Module):
+    """Each reference should be the one picked among itself and those whose labels are no closer.
+
+        L = mean over (a, i) of  −log( e^{−D_ai/τ} / Σ_{k: R_ak ≤ R_ai} e^{−D_ak/τ} )
+        D = √(‖z_a − r‖² + ε) = √(2 − 2S + ε)
+
+    over the selected pairs; k runs over the selected references of a, i and its ties included. Rows
+    are sorted by relevance once: O(m log m) a row, and no table of m × m.
+
+    Zha, Cao, Son, Yang, Katabi: Rank-N-Contrast, NeurIPS 2023, arXiv 2210.01189; τ = 2 is the
+    released code's, which pairs with `LabelCloseness(p=1)` and two views of each image. It has no
+    ε, and a table of m × m for each anchor.
+
+    Args:
+        temperature: τ, in distance; smaller looks at the closest wrong reference only.
+        epsilon: ε, in squared distance; larger bounds the gradient at duplicates.
+    """
+
+    def __init__(self, temperature: float = 2.0, epsilon: float = 1e-6) -> None:
+        super().__init__()
+        self.temperature = temperature
+        self.epsilon = epsilon
+
+    def forward(
+        self,
+        similarity: Float[Tensor, "n m"],
+        relevance: Float[Tensor, "n m"],
+        selection: Bool[Tensor, "n m"],
+    ) -> Float[Tensor, ""]:
+        """Loss of a selection of pairs."""
+        if selection.dtype != torch.bool:
+            raise TypeError(
+                f"RankNContrastLoss takes pairs, a Bool selection; got {selection.dtype}"
+            )
+        similarity, relevance = at_least_float32(similarity), at_least_float32(relevance)
+        order = ascending(relevance, torch.zeros_like(selection), selection)
+        squared = (2 - 2 * torch.where(selection, similarity, 0)).clamp(min=0) + self.epsilon
+        logits = (-squared.sqrt() / self.temperature).gather(1, order)
+        up_to_ties = _last_of_ties(torch.where(selection, relevance, torch.inf).gather(1, order))
+        cost = logits.logcumsumexp(1).gather(1, up_to_ties) - logits
+        return masked_mean(cost, selection.gather(1, order))
+
+
+def _last_of_ties(ordered: Float[Tensor, "n m"]) -> Tensor:
+    """For each place of ascending rows the last one with an equal value."""
+    m = ordered.shape[1]
+    place = torch.arange(m, device=ordered.device).expand_as(ordered)
+    ends = torch.ones_like(ordered, dtype=torch.bool)
+    ends[:, :-1] = ordered[:, 1:] > ordered[:, :-1]
+    return torch.where(ends, place, m).flip(1).cummin(1).values.flip(1)

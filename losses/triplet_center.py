@@ -1,0 +1,44 @@
+"""The triplet-center loss."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from pairs.masked import at_least_float32, masked_mean, split
+
+
+class TripletCenterLoss(nn.Module):
+    """The centre of an anchor's class must be closer than that of any other, by a margin.
+
+        L = mean over i of max(0, m + ½ ‖z_i − c_{y_i}‖² − min_{j ∉ y_i} ½ ‖z_i − c_j‖²)
+          = mean over i of max(0, m + max { S_ij : j ∈ N_i } − max { S_ij : j ∈ P_i })
+
+    The references are `ClassCentres`; anchors that lack either kind are left out of the mean.
+
+    He, Zhou, Zhou, Bai, Bai: Triplet-Center Loss for Multi-View 3D Object Retrieval, CVPR 2018,
+    arXiv 1803.06189, which sums over anchors. m = 5 is theirs, for embeddings that are not
+    normalised: on a sphere the two terms differ by 2 at most.
+
+    Args:
+        margin: m, in half squared distance; larger keeps pushing anchors that are right already.
+    """
+
+    def __init__(self, margin: float = 5.0) -> None:
+        super().__init__()
+        self.margin = margin
+
+    def forward(
+        self,
+        similarity: Float[Tensor, "n m"],
+        relevance: Float[Tensor, "n m"],
+        selection: Bool[Tensor, "n m"],
+    ) -> Float[Tensor, ""]:
+        """Loss of the selected centres."""
+        positive, negative = split(relevance, selection)
+        similarity = at_least_float32(similarity)
+        own = torch.where(positive, similarity, -torch.inf).amax(1)
+        other = torch.where(negative, similarity, -torch.inf).amax(1)
+        has_both = positive.any(1) & negative.any(1)
+        excess = torch.where(has_both, other, 0) - torch.where(has_both, own, 0)
+        return masked_mean(F.relu(self.margin + excess), has_both)

@@ -1,0 +1,239 @@
+"""What every loss promises, whatever it computes. A new loss takes one line in `CASES`."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+import losses
+from pairs import pairwise_similarity
+
+
+class Case(NamedTuple):
+    """How a loss is built, the relevance and the selections that it takes."""
+
+    build: Callable[[], nn.Module]
+    relevance: str = "classes"
+    selections: tuple[str, ...] = ("pairs",)
+    finite_at_scale: float = 30.0
+    """Scores this many times as far apart still have a gradient that float16 can hold."""
+
+
+BOTH = ("pairs", "opponents")
+CASES = {
+    "AsymmetricLoss": Case(losses.AsymmetricLoss),
+    "BPMLLLoss": Case(losses.BPMLLLoss, finite_at_scale=2.0),
+    "BinaryCrossEntropyLoss": Case(losses.BinaryCrossEntropyLoss),
+    "CenterLoss": Case(losses.CenterLoss),
+    "ContrastiveLoss": Case(losses.ContrastiveLoss),
+    "HingeRankingLoss": Case(losses.HingeRankingLoss),
+    "LSEPLoss": Case(losses.LSEPLoss),
+    "LogRatioLoss": Case(losses.LogRatioLoss, "closeness"),
+    "MagnetLoss": Case(losses.MagnetLoss),
+    "MultiSimilarityLoss": Case(losses.MultiSimilarityLoss),
+    "ProxyAnchorLoss": Case(losses.ProxyAnchorLoss),
+    "RankNContrastLoss": Case(losses.RankNContrastLoss, "closeness"),
+    "SmoothAPLoss": Case(losses.SmoothAPLoss),
+    "SoftmaxLoss": Case(losses.SoftmaxLoss),
+    "SupConLoss": Case(losses.SupConLoss),
+    "TripletCenterLoss": Case(losses.TripletCenterLoss),
+    "TripletLoss": Case(losses.TripletLoss, "closeness", BOTH),
+    "TwoWayLoss": Case(losses.TwoWayLoss),
+    "WARPLoss": Case(losses.WARPLoss),
+    "ZLPRLoss": Case(losses.ZLPRLoss),
+}
+NAMES = [name for name in losses.__all__ if name in CASES]
+EVERY = [(name, kind) for name in NAMES for kind in CASES[name].selections]
+every_loss = pytest.mark.parametrize(("name", "kind"), EVERY)
+
+
+def test_every_loss_is_here():
+    missing = sorted(set(losses.__all__) - set(CASES))
+    assert not missing, f"add a line to CASES for {missing}: the inputs that they take"
+
+
+def make(name, kind, dtype=torch.float64, seed=0, anchors=8, references=12):
+    """A loss, and inputs of which row 2 and a part of the others is not selected."""
+    torch.manual_seed(seed)
+    case = CASES[name]
+    embeddings = nn.functional.normalize(torch.randn(anchors + references, 4).double())
+    similarity = pairwise_similarity(embeddings[:anchors], embeddings[anchors:])
+    relevance = {"classes": _same_class, "closeness": _closeness}[case.relevance](
+        anchors, references
+    )
+    selection = torch.rand(anchors, references) < 0.7
+    selection[2:3] = False
+    if kind == "opponents":
+        selection = _opponents(relevance, selection)
+    return case.build(), similarity.to(dtype), relevance.to(dtype), selection
+
+
+def _same_class(anchors, references):
+    return (torch.randint(3, (anchors, 1)) == torch.randint(3, (1, references))).double()
+
+
+def _closeness(anchors, references):
+    labels = torch.randn(anchors + references).double()
+    return 1 - (labels[:anchors, None] - labels[None, anchors:]).abs()
+
+
+def _opponents(relevance, selection):
+    lot = torch.rand(*relevance.shape, relevance.shape[1])
+    allowed = (relevance[:, :, None] > relevance[:, None, :]) & selection[:, None, :]
+    best, column = torch.where(allowed, lot, -1.0).max(2)
+    return torch.where((best >= 0) & selection, column, -1)
+
+
+def nothing(selection):
+    return torch.full_like(selection, False if selection.dtype == torch.bool else -1)
+
+
+def is_used(selection):
+    """Which elements of S and R a selection lets a loss see."""
+    if selection.dtype == torch.bool:
+        return selection
+    used = selection >= 0
+    return used.scatter_reduce(1, selection.clamp(min=0), used, "amax")
+
+
+def value_and_gradient(loss, similarity, relevance, selection):
+    similarity = similarity.detach().clone().requires_grad_()
+    value = loss(similarity, relevance, selection)
+    value.backward()
+    return value.detach(), similarity.grad
+
+
+@every_loss
+def test_pure(name, kind):
+    loss, *inputs = make(name, kind)
+    before = [tensor.clone() for tensor in inputs]
+    state = {key: tensor.clone() for key, tensor in loss.state_dict().items()}
+    first, second = value_and_gradient(loss, *inputs), value_and_gradient(loss, *inputs)
+    torch.testing.assert_close(first, second, rtol=0, atol=0)
+    torch.testing.assert_close(inputs, before, rtol=0, atol=0)
+    torch.testing.assert_close(dict(loss.state_dict()), state, rtol=0, atol=0)
+
+
+@every_loss
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_blind_to_what_is_not_selected(name, kind, dtype):
+    loss, similarity, relevance, selection = make(name, kind, dtype)
+    value, grad = value_and_gradient(loss, similarity, relevance, selection)
+    assert value > 0
+    assert (grad != 0).any()
+    used = is_used(selection)
+    for garbage in (0.5, -1e30, 1e30):
+        dirty = similarity.where(used, garbage), relevance.where(used, -garbage)
+        dirty_value, dirty_grad = value_and_gradient(loss, *dirty, selection)
+        torch.testing.assert_close(dirty_value, value)
+        torch.testing.assert_close(dirty_grad, grad)
+        assert (dirty_grad[~used] == 0).all()
+
+
+@every_loss
+def test_blind_to_the_order_of_references(name, kind):
+    loss, similarity, relevance, selection = make(name, kind)
+    value, grad = value_and_gradient(loss, similarity, relevance, selection)
+    order = torch.randperm(similarity.shape[1])
+    selected = selection[:, order]
+    if kind == "opponents":
+        selected = torch.where(selected < 0, -1, order.argsort()[selected.clamp(min=0)])
+    turned = value_and_gradient(loss, similarity[:, order], relevance[:, order], selected)
+    torch.testing.assert_close(turned, (value, grad[:, order]))
+
+
+@every_loss
+def test_exactly_0_when_nothing_is_selected(name, kind):
+    loss, similarity, relevance, selection = make(name, kind)
+    value, grad = value_and_gradient(loss, similarity, relevance, nothing(selection))
+    assert value == 0
+    assert (grad == 0).all()
+
+
+@every_loss
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_finite_in_half_precision(name, kind, dtype):
+    loss, similarity, relevance, selection = make(name, kind, dtype)
+    for scale in (1, CASES[name].finite_at_scale):
+        value, grad = value_and_gradient(loss, 1 - scale * (1 - similarity), relevance, selection)
+        assert value.isfinite()
+        assert grad.isfinite().all()
+
+
+@every_loss
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_autocast_does_not_change_it(name, kind, dtype):
+    loss, *inputs = make(name, kind, torch.float32)
+    expected = value_and_gradient(loss, *inputs)
+    with torch.autocast("cpu", dtype):
+        torch.testing.assert_close(value_and_gradient(loss, *inputs), expected)
+
+
+@every_loss
+def test_gradient(name, kind):
+    loss, similarity, relevance, selection = make(name, kind)
+    similarity.requires_grad_()
+    assert torch.autograd.gradcheck(lambda s: loss(s, relevance, selection), (similarity,))
+
+
+@every_loss
+def test_a_single_anchor_and_a_single_reference(name, kind):
+    for anchors, references in [(1, 1), (1, 5), (5, 1)]:
+        inputs = make(name, kind, anchors=anchors, references=references, seed=1)
+        value, grad = value_and_gradient(*inputs)
+        assert value.isfinite()
+        assert grad.isfinite().all()
+
+
+@every_loss
+@pytest.mark.usefixtures("unchecked")
+def test_no_value_is_read_and_no_shape_depends_on_one(name, kind):
+    loss, *inputs = make(name, kind)
+    with FakeTensorMode() as mode:
+        fake = [mode.from_tensor(tensor) for tensor in inputs]
+        value = loss(fake[0].requires_grad_(), *fake[1:])
+        value.backward()
+    assert value.shape == ()
+    assert fake[0].grad.shape == inputs[0].shape
+
+
+@every_loss
+@pytest.mark.usefixtures("unchecked")
+def test_compiles_as_one_graph_to_the_same_number(name, kind):
+    loss, *inputs = make(name, kind)
+    expected = value_and_gradient(loss, *inputs)
+    torch._dynamo.reset()
+    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(value_and_gradient(compiled, *inputs), expected)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("name", [n for n in NAMES if CASES[n].selections != BOTH])
+def test_refuses_a_selection_of_the_wrong_kind(name):
+    (kind,) = CASES[name].selections
+    loss, similarity, relevance, selection = make(name, kind)
+    wrong = torch.ones_like(selection, dtype=torch.int64 if kind == "pairs" else torch.bool)
+    with pytest.raises(TypeError, match="selection"):
+        loss(similarity, relevance, wrong)
+
+
+def test_two_ranks_have_the_mean_loss_and_gradient_of_one_process(run_on_ranks):
+    ranks = run_on_ranks(evaluate_my_half, 2)
+    for name, kind in EVERY:
+        expected = value_and_gradient(*make(name, kind))
+        (first, first_grad), (second, second_grad) = (rank[name, kind] for rank in ranks)
+        together = (first + second) / 2, torch.cat([first_grad, second_grad]) / 2
+        torch.testing.assert_close(together, expected, msg=lambda text, name=name: name + text)
+
+
+def evaluate_my_half():
+    results = {}
+    for name, kind in EVERY:
+        loss, *inputs = make(name, kind)
+        half = [tensor.chunk(2)[dist.get_rank()] for tensor in inputs]
+        results[name, kind] = value_and_gradient(loss, *half)
+    return results
