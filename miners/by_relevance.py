@@ -1,0 +1,31 @@
+"""The mining rule of dense triplets."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+
+class ByRelevance(nn.Module):
+    """Keeps the pairs that are in a triplet (a, i, j) with R_ai > R_aj: dense triplets.
+
+        pair (a, i) is kept where another pair (a, j) of the mask has R_aj ≠ R_ai
+
+    The selection is of pairs: losses that take all triplets of a row (`TripletLoss`,
+    `LogRatioLoss`) form the triplets themselves, without a list of them. What goes are the anchors
+    to which all references are equally relevant. Continuous labels hardly ever tie, and then this
+    is `KeepAll`, said in the words of the paper.
+
+    Kim, Seo, Laptev, Cho, Kwak: Deep Metric Learning Beyond Binary Supervision, CVPR 2019,
+    arXiv 1904.09626.
+    """
+
+    def forward(
+        self,
+        similarity: Float[Tensor, "n m"],
+        relevance: Float[Tensor, "n m"],
+        mask: Bool[Tensor, "n m"],
+    ) -> Bool[Tensor, "n m"]:
+        """The pairs of anchors with something to rank."""
+        highest = torch.where(mask, relevance, -torch.inf).amax(1, keepdim=True)
+        lowest = torch.where(mask, relevance, torch.inf).amin(1, keepdim=True)
+        return mask & (highest > lowest)

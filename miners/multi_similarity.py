@@ -1,0 +1,42 @@
+"""The mining rule of the multi-similarity paper."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from pairs.masked import split
+
+
+class MultiSimilarityMiner(nn.Module):
+    """Keeps the pairs that are hard against the hardest pair of the other kind.
+
+        negative j of anchor i:  S_ij > min_{k ∈ P_i} S_ik − ε
+        positive j of anchor i:  S_ij < max_{k ∈ N_i} S_ik + ε
+
+    An anchor without positives keeps no negatives and the other way round; after mining either
+    both kinds are left or neither is.
+
+    Wang et al., CVPR 2019, arXiv 1904.06627; ε = 0.1 as in the paper. The released code first drops
+    pairs with a similarity above 1 − 1e-5; here only the mask says which pairs count.
+
+    Args:
+        epsilon: ε; larger keeps more pairs.
+    """
+
+    def __init__(self, epsilon: float = 0.1) -> None:
+        super().__init__()
+        self.epsilon = epsilon
+
+    def forward(
+        self,
+        similarity: Float[Tensor, "n m"],
+        relevance: Float[Tensor, "n m"],
+        mask: Bool[Tensor, "n m"],
+    ) -> Bool[Tensor, "n m"]:
+        """The informative pairs of the mask."""
+        positive, negative = split(relevance, mask)
+        hardest_positive = torch.where(positive, similarity, torch.inf).amin(1, keepdim=True)
+        hardest_negative = torch.where(negative, similarity, -torch.inf).amax(1, keepdim=True)
+        return (negative & (similarity > hardest_positive - self.epsilon)) | (
+            positive & (similarity < hardest_negative + self.epsilon)
+        )

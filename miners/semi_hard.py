@@ -1,0 +1,48 @@
+"""The semi-hard mining rule."""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from pairs.counting import closest_below
+from pairs.masked import split
+
+
+class SemiHard(nn.Module):
+    """Gives each positive the closest negative beyond it as its opponent.
+
+        opponent of (a, i) = argmax { S_aj : j ∈ N_a, S_aj < S_ai }
+                             or where there is none, argmin { S_aj : j ∈ N_a }
+
+    Where no negative is beyond the positive, the farthest one stands in. With a margin the negative
+    must lie within it, D_ai < D_aj < D_ai + m, and a pair without such a negative is dropped.
+
+    The rule without margin is that of the released code of Taha, Chen, Misu, Shrivastava, Davis:
+    Boosting Standard Classification Architectures Through a Ranking Regularizer, WACV 2020,
+    arXiv 1901.08616: an easy opponent costs nothing in the loss. The margin is FaceNet's (Schroff
+    et al., CVPR 2015, arXiv 1503.03832), which takes any negative of the band where we take the
+    closest; pytorch-metric-learning keeps all of them.
+
+    Args:
+        margin: m, in squared distance; None does not bound the opponent's distance. Use the loss's.
+    """
+
+    def __init__(self, margin: float | None = None) -> None:
+        super().__init__()
+        self.margin = margin
+
+    def forward(
+        self,
+        similarity: Float[Tensor, "n m"],
+        relevance: Float[Tensor, "n m"],
+        mask: Bool[Tensor, "n m"],
+    ) -> Int[Tensor, "n m"]:
+        """One opponent a positive pair, −1 elsewhere."""
+        positive, negative = split(relevance, mask)
+        opponent = closest_below(similarity, positive, negative)
+        if self.margin is not None:
+            found = similarity.gather(1, opponent.clamp(min=0))
+            return torch.where(found > similarity - self.margin / 2, opponent, -1)
+        farthest = torch.where(negative, similarity, torch.inf).argmin(1, keepdim=True)
+        stands_in = positive & (opponent < 0) & negative.any(1, keepdim=True)
+        return torch.where(stands_in, farthest, opponent)
