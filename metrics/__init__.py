@@ -1,0 +1,77 @@
+"""Pure functions of ranked relevance, neighbour search, clustering."""
+
+from metrics.clustering import (
+    Clusters,
+    adjusted_mutual_information,
+    evaluate_clustering,
+    greedy_start,
+    kmeans,
+    normalized_mutual_information,
+)
+from metrics.label_distance import (
+    LabelDistanceScores,
+    closeness_ndcg_at_k,
+    evaluate_label_distances,
+    label_distance_at_k,
+    rank_correlation,
+    score_label_distances,
+)
+from metrics.label_sets import LabelSetCounts, LabelSetScores, count_label_sets, score_label_sets
+from metrics.multi_label import (
+    LabelRankingScores,
+    average_precision,
+    coverage,
+    example_average_precision,
+    label_ranking_average_precision,
+    pair_violations,
+    ranking_loss,
+)
+from metrics.retrieval import (
+    QueryScores,
+    evaluate_retrieval,
+    map_at_r,
+    r_precision,
+    recall_at_k,
+    score_queries,
+)
+from metrics.search import ExactSearch, nearest, squared_distance
+from metrics.triplets import evaluate_triplets, read_triplets, score_at_top_k, similarity_precision
+
+__all__ = [
+    "Clusters",
+    "ExactSearch",
+    "LabelDistanceScores",
+    "LabelRankingScores",
+    "LabelSetCounts",
+    "LabelSetScores",
+    "QueryScores",
+    "adjusted_mutual_information",
+    "average_precision",
+    "closeness_ndcg_at_k",
+    "count_label_sets",
+    "coverage",
+    "evaluate_clustering",
+    "evaluate_label_distances",
+    "evaluate_retrieval",
+    "evaluate_triplets",
+    "example_average_precision",
+    "greedy_start",
+    "kmeans",
+    "label_distance_at_k",
+    "label_ranking_average_precision",
+    "map_at_r",
+    "nearest",
+    "normalized_mutual_information",
+    "pair_violations",
+    "r_precision",
+    "rank_correlation",
+    "ranking_loss",
+    "read_triplets",
+    "recall_at_k",
+    "score_at_top_k",
+    "score_label_distances",
+    "score_label_sets",
+    "score_queries",
+    "similarity_precision",
+    "squared_distance",
+]

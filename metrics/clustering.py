@@ -1,0 +1,313 @@
+"""K-means of embeddings, and how well its clusters match the classes."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from metrics.search import blocks, check_finite, faiss
+
+_ELEMENTS = 1 << 21
+
+
+class Clusters(NamedTuple):
+    """Which cluster each row is in, and Σ ‖z − centre‖² over all rows."""
+
+    assignments: Int[Tensor, "n"]
+    within_ss: float
+
+
+def evaluate_clustering(
+    embeddings: Float[Tensor, "n d"],
+    labels: Int[Tensor, "n"],
+    seed: int = 0,
+    restarts: int = 1,
+    iterations: int = 100,
+    advance: Callable[[int], object] | None = None,
+) -> dict[str, float]:
+    """Cluster into as many clusters as there are classes: `nmi`, `ami` and `within_ss`.
+
+    Two clusterings can only be compared at a similar within-cluster sum of squares, which says how
+    well k-means did; NMI depends on its start more than on its iterations.
+
+    Args:
+        embeddings: What to cluster.
+        labels: Their classes, any integers.
+        seed: Of the start; the same seed gives the same clusters.
+        restarts: Starts; the clusters with the smallest within-cluster sum of squares count.
+        iterations: At most so many a start; FAISS stops at convergence.
+        advance: Called with 1 after each start.
+
+    Raises:
+        ValueError: There are no embeddings, or they are not finite.
+    """
+    classes = len(torch.unique(labels))
+    clusters = kmeans(embeddings, classes, seed, restarts, iterations, advance)
+    return {
+        "nmi": normalized_mutual_information(labels, clusters.assignments),
+        "ami": adjusted_mutual_information(labels, clusters.assignments),
+        "within_ss": clusters.within_ss,
+    }
+
+
+def kmeans(
+    embeddings: Float[Tensor, "n d"],
+    clusters: int,
+    seed: int = 0,
+    restarts: int = 1,
+    iterations: int = 100,
+    advance: Callable[[int], object] | None = None,
+) -> Clusters:
+    """Lloyd's k-means by FAISS from a greedy k-means++ start (`greedy_start`).
+
+    FAISS's own starts, k-means++ included, end in worse optima when clusters are many and small:
+    with 4,000 clusters of five its NMI is 0.025 to 0.06 under scikit-learn's, whose start is the
+    greedy kind. Every row is used, where FAISS by default draws 256 a cluster. Embeddings are
+    centred first, which changes no distance and keeps float32 accurate far from the origin.
+
+    Args:
+        embeddings: What to cluster.
+        clusters: How many clusters.
+        seed: Of the start; the same seed gives the same clusters.
+        restarts: Starts; the clusters with the smallest within-cluster sum of squares count.
+        iterations: At most so many a start; FAISS stops at convergence.
+        advance: Called with 1 after each start.
+
+    Raises:
+        ValueError: More clusters than embeddings, or embeddings that are not finite.
+        ImportError: FAISS is not installed.
+    """
+    if not 1 <= clusters <= len(embeddings):
+        raise ValueError(f"{len(embeddings)} embeddings cannot form {clusters} clusters")
+    if faiss is None:
+        raise ImportError("k-means needs FAISS: install faiss-cpu or faiss-gpu, or leave it out")
+    if restarts < 1:
+        raise ValueError(f"k-means needs at least one start, not {restarts}")
+    check_finite(embeddings)
+    generator = torch.Generator().manual_seed(seed)
+    best: Clusters | None = None
+    for _ in range(restarts):
+        new = _kmeans_once(embeddings, clusters, iterations, generator)
+        best = new if best is None or new.within_ss < best.within_ss else best
+        if advance is not None:
+            advance(1)
+    assert best is not None
+    return best
+
+
+def greedy_start(
+    embeddings: Float[Tensor, "n d"], clusters: int, generator: torch.Generator
+) -> Int[Tensor, "k"]:
+    """Rows to start k-means from: greedy k-means++ in matrix products.
+
+    Each next centre is the best of L = 2 + ⌊ln k⌋ rows drawn with probability proportional to
+    m(x), the squared distance to the nearest centre so far: the one that leaves the smallest
+    Σ_x min(m(x), ‖x − c‖²).
+
+    Arthur, Vassilvitskii: k-means++: The Advantages of Careful Seeding, SODA 2007, section 7;
+    L is scikit-learn's. Differs in drawing for up to k/16 centres at once, from the m before the
+    first of them, so that the distances come from one large product; and in that ⌈2L/3⌉ of the L
+    rows are drawn anew, the others having lost to the centre before. Measured with 4,000 clusters:
+    NMI within 0.003 of scikit-learn's, three times FAISS's time from random rows in all.
+
+    Args:
+        embeddings: Rows, near the origin compared with their spread.
+        clusters: k, how many rows to choose.
+        generator: On the CPU, so that every device draws the same.
+    """
+    points, distances = _for_distances(embeddings)
+    tried = 2 + int(math.log(clusters))
+    fresh = -(-2 * tried // 3)
+    most = max(1, (_ELEMENTS // len(points) - tried) // fresh + 1)
+    chosen = torch.zeros(clusters, dtype=torch.int64, device=embeddings.device)
+    chosen[0] = torch.randint(len(points), (1,), generator=generator)
+    trial = points.new_empty(tried, len(points))
+    pool = points.new_empty((most - 1) * fresh + tried, len(points))
+    nearest = distances(chosen[:1], pool)[0].clamp(min=0)
+    done = 1
+    while done < clusters:
+        count = max(1, min(done // 16, most, clusters - done))
+        drawn = _draw(nearest, (count - 1) * fresh + tried, generator)
+        candidates = distances(drawn, pool)
+        for centre in range(count):
+            first = centre * fresh
+            torch.minimum(candidates[first : first + tried], nearest, out=trial)
+            winner = trial.sum(1).argmin()
+            nearest.copy_(trial[winner]).clamp_(min=0)
+            chosen[done + centre] = drawn[first + winner]
+        done += count
+    return chosen
+
+
+def normalized_mutual_information(labels: Int[Tensor, "n"], assignments: Int[Tensor, "n"]) -> float:
+    """Mutual information of two partitions over the arithmetic mean of their entropies.
+
+        NMI = 2 I(A, B) / (H(A) + H(B)),    I = Σ_cells p log(p / (p_a p_b))
+
+    over occupied cells only, at most n of them, so memory is O(n) for any number of classes. The
+    same as scikit-learn's normalized_mutual_info_score; some papers divide by √(H(A) H(B)).
+
+    Args:
+        labels: One partition, any integers.
+        assignments: The other.
+
+    Returns:
+        0..1; 1 where both hold a single part.
+    """
+    cells, a, b = _contingency(labels, assignments)
+    mutual, mean_entropy = _information(cells, a, b)
+    return mutual / mean_entropy if mean_entropy > 0 else 1.0
+
+
+def adjusted_mutual_information(labels: Int[Tensor, "n"], assignments: Int[Tensor, "n"]) -> float:
+    """Mutual information above what random partitions of the same sizes share.
+
+        AMI = (I − E[I]) / (½ (H(A) + H(B)) − E[I])
+
+    Vinh, Epps, Bailey: Information Theoretic Measures for Clusterings Comparison, JMLR 2010; the
+    same as scikit-learn's adjusted_mutual_info_score. E[I] depends on sizes alone, so its double
+    sum runs over distinct sizes, where scikit-learn's runs over all pairs of parts.
+
+    Args:
+        labels: One partition, any integers.
+        assignments: The other.
+
+    Returns:
+        1 for equal partitions, about 0 for unrelated ones, possibly below.
+    """
+    cells, a, b = _contingency(labels, assignments)
+    mutual, mean_entropy = _information(cells, a, b)
+    if len(a) == len(b) == 1 or len(a) == len(b) == len(labels):
+        return 1.0
+    expected = _expected_information(a, b)
+    spare = mean_entropy - expected
+    tiny = torch.finfo(torch.float64).eps
+    return (mutual - expected) / (min(spare, -tiny) if spare < 0 else max(spare, tiny))
+
+
+def _kmeans_once(
+    embeddings: Tensor, clusters: int, iterations: int, generator: torch.Generator
+) -> Clusters:
+    wide = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
+    points = (wide - wide.mean(0)).float()
+    start = points[greedy_start(points, clusters, generator)].cpu().numpy()
+    # FAISS numbers no parameter for "all rows", only a limit for each cluster
+    settings = {"min_points_per_centroid": 1, "max_points_per_centroid": len(points)}
+    search = faiss.Kmeans(points.shape[1], clusters, niter=iterations, **settings)
+    if points.device.type == "cuda" and faiss.get_num_gpus() > (points.device.index or 0):
+        search.index = _gpu_index(points)
+    rows = points.cpu().numpy()
+    search.train(rows, init_centroids=start)
+    _, found = search.assign(rows)
+    assignments = torch.from_numpy(found).to(points.device)
+    return Clusters(assignments, _within_ss(points, assignments, clusters))
+
+
+def _gpu_index(points: Tensor) -> object:
+    """An index on the points' own GPU, with capped scratch memory; FAISS's own takes every GPU."""
+    resources = faiss.StandardGpuResources()
+    resources.setTempMemory(64 << 20)
+    config = faiss.GpuIndexFlatConfig()
+    config.device = points.device.index or 0
+    return faiss.GpuIndexFlatL2(resources, points.shape[1], config)
+
+
+def _within_ss(points: Tensor, assignments: Tensor, clusters: int) -> float:
+    """Σ ‖z − mean of its cluster‖², in float64."""
+    counts = torch.bincount(assignments, minlength=clusters).clamp(min=1)
+    sums = points.new_zeros(clusters, points.shape[1], dtype=torch.float64)
+    rows = max(1, _ELEMENTS // 4 // points.shape[1])
+    for part in blocks(len(points), rows):
+        sums.index_add_(0, assignments[part], points[part].double())
+    means = sums.div_(counts[:, None])
+    squares = (
+        (points[part].double() - means[assignments[part]]).square().sum()
+        for part in blocks(len(points), rows)
+    )
+    return float(sum(squares))
+
+
+def _for_distances(
+    embeddings: Tensor,
+) -> tuple[Tensor, Callable[[Tensor, Tensor], Tensor]]:
+    """Rows (x, ‖x‖², 1), and squared distances of chosen ones to all as (−2x, 1, ‖x‖²) · rows."""
+    squares = torch.linalg.vector_norm(embeddings, dim=1, keepdim=True).square()
+    points = torch.cat([embeddings, squares, torch.ones_like(squares)], 1)
+
+    def distances(rows: Tensor, out: Tensor) -> Tensor:
+        chosen = points[rows]
+        chosen[:, :-2] *= -2
+        chosen[:, -2:] = chosen[:, -2:].flip(1)
+        return torch.mm(chosen, points.T, out=out[: len(rows)])
+
+    return points, distances
+
+
+def _draw(weights: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Indices with probability proportional to their weights."""
+    total = weights.double().cumsum(0)
+    places = torch.rand(count, generator=generator, dtype=torch.float64).to(weights.device)
+    return torch.searchsorted(total, places * total[-1], right=True).clamp_(max=len(weights) - 1)
+
+
+def _contingency(
+    labels: Tensor, assignments: Tensor
+) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor, Tensor]:
+    """Occupied cells as (count, size of its row, size of its column), and all sizes."""
+    if len(labels) != len(assignments):
+        raise ValueError(f"{len(labels)} labels cannot be compared to {len(assignments)} clusters")
+    if len(labels) == 0:
+        raise ValueError("two partitions of the same items are needed: none were given")
+    _, row, row_sizes = torch.unique(labels, return_inverse=True, return_counts=True)
+    assignments = assignments.to(labels.device)
+    _, column, column_sizes = torch.unique(assignments, return_inverse=True, return_counts=True)
+    cells, counts = torch.unique(row * len(column_sizes) + column, return_counts=True)
+    cell_rows = row_sizes[cells // len(column_sizes)]
+    return (counts, cell_rows, column_sizes[cells % len(column_sizes)]), row_sizes, column_sizes
+
+
+def _information(cells: tuple[Tensor, Tensor, Tensor], a: Tensor, b: Tensor) -> tuple[float, float]:
+    """I(A, B) and the mean of the entropies."""
+    count, row, column = (part.double() for part in cells)
+    n = count.sum()
+    mutual = (count / n * ((n * count).log() - row.log() - column.log())).sum().clamp(min=0)
+    mean_entropy = (
+        sum(-(size / n * (size / n).log()).sum() for size in (a.double(), b.double())) / 2
+    )
+    return float(mutual), float(mean_entropy)
+
+
+def _expected_information(a: Tensor, b: Tensor) -> float:
+    """E[I] of partitions with these sizes drawn at random."""
+    n = int(a.sum())
+    a, a_times = torch.unique(a.cpu(), return_counts=True)
+    b, b_times = torch.unique(b.cpu(), return_counts=True)
+    expected = 0.0
+    for size, times in zip(a.tolist(), a_times.tolist(), strict=True):
+        shared = torch.arange(1, min(size, int(b.max())) + 1, dtype=torch.float64)
+        for part in blocks(len(b), max(1, _ELEMENTS // 16 // len(shared))):
+            terms = _expected_terms(n, size, b[part, None].double(), shared)
+            expected += times * float((terms.sum(1) * b_times[part]).sum())
+    return expected
+
+
+def _expected_terms(n: int, a: int, b: Tensor, shared: Tensor) -> Tensor:
+    """Terms n_ab/n log(n n_ab/(a b)) times the hypergeometric probability of n_ab."""
+
+    def log_factorial(x: Tensor) -> Tensor:
+        return torch.lgamma(x + 1)
+
+    def log_choose(x: Tensor, y: Tensor) -> Tensor:
+        return log_factorial(x) - log_factorial(y) - log_factorial(x - y)
+
+    possible = (shared <= b) & (shared >= a + b - n)
+    kept = torch.where(possible, shared, torch.clamp(b, max=a).clamp(min=1))
+    total, size = torch.tensor(float(n)), torch.tensor(float(a))
+    log_probability = (
+        log_choose(b, kept) + log_choose(total.double() - b, size.double() - kept)
+    ) - log_choose(total.double(), size.double())
+    terms = kept / n * (n * kept / (a * b)).log() * log_probability.exp()
+    return terms.masked_fill(~possible, 0)
