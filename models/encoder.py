@@ -1,0 +1,85 @@
+"""Images in, one embedding a row out."""
+
+from typing import Literal, cast
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+class Encoder(nn.Module):
+    """A trunk, a global pooling, a linear projection, and the unit sphere if wanted.
+
+    Args:
+        trunk: A module from images to feature maps with an attribute `channels`, for example
+            `TorchvisionTrunk("resnet50")` or `SmallConvNet()`.
+        embedding_dim: Size of the embedding; None leaves out the projection.
+        pooling: "average"; "max"; or "both", their sum, as in Proxy-Anchor's released code.
+        normalize: Divide each embedding by its length. Losses on angles want it, the log-ratio
+            loss must not have it.
+        freeze_batch_norm: Keep running statistics as they are (batch norm in eval mode) while
+            training, as the multi-similarity paper's code does; the affine part still learns.
+    """
+
+    def __init__(
+        self,
+        trunk: nn.Module,
+        embedding_dim: int | None = 512,
+        pooling: Literal["average", "max", "both"] = "average",
+        normalize: bool = True,
+        freeze_batch_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.pooling = pooling
+        self.normalize = normalize
+        self.freeze_batch_norm = freeze_batch_norm
+        channels = cast(int, trunk.channels)
+        self.embedding_dim = channels if embedding_dim is None else embedding_dim
+        self.projection = (
+            nn.Identity() if embedding_dim is None else nn.Linear(channels, embedding_dim)
+        )
+
+    def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """Embeddings of a batch of images."""
+        pooled = pool(self.trunk(images), self.pooling)
+        embeddings: Tensor = self.projection(pooled)
+        return F.normalize(embeddings) if self.normalize else embeddings
+
+    def train(self, mode: bool = True) -> "Encoder":
+        """Training mode, but for frozen batch norm."""
+        super().train(mode)
+        if self.freeze_batch_norm:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
+
+
+class Pixels(nn.Module):
+    """The image itself as its embedding: the baseline that has learnt nothing.
+
+    Args:
+        normalize: Divide each embedding by its length.
+    """
+
+    def __init__(self, normalize: bool = True) -> None:
+        super().__init__()
+        self.normalize = normalize
+
+    def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """All pixels of an image in a row."""
+        pixels = images.flatten(1)
+        return F.normalize(pixels) if self.normalize else pixels
+
+
+def pool(
+    maps: Float[Tensor, "n c h w"], pooling: Literal["average", "max", "both"]
+) -> Float[Tensor, "n c"]:
+    """One value a channel: its mean, its maximum, or the sum of the two."""
+    if pooling == "average":
+        return maps.mean((2, 3))
+    if pooling == "max":
+        return maps.amax((2, 3))
+    return maps.mean((2, 3)) + maps.amax((2, 3))

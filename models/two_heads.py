@@ -1,0 +1,65 @@
+"""One trunk, two heads: a classifier and an embedding."""
+
+from typing import NamedTuple, cast
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from models.encoder import pool
+
+
+class TwoHeadOutput(NamedTuple):
+    """What one pass through the trunk gives."""
+
+    logits: Float[Tensor, "n classes"]
+    embeddings: Float[Tensor, "n d"]
+    pooled: Float[Tensor, "n c"]
+
+
+class TwoHeads(nn.Module):
+    """A classifier and an embedding on the last feature map h of one trunk.
+
+        logits     = W_c · mean over places of h + b_c
+        embedding  = v / ‖v‖,  v = W_e · h, flattened, + b_e
+
+    Taha, Chen, Misu, Shrivastava, Davis: Boosting Standard Classification Architectures Through a
+    Ranking Regularizer, WACV 2020, arXiv 1901.08616. The embedding keeps where a feature was seen,
+    the classifier does not; there is no nonlinearity after the linear layer. 256 dimensions, as in
+    the paper.
+
+    Args:
+        trunk: Images to feature maps, with an attribute `channels`.
+        num_classes: Classes of the classifier.
+        image_shape: Channels, height and width of the images; the embedding head is as large as
+            the feature map they give.
+        embedding_dim: Size of the embedding.
+    """
+
+    def __init__(
+        self,
+        trunk: nn.Module,
+        num_classes: int,
+        image_shape: tuple[int, int, int] = (3, 224, 224),
+        embedding_dim: int = 256,
+    ) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.class_head = nn.Linear(cast(int, trunk.channels), num_classes)
+        self.embedding_head = nn.Linear(_flat_size(trunk, image_shape), embedding_dim)
+
+    def forward(self, images: Float[Tensor, "n c h w"]) -> TwoHeadOutput:
+        """Both heads on one pass."""
+        maps = self.trunk(images)
+        pooled = pool(maps, "average")
+        embeddings = F.normalize(self.embedding_head(maps.flatten(1)))
+        return TwoHeadOutput(self.class_head(pooled), embeddings, pooled)
+
+
+@torch.no_grad()
+def _flat_size(trunk: nn.Module, image_shape: tuple[int, int, int]) -> int:
+    training = trunk.training
+    size = trunk.eval()(torch.zeros(1, *image_shape)).flatten(1).shape[1]
+    trunk.train(training)
+    return cast(int, size)
