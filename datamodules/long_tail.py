@@ -1,0 +1,53 @@
+"""Imbalanced variants of balanced data."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from datamodules.randomness import scramble
+
+
+def long_tail(
+    labels: Sequence[int] | Int[np.ndarray, "n"] | Int[Tensor, "n"],
+    ratio: float,
+    shape: Literal["exponential", "step"] = "exponential",
+    seed: int = 0,
+) -> NDArray[np.int64]:
+    """Which images to keep, ascending, for classes of very different sizes.
+
+    The classes are put in a random order, r = 0..C − 1, and keep a share of their own images:
+
+        exponential: ratio^(−r / (C − 1)),
+        step:        1 if r < C / 2, else 1 / ratio,
+
+    rounded, at least one. The exponential tail is that of Cui et al., CVPR 2019, arXiv 1901.05555,
+    the step that of Buda et al., Neural Networks 2018, arXiv 1710.05381; both take the classes in
+    the order of their index. On classes of equal size the largest is `ratio` times the smallest.
+
+    Args:
+        labels: One class index per image.
+        ratio: Largest to smallest class; 1 keeps all.
+        shape: How sizes fall.
+        seed: Another seed is another order of the classes and other images of each.
+
+    Raises:
+        ValueError: A ratio below 1.
+    """
+    if not ratio >= 1:
+        raise ValueError(f"imbalance_ratio is the largest class to the smallest, >= 1; got {ratio}")
+    _, members, counts = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
+    several = len(counts)
+    rank = np.empty(several, dtype=np.int64)
+    rank[np.argsort(scramble(seed, 0, np.arange(several)), kind="stable")] = np.arange(several)
+    if shape == "exponential":
+        share = ratio ** (-rank / max(1, several - 1))
+    else:
+        share = np.where(rank < several / 2, 1.0, 1 / ratio)
+    kept = np.maximum(1, np.rint(share * counts))
+    order = np.lexsort((scramble(seed, 1, np.arange(len(members))), members))
+    place = np.arange(len(members)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.sort(order[place < kept[members[order]]])

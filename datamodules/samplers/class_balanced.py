@@ -1,0 +1,231 @@
+"""P classes with K images each."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Int
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Sampler
+
+from datamodules.randomness import scramble
+from datamodules.samplers.progress import GlobalBatches, Progress
+
+_CLASSES, _IMAGES = 1, 2
+
+
+class ClassBalanced(Sampler[list[int]]):
+    """Batches of P classes with K images each: every class, and every image, before any repeats.
+
+    The batches of all epochs are one stream of visits, P to a batch. Visit s belongs to pass
+    q = s // C over the C classes, so each class is visited exactly once in a pass, and its visit in
+    pass q takes the images qK..qK + K − 1 of its own endless stream, which is one shuffle of the
+    class after the other. Nothing is counted and nothing replayed: any batch follows from (seed,
+    epoch, position) in closed form, and an epoch goes on where the one before stopped.
+
+    *No class twice in a batch*, also where one pass ends and the next begins: of the first P
+    classes of a pass, those that the last batch already holds are moved behind the others. With
+    fewer than 2P classes there may be no room for that; then the class order is kept until a pass
+    ends with a batch, at most P passes. *No image twice in a batch*, if its class has at least K:
+    a class is reshuffled where its stream comes to the end of an image cycle and of a visit at
+    once; until then, at most K cycles, the same circle of images is cut at other places.
+
+    The usual batch of metric learning (P×K, Hermans, Beyer, Leibe, arXiv 1703.07737); that code
+    and pytorch-metric-learning draw the classes of every batch afresh, so in as many
+    visits as there are classes more than a third of them, 1/e, is never seen.
+
+    Args:
+        labels: One class index per image.
+        classes_per_batch: P.
+        samples_per_class: K.
+        seed: Another seed is another order.
+        short_classes: What happens to classes with fewer than K images. "repeat": an image stands
+            more than once in a batch (with one and the same augmentation), each about equally
+            often; "drop": they are left out; "error": refused.
+        batches_per_epoch: Length of an epoch; by default the images in use // PK, at least 1. On
+            classes of equal size that is one pass over the images.
+        rank: Which share of the batch to take, `batch[rank::world_size]`.
+        world_size: How many ranks share a batch.
+
+    Raises:
+        TypeError: Labels that are not one class index per image.
+        ValueError: Fewer classes than P, K larger than every class, a class with fewer than K
+            images under "error", or a batch that the ranks cannot share.
+    """
+
+    def __init__(
+        self,
+        labels: Sequence[int] | Int[np.ndarray, "n"] | Int[Tensor, "n"],
+        classes_per_batch: int,
+        samples_per_class: int,
+        seed: int = 0,
+        short_classes: Literal["repeat", "drop", "error"] = "repeat",
+        batches_per_epoch: int | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.classes_per_batch = classes_per_batch
+        self.samples_per_class = samples_per_class
+        self.seed = seed
+        labels = _class_indices(labels)
+        self._images, self._starts, self._counts = self._by_class(labels, short_classes)
+        batch_size = classes_per_batch * samples_per_class
+        self.progress = Progress(
+            batches_per_epoch or max(1, int(self._counts.sum()) // batch_size),
+            batch_size,
+            rank,
+            world_size,
+            identity={
+                "kind": "ClassBalanced",
+                "classes_per_batch": classes_per_batch,
+                "samples_per_class": samples_per_class,
+                "seed": seed,
+                "short_classes": short_classes,
+                "batches_per_epoch": batches_per_epoch,
+                "images": len(labels),
+                "labels": hashlib.sha256(labels.tobytes()).hexdigest()[:16],
+            },
+        )
+        self._cycles_held = samples_per_class // np.gcd(self._counts, samples_per_class)
+        self._shuffled = self._images.copy()
+        self._shuffle_of = np.full(len(self._counts), -1)
+        self._orders: dict[int, NDArray[np.int64]] = {}
+        self._shuffle(np.arange(len(self._counts)), np.zeros_like(self._counts))
+
+    def __len__(self) -> int:
+        return self.progress.length
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return self.progress.run(self.batches)
+
+    @property
+    def sampler(self) -> "ClassBalanced":
+        """Itself: Lightning calls set_epoch on `batch_sampler.sampler` only."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Go to the start of an epoch; stay where we are if it is the current one."""
+        self.progress.set_epoch(epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Epoch and position, the same on every rank."""
+        return self.progress.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state; one of another configuration is refused."""
+        self.progress.load_state_dict(state)
+
+    def batches(self, epoch: int, first: int, last: int) -> GlobalBatches:
+        """The global batches at positions first..last − 1 of an epoch, class after class."""
+        classes, per_batch = len(self._counts), self.classes_per_batch
+        start = (epoch * len(self) + first) * per_batch
+        stop = start + (last - first) * per_batch
+        visits = [
+            self._visits(number, max(start - number * classes, 0), stop - number * classes)
+            for number in range(start // classes, (stop - 1) // classes + 1)
+        ]
+        return np.concatenate(visits).reshape(last - first, -1)
+
+    def _visits(self, number: int, first: int, last: int) -> Int[np.ndarray, "visits k"]:
+        classes = self._class_order(number)[first:last]
+        counts = self._counts[classes]
+        cycles, offsets = np.divmod(number * self.samples_per_class, counts)
+        shuffles = cycles // self._cycles_held[classes]
+        stale = shuffles != self._shuffle_of[classes]
+        if stale.any():
+            self._shuffle(classes[stale], shuffles[stale])
+        places = (offsets[:, None] + np.arange(self.samples_per_class)) % counts[:, None]
+        places += self._starts[classes, None]
+        drawn: NDArray[np.int64] = self._shuffled[places]
+        return drawn
+
+    def _class_order(self, number: int) -> NDArray[np.int64]:
+        if number not in self._orders:
+            kept = {n: order for n, order in self._orders.items() if abs(n - number) == 1}
+            self._orders = {**kept, number: self._ordered_classes(number)}
+        return self._orders[number]
+
+    def _ordered_classes(self, number: int) -> NDArray[np.int64]:
+        classes, per_batch = len(self._counts), self.classes_per_batch
+        if classes < 2 * per_batch:
+            return self._permuted_classes(number // (per_batch // int(np.gcd(classes, per_batch))))
+        order = self._permuted_classes(number)
+        begun = number * classes % per_batch
+        if begun:
+            # The last P classes of a pass are past its first P: never themselves moved.
+            in_batch = np.isin(order[:per_batch], self._permuted_classes(number - 1)[-begun:])
+            order[:per_batch] = order[:per_batch][np.argsort(in_batch, kind="stable")]
+        return order
+
+    def _permuted_classes(self, number: int) -> NDArray[np.int64]:
+        classes = np.arange(len(self._counts))
+        return np.lexsort((classes, scramble(self.seed, _CLASSES, number, classes)))
+
+    def _shuffle(self, classes: NDArray[np.int64], shuffles: NDArray[np.int64]) -> None:
+        """Reorder these classes' images, each by the random numbers of its own shuffle.
+
+        One sort of (class, random bits, place in the class) packed into 64 bits: no two are equal,
+        so the result does not depend on the sort, and it is several times faster than an argsort.
+        """
+        counts = self._counts[classes]
+        ends = np.cumsum(counts)
+        place = np.arange(ends[-1]) - np.repeat(ends - counts, counts)
+        bits = scramble(np.repeat(scramble(self.seed, _IMAGES, classes, shuffles), counts), place)
+        class_bits = np.uint64(len(classes).bit_length())
+        place_bits = np.uint64(int(counts.max()).bit_length())
+        keys = np.repeat(np.arange(len(classes), dtype=np.uint64), counts)
+        keys <<= np.uint64(64) - class_bits
+        keys |= bits >> class_bits >> place_bits << place_bits
+        keys |= place.astype(np.uint64)
+        keys.sort()
+        shuffled = (keys & ((np.uint64(1) << place_bits) - np.uint64(1))).astype(np.int64)
+        starts = np.repeat(self._starts[classes], counts)
+        self._shuffled[starts + place] = self._images[starts + shuffled]
+        self._shuffle_of[classes] = shuffles
+
+    def _by_class(
+        self, labels: NDArray[np.int64], short_classes: str
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Images sorted by class, where each class starts, and how many it has."""
+        images = np.argsort(labels, kind="stable")
+        starts = np.flatnonzero(np.diff(labels[images], prepend=labels[images[:1]] - 1))
+        counts = np.diff(starts, append=len(labels))
+        needed = self.samples_per_class
+        if min(needed, self.classes_per_batch) < 1:
+            raise ValueError(
+                "classes_per_batch and samples_per_class must be at least 1; got "
+                f"{self.classes_per_batch} and {needed}"
+            )
+        if not len(counts) or counts.max() < needed:
+            raise ValueError(
+                f"samples_per_class is {needed}, but the largest class has "
+                f"{max(counts, default=0)} images"
+            )
+        short = counts < needed
+        if short_classes == "error" and short.any():
+            smallest = int(labels[images[starts[counts.argmin()]]])
+            raise ValueError(
+                f"samples_per_class is {needed}, but {short.sum()} of {len(counts)} classes have "
+                f"fewer images; the smallest, class {smallest}, has {counts.min()}"
+            )
+        if short_classes == "drop":
+            starts, counts = starts[~short], counts[~short]
+        if len(counts) < self.classes_per_batch:
+            usable = f" with at least {needed} images" if short_classes == "drop" else ""
+            raise ValueError(
+                f"classes_per_batch is {self.classes_per_batch}, but there are only "
+                f"{len(counts)} classes{usable}"
+            )
+        return images, starts, counts
+
+
+def _class_indices(labels: object) -> NDArray[np.int64]:
+    array = np.asarray(labels)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise TypeError(
+            "ClassBalanced takes one class index per image, a vector of integers; got "
+            f"{array.dtype} of shape {array.shape}"
+        )
+    return array.astype(np.int64)

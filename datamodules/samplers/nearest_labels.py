@@ -1,0 +1,169 @@
+"""Anchors with the images of the nearest labels, and random others."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Int
+from numpy.typing import NDArray
+from torch.utils.data import Sampler
+
+from datamodules.randomness import scramble
+from datamodules.samplers.progress import GlobalBatches, Progress
+
+_ANCHORS, _OTHERS = 1, 2
+
+
+class NearestLabels(Sampler[list[int]]):
+    """Batches of anchors, each with the k images of the nearest labels, filled up at random.
+
+    **The order inside a global batch**: the anchors, then the neighbours of the first anchor,
+    nearest first, those of the second, ..., then random images. No image is in a batch twice: a
+    neighbour that is already there makes room for one more random image. So with one anchor row 0
+    is the anchor and rows 1..k are its neighbours. A rank takes every w-th row of the global batch;
+    the miner `FirstAnchors` knows which of its rows are anchors, where only these should be.
+
+    Every image is an anchor once an epoch, in an order drawn for the epoch; where the anchors of a
+    batch do not divide the images, the last batch takes some of the epoch's first anchors again.
+    The random images are drawn afresh for every batch, each equally likely. A batch is a pure
+    function of (seed, epoch, position): nothing is counted and nothing replayed.
+
+    The dense batch of the log-ratio loss (Kim et al., CVPR 2019, arXiv 1904.09626): there one
+    anchor, its 5 nearest and 144 random images, the anchor's row being the only one that learns
+    from label distances. The released code draws random images by label rank and keeps them sorted.
+
+    Args:
+        size: Number of images.
+        neighbours: The nearest other images of each, nearest first, for example the `index` of
+            `label_neighbours` or of `read_neighbours`. No columns: the batch is random.
+        batch_size: Images in the global batch, that of all ranks together.
+        anchors: How many of them are anchors.
+        seed: Another seed is another order and other random images.
+        rank: Which share of the batch to take, `batch[rank::world_size]`.
+        world_size: How many ranks share a batch.
+
+    Raises:
+        ValueError: Neighbours of another number of images, anchors and neighbours that a batch
+            cannot hold, fewer images than a batch, or a batch that the ranks cannot share.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        neighbours: Int[np.ndarray, "n k"],
+        batch_size: int,
+        anchors: int = 1,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        _check(size, neighbours, batch_size, anchors)
+        self.size = size
+        self.anchors = anchors
+        self.seed = seed
+        self._neighbours = neighbours.astype(np.int32 if size < 2**31 else np.int64)
+        self._order: tuple[int, NDArray[np.int64]] | None = None
+        identity = {
+            "kind": "NearestLabels",
+            "images": size,
+            "batch_size": batch_size,
+            "anchors": anchors,
+            "neighbours": neighbours.shape[1],
+            "lists": hashlib.sha256(self._neighbours.tobytes()).hexdigest()[:16],
+            "seed": seed,
+        }
+        self.progress = Progress(-(-size // anchors), batch_size, rank, world_size, identity)
+
+    def __len__(self) -> int:
+        return self.progress.length
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return self.progress.run(self.batches)
+
+    @property
+    def sampler(self) -> "NearestLabels":
+        """Itself: Lightning calls set_epoch on `batch_sampler.sampler` only."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Go to the start of an epoch; stay where we are if it is the current one."""
+        self.progress.set_epoch(epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Epoch and position, the same on every rank."""
+        return self.progress.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state; one of another configuration is refused."""
+        self.progress.load_state_dict(state)
+
+    def batches(self, epoch: int, first: int, last: int) -> GlobalBatches:
+        """The global batches at positions first..last − 1 of an epoch."""
+        positions = np.arange(first, last)
+        places = (positions[:, None] * self.anchors + np.arange(self.anchors)) % self.size
+        anchors = self._anchor_order(epoch)[places]
+        chosen = [anchors, self._neighbours[anchors].reshape(len(anchors), -1)]
+        leading = np.concatenate(chosen, 1)
+        streams = scramble(self.seed, _OTHERS, epoch, positions)[:, None]
+        # Enough draws for nearly every batch; those that need more go on in the same streams.
+        wanted = self.progress.batch_size - self.anchors
+        draws = wanted + 8 + 2 * wanted * self.progress.batch_size // self.size
+        filled = np.empty((len(positions), self.progress.batch_size), np.int64)
+        missing = positions - first
+        while len(missing):
+            batches, full = self._filled(leading[missing], streams[missing], draws)
+            filled[missing[full]] = batches[full]
+            missing, draws = missing[~full], 2 * draws
+        return filled
+
+    def _filled(
+        self, leading: NDArray[np.integer], streams: NDArray[np.uint64], draws: int
+    ) -> tuple[Int[np.ndarray, "b batch"], Bool[np.ndarray, "b"]]:
+        """The first distinct images of each row, and whether these are enough."""
+        bits = scramble(streams, np.arange(draws)) >> np.uint64(32)
+        drawn = (bits * np.uint64(self.size) >> np.uint64(32)).astype(np.int64)
+        images = np.concatenate([leading, drawn], 1)
+        batch_size = self.progress.batch_size
+        repeats = _repeats(images)
+        full = images.shape[1] - repeats.sum(1) >= batch_size
+        # A stable sort of (repeat, place) moves what is kept to the front, in order.
+        order = np.sort(repeats * (1 << 32) + np.arange(images.shape[1]), axis=1)[:, :batch_size]
+        return np.take_along_axis(images, order & 0xFFFFFFFF, 1), full
+
+    def _anchor_order(self, epoch: int) -> NDArray[np.int64]:
+        if self._order is None or self._order[0] != epoch:
+            images = np.arange(self.size)
+            order = np.lexsort((images, scramble(self.seed, _ANCHORS, epoch, images)))
+            self._order = epoch, order
+        return self._order[1]
+
+
+def _repeats(images: Int[np.ndarray, "b w"]) -> Bool[np.ndarray, "b w"]:
+    """Where an image stands that is further left in its row, too."""
+    width = np.int64(images.shape[1])
+    keys = np.sort(images * width + np.arange(width), axis=1)
+    image, place = np.divmod(keys, width)
+    again = np.zeros(images.shape, dtype=bool)
+    again[:, 1:] = image[:, 1:] == image[:, :-1]
+    repeats = np.zeros_like(again)
+    np.put_along_axis(repeats, place, again, 1)
+    return repeats
+
+
+def _check(size: int, neighbours: NDArray[np.integer], batch_size: int, anchors: int) -> None:
+    if len(neighbours) != size:
+        raise ValueError(f"the lists are for {len(neighbours)} images, the data set has {size}")
+    if neighbours.size and not 0 <= neighbours.min() <= neighbours.max() < size:
+        raise ValueError(
+            f"the lists name images {neighbours.min()}..{neighbours.max()}, the data set has "
+            f"0..{size - 1}"
+        )
+    k = neighbours.shape[1]
+    if anchors < 1 or anchors * (1 + k) > batch_size:
+        raise ValueError(
+            f"a batch of {batch_size} images cannot hold {anchors} anchors with {k} neighbours "
+            f"each; at least one anchor is needed"
+        )
+    if size < batch_size:
+        raise ValueError(f"batch_size is {batch_size}, but there are only {size} images")

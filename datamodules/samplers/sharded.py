@@ -1,0 +1,32 @@
+"""What one rank evaluates."""
+
+from collections.abc import Iterator
+
+from torch.utils.data import Sampler
+
+
+class Sharded(Sampler[int]):
+    """Rank r of w takes images r, r + w, r + 2w, ...: all ranks together take each exactly once.
+
+    Torch's DistributedSampler pads the shards to equal length by repeating images, which are then
+    scored twice. Here shards differ in length by at most one, and one may be empty.
+
+    Args:
+        size: Number of images.
+        rank: Whose shard.
+        world_size: Number of ranks.
+
+    Raises:
+        ValueError: There is no such rank.
+    """
+
+    def __init__(self, size: int, rank: int = 0, world_size: int = 1) -> None:
+        if not 0 <= rank < world_size:
+            raise ValueError(f"rank must be 0..{world_size - 1} of {world_size} ranks; got {rank}")
+        self.images = range(rank, size, world_size)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.images)

@@ -1,0 +1,68 @@
+"""What data modules with a train, a val and a test part have in common: their loaders."""
+
+from typing import Any
+
+from pytorch_lightning import LightningDataModule
+from torch.utils.data import DataLoader, Dataset
+
+from datamodules.base import TrainLoader, evaluation_loader, refuse_other_split
+from datamodules.batch import Batch
+from datamodules.samplers import Resumable
+
+
+class SplitData(LightningDataModule):
+    """Loaders of three parts, and the memory of how they were split.
+
+    A subclass has `setup`, which sets what is annotated here; its constructor reads nothing.
+    Training goes on with the split of its checkpoint only; testing another one is allowed.
+
+    Attributes:
+        train: The training part.
+        val: The part that models are selected on.
+        test: The part that is looked at in the end.
+        train_sampler: Draws the training batches.
+        split_hash: Names which image is in which part.
+        eval_batch_size: Images in a batch of validation and test.
+        num_workers: Processes that prepare batches.
+        pin_memory: Put batches in page-locked memory, for faster copies to a GPU.
+    """
+
+    train: Dataset[Batch]
+    val: Dataset[Batch]
+    test: Dataset[Batch]
+    train_sampler: Resumable
+    split_hash: str
+    eval_batch_size: int
+    num_workers: int
+    pin_memory: bool
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.allow_zero_length_dataloader_with_multiple_devices = True
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Batches as the sampler draws them."""
+        return TrainLoader(self.train, self.train_sampler, self.num_workers, self.pin_memory)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """This rank's shard of the validation part."""
+        return self._evaluation(self.val)
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """This rank's shard of the test part."""
+        return self._evaluation(self.test)
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """What the test loader yields."""
+        return self._evaluation(self.test)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Which images are in which part."""
+        return {"split_hash": self.split_hash}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Refuse to go on training on another split."""
+        refuse_other_split(self, state_dict["split_hash"], self.split_hash)
+
+    def _evaluation(self, part: Dataset[Batch]) -> DataLoader[Batch]:
+        return evaluation_loader(part, self.eval_batch_size, self.num_workers, self.pin_memory)

@@ -1,0 +1,216 @@
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from PIL import Image
+from torch import nn
+
+from datamodules import ImageFolder
+
+SMALL = {"classes_per_batch": 3, "samples_per_class": 2, "image_size": 16, "resize": 20}
+
+
+def picture(path, seed=0, size=(30, 24), mode="RGB"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(pixels).convert(mode).save(path)
+
+
+@pytest.fixture
+def root(tmp_path):
+    for label in range(10):
+        for number in range(1 if label == 3 else 5):
+            picture(tmp_path / "data" / f"class {label}" / f"{number}.png", 10 * label + number)
+    (tmp_path / "data" / "class 1" / "notes.txt").write_text("not an image")
+    return tmp_path / "data"
+
+
+def prepared(root, stage="fit", **arguments):
+    data = ImageFolder(str(root), **(SMALL | {"num_workers": 0} | arguments))
+    data.setup(stage)
+    return data
+
+
+def class_sets(data):
+    return [set(split.labels.tolist()) for split in (data.train, data.val, data.test)]
+
+
+def test_the_constructor_reads_nothing():
+    ImageFolder("/nowhere")
+
+
+def test_splits_are_class_disjoint_and_complete(root):
+    data = prepared(root)
+    train, val, test = class_sets(data)
+    assert (len(train), len(val), len(test)) == (4, 1, 5)
+    assert train | val | test == set(range(10))
+    assert len(data.train) + len(data.val) + len(data.test) == 46
+    assert data.class_names == [f"class {label}" for label in range(10)]
+
+
+def test_validation_may_share_classes_with_training(root):
+    train, val, test = class_sets(prepared(root, validation="image_disjoint"))
+    assert val <= train
+    assert not test & train
+
+
+def test_folders_of_splits_are_taken_as_they_are(tmp_path):
+    for part, label in (("train", "a"), ("train", "b"), ("val", "c"), ("test", "b"), ("test", "d")):
+        for number in range(3):
+            picture(tmp_path / part / label / "deep" / f"{number}.jpg")
+    data = prepared(tmp_path, classes_per_batch=2)
+    assert data.class_names == ["a", "b", "c", "d"]
+    assert class_sets(data) == [{0, 1}, {2}, {1, 3}]
+
+
+def test_a_missing_val_folder_is_held_out_of_train(tmp_path):
+    for part, labels in (("train", "abcde"), ("test", "fg")):
+        for label in labels:
+            for number in range(3):
+                picture(tmp_path / part / label / f"{number}.jpg")
+    train, val, test = class_sets(prepared(tmp_path))
+    assert len(train) == 4
+    assert train | val == {0, 1, 2, 3, 4}
+    assert test == {5, 6}
+
+
+def test_batches_are_normalised_squares_with_their_files(root):
+    data = prepared(root)
+    batch = next(iter(data.train_dataloader()))
+    assert batch.images.shape == (6, 3, 16, 16)
+    assert batch.images.dtype == torch.float32
+    assert len(set(batch.labels.tolist())) == 3
+    for file, label in zip(data.test.files, data.test.labels, strict=True):
+        assert f"/{data.class_names[label]}/" in file
+
+
+def test_images_of_other_modes_become_rgb(tmp_path):
+    for label, mode in enumerate(["L", "P", "RGBA", "CMYK", "1"]):
+        suffix = "tif" if mode == "CMYK" else "png"
+        for number in range(2):
+            picture(tmp_path / str(label) / f"{number}.{suffix}", number, mode=mode)
+    data = prepared(tmp_path, classes_per_batch=1)
+    for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader()):
+        assert all(batch.images.shape[1] == 3 for batch in loader)
+
+
+def test_augmentation_follows_seed_epoch_and_index_and_no_worker(root):
+    runs = []
+    for num_workers in (0, 2):
+        torch.manual_seed(num_workers)
+        loader = prepared(root, num_workers=num_workers).train_dataloader()
+        runs.append([batch for _ in range(2) for batch in loader])
+    for ours, theirs in zip(*runs, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    train = prepared(root).train
+    first, again, later = (train.__getitems__([(e, 4)]).images for e in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, later)
+    assert not torch.equal(first, prepared(root, train_seed=7).train.__getitems__([(0, 4)]).images)
+
+
+def test_another_place_of_the_root_is_the_same_split(root, tmp_path):
+    before = prepared(root).split_hash
+    assert before != prepared(root, seed=1).split_hash
+    root.rename(tmp_path / "moved")
+    assert prepared(tmp_path / "moved").split_hash == before
+
+
+def test_a_class_of_one_image_is_in_the_gallery(tmp_path):
+    for label in "abcd":
+        for number in range(1 if label == "a" else 3):
+            picture(tmp_path / "train" / label / f"{number}.png")
+            picture(tmp_path / "test" / label / f"{number}.png")
+    arguments = {"validation": "image_disjoint", "validation_fraction": 0.4}
+    data = prepared(tmp_path, **arguments, classes_per_batch=4)
+    assert (data.test.labels == 0).sum() == 1
+    batch = next(iter(data.train_dataloader()))
+    assert (batch.labels == 0).sum() == 2
+    with pytest.raises(ValueError, match="there are only 3 classes with at least 2 images"):
+        prepared(tmp_path, **arguments, classes_per_batch=4, short_classes="drop")
+    with pytest.raises(ValueError, match="1 of 4 classes have fewer images"):
+        prepared(tmp_path, **arguments, short_classes="error")
+
+
+def test_a_root_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"missing does not exist"):
+        prepared(tmp_path / "missing")
+
+
+def test_a_root_without_images_is_refused(tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"no images in .* end in"):
+        prepared(tmp_path)
+
+
+def test_train_without_test_is_refused(tmp_path):
+    picture(tmp_path / "train" / "a" / "0.png")
+    with pytest.raises(FileNotFoundError, match="has the folders train; it needs train and test"):
+        prepared(tmp_path)
+
+
+def test_an_empty_file_is_named_before_training(root):
+    (root / "class 5" / "0.png").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"1 of 46 image files are empty, first .*class 5/0\.png"):
+        prepared(root)
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+@pytest.mark.parametrize("cut", [True, False])
+def test_an_unreadable_file_is_named(root, num_workers, cut):
+    for file in root.rglob("*.png"):
+        file.write_bytes(file.read_bytes()[:200] if cut else b"no image at all")
+    data = prepared(root, num_workers=num_workers)
+    with pytest.raises(ValueError, match=r"class \d/\d\.png is not a readable image"):
+        next(iter(data.train_dataloader()))
+
+
+def test_more_classes_than_there_are_stop_before_training(root):
+    message = "classes_per_batch is 5, but there are only 4 classes"
+    with pytest.raises(ValueError, match=message):
+        prepared(root, classes_per_batch=5)
+    prepared(root, "test", classes_per_batch=5)
+
+
+def test_more_samples_than_any_class_has_stop_before_training(root):
+    with pytest.raises(ValueError, match="samples_per_class is 6, but the largest class has 5"):
+        prepared(root, samples_per_class=6)
+
+
+class Nothing(pl.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def training_step(self, batch, batch_idx):
+        return self.weight.sum()
+
+    def test_step(self, batch, batch_idx):
+        pass
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+def trainer(folder, max_epochs):
+    return pl.Trainer(
+        accelerator="cpu",
+        default_root_dir=folder,
+        logger=False,
+        max_epochs=max_epochs,
+        limit_val_batches=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+
+
+def test_training_does_not_go_on_with_another_split(root, tmp_path):
+    data = ImageFolder(str(root), **SMALL, num_workers=0)
+    first = trainer(tmp_path, 1)
+    first.fit(Nothing(), datamodule=data)
+    first.save_checkpoint(tmp_path / "last.ckpt")
+    other = ImageFolder(str(root), **SMALL, num_workers=0, seed=1)
+    with pytest.raises(ValueError, match=f"trained on the split {data.split_hash}"):
+        trainer(tmp_path, 2).fit(Nothing(), datamodule=other, ckpt_path=tmp_path / "last.ckpt")
+    trainer(tmp_path, 2).test(Nothing(), datamodule=other, ckpt_path=tmp_path / "last.ckpt")

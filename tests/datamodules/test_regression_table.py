@@ -1,0 +1,140 @@
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pyarrow import parquet, table
+
+from datamodules import RegressionTable
+
+SPLITS = ["train"] * 30 + ["val_query"] * 3 + ["val_gallery"] * 5 + ["test"] * 10
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "images").mkdir()
+    for image in range(len(SPLITS)):
+        pixels = rng.integers(0, 255, (40, 48, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "images" / f"{image}.png")
+    return tmp_path
+
+
+def rows(splits=SPLITS):
+    values = np.random.default_rng(1).random((len(splits), 2)).round(3)
+    return [
+        [f"images/{i}.png", *map(float, values[i]), "x", split] for i, split in enumerate(splits)
+    ]
+
+
+def write(folder, content, header="image,age,weight,note,split"):
+    lines = [header, *(",".join(map(str, row)) for row in content)]
+    (folder / "table.csv").write_text("\n".join(lines) + "\n")
+    return str(folder / "table.csv")
+
+
+def make(table, labels=("age", "weight"), **arguments):
+    settings = {"batch_size": 10, "image_size": 32, "resize": 36, "num_workers": 0}
+    data = RegressionTable(table, list(labels), **settings | arguments)
+    data.setup()
+    return data
+
+
+def test_splits_labels_and_weights(folder):
+    data = make(write(folder, rows()), weights=[1.0, 10.0])
+    expected = torch.tensor([row[1:3] for row in rows()]) * torch.tensor([1.0, 10.0])
+    assert torch.equal(data.train.labels, expected[:30])
+    assert torch.equal(data.val[1].labels, expected[33:38])
+    assert [len(split) for split in (*data.val, *data.test)] == [3, 5, 2, 8]
+    batch = next(iter(data.train_dataloader()))
+    assert batch.images.shape == (10, 3, 32, 32)
+    distance = (expected[:30] - batch.labels[0]).norm(dim=1)
+    assert torch.equal(distance.argsort()[1:6], batch.index[1:6])
+    loaders = [*data.val_dataloader(), *data.test_dataloader()]
+    assert [sum(len(batch.index) for batch in loader) for loader in loaders] == [3, 5, 2, 8]
+
+
+def test_parquet_holds_the_same(folder):
+    columns = dict(
+        zip(["image", "age", "weight", "note", "split"], zip(*rows(), strict=True), strict=True)
+    )
+    parquet.write_table(table(columns), folder / "table.parquet")
+    one, other = make(str(folder / "table.parquet")), make(write(folder, rows()))
+    assert one.split_hash == other.split_hash
+    assert torch.equal(one.train.labels, other.train.labels)
+    with pytest.raises(ValueError, match=r"table\.parquet has no column size; it has image, age"):
+        make(str(folder / "table.parquet"), ["age", "size"])
+
+
+def test_parquet_without_pyarrow_says_what_to_do(folder, monkeypatch):
+    (folder / "table.parquet").write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ModuleNotFoundError, match="pip install pyarrow, or save as CSV"):
+        make(str(folder / "table.parquet"))
+
+
+def test_validation_is_held_out_where_there_is_none(folder):
+    splits = ["train"] * 40 + ["test_query"] * 3 + ["test_gallery"] * 5
+    data = make(write(folder, rows(splits)))
+    assert [len(split) for split in (data.train, *data.val, *data.test)] == [36, 1, 3, 3, 5]
+    assert make(write(folder, rows(splits)), seed=1).split_hash != data.split_hash
+
+
+def test_lists_are_kept_and_augmentation_may_be_left_out(folder):
+    cache = folder / "cache"
+    table = write(folder, rows())
+    data = make(table, cache_dir=str(cache), least_crop=1.0)
+    assert len(list(cache.iterdir())) == 1
+    images = [data.train.__getitems__([(epoch, 3)]).images for epoch in (0, 1)]
+    assert torch.equal(*images)
+    data = make(table, cache_dir=str(cache), mirror=True)
+    images = [data.train.__getitems__([(epoch, 3)]).images for epoch in (0, 1)]
+    assert not torch.equal(*images)
+
+
+def test_lists_from_a_file(folder):
+    np.savez(folder / "lists.npz", index=(np.arange(30)[:, None] + np.arange(1, 6)) % 30)
+    data = make(write(folder, rows()), lists=str(folder / "lists.npz"))
+    anchor, *near = next(iter(data.train_sampler))[:6]
+    assert near == [(anchor + step) % 30 for step in range(1, 6)]
+
+
+def changed(row, column, value):
+    content = rows()
+    content[row][column] = value
+    return content
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "message"),
+    [
+        (changed(4, 1, "nan"), ValueError, r"row 5: labels \[nan, 0\.\d+\] are not finite"),
+        (changed(4, 2, "inf"), ValueError, "row 5: labels .* are not finite"),
+        (changed(6, 2, "heavy"), ValueError, "row 7: label 'heavy' is no number"),
+        (changed(6, 2, ""), ValueError, "row 7: label '' is no number"),
+        (changed(2, 4, "tset"), ValueError, "row 3: split 'tset' is none of train"),
+        (changed(9, 0, "gone.png"), FileNotFoundError, "1 of 48 images .*gone.png"),
+        (rows(["train"] * 48), ValueError, "no image in the split test_query"),
+        ([], ValueError, "has no rows"),
+    ],
+)
+def test_bad_tables_are_refused(folder, content, error, message):
+    with pytest.raises(error, match=message):
+        make(write(folder, content))
+
+
+def test_bad_arguments_are_refused(folder):
+    table = write(folder, rows())
+    with pytest.raises(ValueError, match=r"table\.csv has no column size; it has image, age"):
+        make(table, ["age", "size"])
+    with pytest.raises(ValueError, match="2 label columns need as many weights"):
+        make(table, weights=[1.0])
+    with pytest.raises(FileNotFoundError, match=r"nothing\.csv does not exist"):
+        make(str(folder / "nothing.csv"))
+    (folder / "table.txt").write_text("")
+    with pytest.raises(ValueError, match=r"must be a \.csv or a \.parquet file"):
+        make(str(folder / "table.txt"))
+    constant = [[*row[:1], 1.0, 1.0, *row[3:]] for row in rows()]
+    with pytest.raises(ValueError, match="all 30 labels are equal"):
+        make(write(folder, constant))
