@@ -1,0 +1,83 @@
+"""Metric learning: an encoder whose distances rank images."""
+
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+from jaxtyping import Float
+from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+
+from datamodules import Batch
+from lightning_modules.checkpoint import check_same_architecture
+from lightning_modules.optimizers import configure
+from pairs import Objective
+
+
+class MetricLearning(pl.LightningModule):
+    """Trains an encoder by an objective on its embeddings.
+
+    Logs `train/loss` and `train/kept`, the share of pairs that the miner kept; with a memory also
+    `train/memory_kept`, `train/memory_age` and `train/memory_drift`. Validation and test
+    steps give embeddings; callbacks such as `RetrievalEvaluation` score them.
+
+    Args:
+        encoder: Images to embeddings, for example `models.Encoder`.
+        objective: References × relevance × miner × loss.
+        optimizer: Called with the parameters of encoder and objective.
+        lr_scheduler: Called with the optimizer.
+        lr_interval: How often the schedule steps: once an "epoch" or a training "step".
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        objective: Objective,
+        optimizer: OptimizerCallable,
+        lr_scheduler: LRSchedulerCallable | None = None,
+        lr_interval: Literal["epoch", "step"] = "epoch",
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.objective = objective
+        self.optimizer = optimizer
+        self.lr_scheduler = lr_scheduler
+        self.lr_interval = lr_interval
+
+    def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """Embeddings of a batch of images."""
+        embeddings: Tensor = self.encoder(images)
+        return embeddings
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Any:
+        """The objective on one batch."""
+        embeddings = self(batch.images)
+        loss, kept, past_kept = self.objective.evaluate(embeddings, batch.labels, batch.index)
+        size = len(batch.index)
+        self.log("train/loss", loss, prog_bar=True, batch_size=size, sync_dist=True)
+        self.log("train/kept", kept, batch_size=size, sync_dist=True)
+        if past_kept is not None:
+            self.log("train/memory_kept", past_kept, batch_size=size, sync_dist=True)
+        for name, value in getattr(self.objective.references, "diagnostics", {}).items():
+            self.log(f"train/{name}", value, batch_size=size, sync_dist=True)
+        return {"loss": loss, "embeddings": embeddings.detach()}
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
+        """Embeddings, for the callbacks to score."""
+        return {"embeddings": self(batch.images)}
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
+        """Embeddings, for the callbacks to score."""
+        return {"embeddings": self(batch.images)}
+
+    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
+        """Embeddings, with what they are of."""
+        return {"embeddings": self(batch.images), "labels": batch.labels, "index": batch.index}
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The optimizer over everything that learns."""
+        return configure(self.optimizer, self.lr_scheduler, self.parameters(), self.lr_interval)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse weights of another architecture."""
+        check_same_architecture(self, checkpoint["state_dict"])

@@ -1,0 +1,141 @@
+"""Multi-label classification: logits that rank the labels of each image, then a decision."""
+
+from typing import Any, Literal, cast
+
+import pytorch_lightning as pl
+from jaxtyping import Float
+from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+
+from datamodules import Batch
+from lightning_modules.checkpoint import check_same_architecture
+from lightning_modules.optimizers import configure
+from metrics import LabelRankingScores
+
+
+class MultiLabelClassification(pl.LightningModule):
+    """Trains an encoder and a linear layer to score each class, by any multi-label loss.
+
+    The logits are S. Labels are multi-hot: 1 applies, 0 does not, −1 is unknown; R is 1 where a
+    label applies, M is True where it is known.
+
+    Logs `train/loss` and `val/...`, `test/...` of `metrics.LabelRankingScores`: select models by
+    `val/map_macro`. Decision rules take no part in training. `callbacks.LabelDecision` fits them
+    when it is over, and scores them in tests.
+
+    Args:
+        encoder: Images to features: `models.Encoder` without projection (embedding_dim null) and
+            not normalised, as losses on logits expect.
+        loss: Of (similarity, relevance, selection), for example `losses.LSEPLoss`.
+        num_classes: Columns of the labels.
+        optimizer: Called with the parameters of encoder, last layer and loss.
+        lr_scheduler: Called with the optimizer.
+        lr_interval: How often the schedule steps: once an "epoch" or a training "step".
+        dropout: Share of features set to 0 before the last layer; the paper of LSEP has 0.5.
+        decisions: Rules from scores to sets of labels, by the names under which they are reported,
+            for example `models.LabelCount`.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        loss: nn.Module,
+        num_classes: int,
+        optimizer: OptimizerCallable,
+        lr_scheduler: LRSchedulerCallable | None = None,
+        lr_interval: Literal["epoch", "step"] = "epoch",
+        dropout: float = 0.0,
+        decisions: dict[str, nn.Module] | None = None,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.loss = loss
+        self.num_classes = num_classes
+        self.optimizer = optimizer
+        self.lr_scheduler = lr_scheduler
+        self.lr_interval = lr_interval
+        features = cast(int, encoder.embedding_dim)
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(features, num_classes))
+        self.decisions = nn.ModuleDict(decisions or {})
+        self.val_scores = LabelRankingScores(num_classes)
+        self.test_scores = LabelRankingScores(num_classes, per_class=True)
+
+    def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """One logit a class, in float32."""
+        return self.scores_and_features(images)[0]
+
+    def scores_and_features(
+        self, images: Float[Tensor, "n c h w"]
+    ) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n d"]]:
+        """Logits and what they were computed of, both in float32."""
+        features: Tensor = self.encoder(images)
+        return self.head(features).float(), features.float()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The loss of one batch."""
+        scores, labels = self(batch.images), self._multi_hot(batch)
+        loss: Tensor = self.loss(scores, labels.clamp(min=0), labels >= 0)
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(labels), sync_dist=True)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
+        """Scores, kept until the epoch ends."""
+        scores, labels = self(batch.images), self._multi_hot(batch)
+        self.val_scores.update(scores, labels, batch.index)
+        return {"scores": scores}
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the ranking scores of the validation part."""
+        self._log_all("val", self.val_scores)
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
+        """Scores, and what each rule says."""
+        labels = self._multi_hot(batch)
+        outputs = self._decide(batch)
+        self.test_scores.update(outputs["scores"], labels, batch.index)
+        return outputs
+
+    def on_test_epoch_end(self) -> None:
+        """Log the ranking scores of the test part."""
+        self._log_all("test", self.test_scores)
+
+    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
+        """Scores and what each rule says, with what they are of."""
+        return {**self._decide(batch), "labels": batch.labels, "index": batch.index}
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The optimizer over everything that learns in training."""
+        learning = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        return configure(self.optimizer, self.lr_scheduler, learning, self.lr_interval)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse weights of another architecture; a rule that the checkpoint lacks is unfitted."""
+        weights: dict[str, Tensor] = checkpoint["state_dict"]
+        for name, rule in self.decisions.items():
+            prefix = f"decisions.{name}."
+            if not any(key.startswith(prefix) for key in weights):
+                weights |= {f"{prefix}{key}": value for key, value in rule.state_dict().items()}
+        check_same_architecture(self, weights)
+
+    def _decide(self, batch: Batch) -> dict[str, Tensor]:
+        scores, features = self.scores_and_features(batch.images)
+        decided = {
+            f"decision/{name}": rule(scores, features) for name, rule in self.decisions.items()
+        }
+        return {"scores": scores, **decided}
+
+    def _multi_hot(self, batch: Batch) -> Tensor:
+        needed = (len(batch.images), self.num_classes)
+        if batch.labels.shape != needed or not batch.labels.is_floating_point():
+            raise ValueError(
+                f"labels must be multi-hot, {list(needed)} floats of 1 (applies), 0 (does not) and "
+                f"-1 (unknown); got {list(batch.labels.shape)} of {batch.labels.dtype}"
+            )
+        return batch.labels
+
+    def _log_all(self, stage: str, metric: LabelRankingScores) -> None:
+        scores = {f"{stage}/{name}": score.float() for name, score in metric.compute().items()}
+        # Every rank has the same numbers; their maximum is exact, their mean might not be.
+        self.log_dict(scores, sync_dist=True, reduce_fx="max")
+        metric.reset()

@@ -1,0 +1,124 @@
+"""Classification with a ranking regularizer on a second head."""
+
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch.nn.functional as F
+from jaxtyping import Float
+from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torchmetrics import MetricCollection
+from torchmetrics.classification import MulticlassAccuracy
+
+from datamodules import Batch
+from lightning_modules.checkpoint import check_same_architecture
+from lightning_modules.optimizers import configure
+from models import TwoHeads
+from pairs import Objective
+
+
+class TwoHeadClassification(pl.LightningModule):
+    """Trains a classifier and, on a second head of the same trunk, an embedding.
+
+        L = cross-entropy(logits) + λ · objective(embeddings)
+
+    Taha et al., WACV 2020, arXiv 1901.08616; λ = 1 as in the paper, which found 0.2 to 2 to work.
+    Logs both terms; validation and test log `accuracy` (of all images) and `accuracy_macro` (mean
+    of the classes' accuracies), and hand one of the two embeddings to `RetrievalEvaluation`.
+
+    Args:
+        model: Trunk and heads.
+        optimizer: Called with the parameters of model and objective.
+        objective: What the embedding head is trained for; None is softmax alone, the baseline.
+        weight: λ.
+        retrieve_by: Which embedding is evaluated: the "embedding" head's, or the "pooled" features
+            that the classifier sees (L2-normalised).
+        lr_scheduler: Called with the optimizer.
+        lr_interval: How often the schedule steps: once an "epoch" or a training "step".
+    """
+
+    def __init__(
+        self,
+        model: TwoHeads,
+        optimizer: OptimizerCallable,
+        objective: Objective | None = None,
+        weight: float = 1.0,
+        retrieve_by: Literal["embedding", "pooled"] = "embedding",
+        lr_scheduler: LRSchedulerCallable | None = None,
+        lr_interval: Literal["epoch", "step"] = "epoch",
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.objective = objective
+        self.weight = weight
+        self.retrieve_by = retrieve_by
+        self.optimizer = optimizer
+        self.lr_scheduler = lr_scheduler
+        self.lr_interval = lr_interval
+        if objective is None:
+            model.embedding_head.requires_grad_(False)
+        classes = model.class_head.out_features
+        accuracy = MetricCollection(
+            {
+                "accuracy": MulticlassAccuracy(classes, average="micro"),
+                "accuracy_macro": MulticlassAccuracy(classes, average="macro"),
+            }
+        )
+        self.val_accuracy = accuracy.clone(prefix="val/")
+        self.test_accuracy = accuracy.clone(prefix="test/")
+
+    def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
+        """Logits of a batch of images."""
+        logits: Tensor = self.model(images).logits
+        return logits
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Any:
+        """Both terms on one batch."""
+        output = self.model(batch.images)
+        loss = F.cross_entropy(output.logits.float(), batch.labels)
+        terms = {"train/cross_entropy": loss}
+        if self.objective is not None:
+            evaluated = self.objective.evaluate(output.embeddings, batch.labels, batch.index)
+            ranking = evaluated.loss
+            terms |= {"train/ranking": ranking, "train/kept": evaluated.kept}
+            loss = loss + self.weight * ranking
+        size = len(batch.index)
+        self.log_dict(terms, batch_size=size, sync_dist=True)
+        self.log("train/loss", loss, prog_bar=True, batch_size=size, sync_dist=True)
+        return {"loss": loss, "embeddings": output.embeddings.detach()}
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
+        """Accuracy, and an embedding for the callbacks to score."""
+        return self._evaluate(batch, self.val_accuracy)
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
+        """Accuracy, and an embedding for the callbacks to score."""
+        return self._evaluate(batch, self.test_accuracy)
+
+    def _evaluate(self, batch: Batch, accuracy: MetricCollection) -> dict[str, Tensor]:
+        output = self.model(batch.images)
+        accuracy.update(output.logits, batch.labels)
+        self.log_dict(accuracy, batch_size=len(batch.index))
+        if self.retrieve_by == "pooled":
+            return {"embeddings": F.normalize(output.pooled)}
+        return {"embeddings": output.embeddings}
+
+    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
+        """Class probabilities and the embedding."""
+        output = self.model(batch.images)
+        return {
+            "probabilities": output.logits.float().softmax(1),
+            "embeddings": output.embeddings,
+            "labels": batch.labels,
+            "index": batch.index,
+        }
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The optimizer over everything that learns."""
+        learning = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        return configure(self.optimizer, self.lr_scheduler, learning, self.lr_interval)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse weights of another architecture."""
+        check_same_architecture(self, checkpoint["state_dict"])

@@ -1,0 +1,84 @@
+import pytest
+import torch
+
+from datamodules import Batch
+from lightning_modules import MetricLearning
+from lightning_modules.checkpoint import check_same_architecture
+from lightning_modules.optimizers import configure
+from losses import MultiSimilarityLoss
+from miners import MultiSimilarityMiner
+from models import Encoder, SmallConvNet
+from pairs import ClassCentres, Objective
+
+
+def module(**changes):
+    objective = Objective(MultiSimilarityLoss(), MultiSimilarityMiner(epsilon=0.0))
+    parts = {"encoder": Encoder(SmallConvNet(width=8), 16), "objective": objective}
+    return MetricLearning(**{**parts, "optimizer": torch.optim.Adam, **changes})
+
+
+def batch(images=12):
+    generator = torch.Generator().manual_seed(0)
+    return Batch(
+        torch.randn(images, 1, 32, 32, generator=generator),
+        torch.arange(images) % 3,
+        torch.arange(images),
+    )
+
+
+def test_a_training_step_is_the_objective_on_the_embeddings(monkeypatch):
+    learner, logged = module(), {}
+    monkeypatch.setattr(learner, "log", lambda name, value, **_: logged.update({name: value}))
+    images, labels, _ = batch()
+    loss = learner.training_step(batch(), 0)["loss"]
+    expected = learner.objective.evaluate(learner.encoder(images), labels)
+    assert loss == expected.loss == logged["train/loss"]
+    assert 0 < logged["train/kept"] == expected.kept < 1
+
+
+def test_evaluation_gives_embeddings():
+    learner = module()
+    for step in (learner.validation_step, learner.test_step):
+        assert torch.equal(step(batch(), 0)["embeddings"], learner(batch().images))
+    predicted = learner.predict_step(batch(), 0)
+    assert torch.equal(predicted["labels"], batch().labels)
+    assert torch.equal(predicted["index"], batch().index)
+
+
+def test_the_optimizer_sees_what_the_objective_learns():
+    objective = Objective(MultiSimilarityLoss(), references=ClassCentres(3, 16))
+    optimizer = module(objective=objective).configure_optimizers()
+    learnt = {id(parameter) for parameter in optimizer.param_groups[0]["params"]}
+    assert id(objective.references.centres) in learnt
+
+
+@pytest.mark.parametrize("interval", ["epoch", "step"])
+def test_the_schedule_steps_as_asked(interval):
+    learner = module(
+        lr_scheduler=lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 1),
+        lr_interval=interval,
+    )
+    assert learner.configure_optimizers()["lr_scheduler"]["interval"] == interval
+
+
+def test_a_plateau_schedule_names_what_it_watches():
+    from pytorch_lightning.cli import ReduceLROnPlateau
+
+    configured = configure(
+        torch.optim.Adam,
+        lambda optimizer: ReduceLROnPlateau(optimizer, monitor="val/map@r"),
+        module().parameters(),
+    )
+    assert configured["lr_scheduler"]["monitor"] == "val/map@r"
+
+
+def test_weights_of_another_architecture_are_refused():
+    other = module(encoder=Encoder(SmallConvNet(width=16), 16)).state_dict()
+    del other["encoder.projection.bias"]
+    with pytest.raises(ValueError, match=r"Missing in it \(1\): encoder.projection.bias") as raised:
+        check_same_architecture(module(), other)
+    assert "needed is [8, 1, 3, 3]" in str(raised.value)
+
+
+def test_own_weights_are_accepted():
+    check_same_architecture(module(), module().state_dict())
