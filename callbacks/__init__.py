@@ -1,0 +1,38 @@
+"""What watches a run and never changes what is learnt."""
+
+from callbacks.baselines import Baselines
+from callbacks.batch_norm import WarnOfLocalBatchNorm
+from callbacks.curves import TrainingCurves
+from callbacks.embedding_map import EmbeddingMap
+from callbacks.gallery import Gallery
+from callbacks.label_decision import LabelDecision
+from callbacks.label_ranking import LabelRanking
+from callbacks.last_checkpoint import LastCheckpoint
+from callbacks.metrics_file import MetricsFile
+from callbacks.non_finite import StopOnNonFiniteLoss
+from callbacks.predictions import SavePredictions
+from callbacks.resume import ExactResume
+from callbacks.retrieval import RetrievalEvaluation, Retrieved
+from callbacks.sampler_statistics import SamplerStatistics
+from callbacks.termination import SaveOnTermination
+from callbacks.triplet_precision import TripletPrecision
+
+__all__ = [
+    "Baselines",
+    "EmbeddingMap",
+    "ExactResume",
+    "Gallery",
+    "LabelDecision",
+    "LabelRanking",
+    "LastCheckpoint",
+    "MetricsFile",
+    "RetrievalEvaluation",
+    "Retrieved",
+    "SamplerStatistics",
+    "SaveOnTermination",
+    "SavePredictions",
+    "StopOnNonFiniteLoss",
+    "TrainingCurves",
+    "TripletPrecision",
+    "WarnOfLocalBatchNorm",
+]

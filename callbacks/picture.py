@@ -1,0 +1,20 @@
+"""Where pictures go."""
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from pytorch_lightning import Trainer
+from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.utilities import rank_zero_info
+
+
+def save(figure: Figure, name: str, trainer: Trainer) -> Path:
+    """Save a figure as `plots/<name>.png` of the run, and in W&B where that is on."""
+    path = Path(trainer.default_root_dir) / "plots" / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": None})
+    rank_zero_info(f"picture: {path}")
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            logger.log_image(name, [str(path)])
+    return path
