@@ -1,0 +1,42 @@
+"""Weights & Biases, for those who want it."""
+
+import os
+from pathlib import Path
+
+import wandb
+from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
+from wandb.sdk.lib.runid import generate_id
+
+
+def wandb_logger(run: Path, experiment: str, stage: str) -> WandbLogger:
+    """A logger whose W&B run is the run directory's: a resumed run goes on in the same one.
+
+    Without an account (or with WANDB_MODE=offline) everything is written below the run directory,
+    for `wandb sync` later. Only rank 0 talks to W&B.
+
+    Args:
+        run: The run directory; its file `wandb_id` keeps the identity of the W&B run.
+        experiment: Group of the W&B run.
+        stage: Its job type: fit, test, ...
+    """
+    mode = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False) else "offline")
+    return WandbLogger(
+        project=os.environ.get("WANDB_PROJECT", "ranklight"),
+        name=f"{experiment}/{run.name}",
+        id=_identity(run),
+        save_dir=run,
+        mode=mode,
+        group=experiment,
+        job_type=stage,
+        resume="allow",
+    )
+
+
+@rank_zero_only
+def _identity(run: Path) -> str:
+    kept = run / "wandb_id"
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(generate_id())
+    return kept.read_text()

@@ -1,0 +1,317 @@
+import importlib
+import inspect
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torchvision
+import yaml
+from PIL import Image
+from scipy.io import savemat
+
+from datamodules import ImageFolder
+from datamodules.class_data import ClassData
+from datamodules.multi_label_data import MultiLabelData
+from datamodules.voc2007 import _CLASSES
+from experiments.__main__ import main
+
+FILES = [
+    str(file)
+    for file in sorted(Path("experiments").rglob("*.yaml"))
+    if file.parent.name != "trainer" and not file.stem.startswith("sweep")
+]
+SIZE = 32
+FEW = {"classes_per_batch": 2, "samples_per_class": 2, "batch_size": 4}
+CHEAP = {
+    "callbacks.EmbeddingMap": {"points": 12},
+    "callbacks.Gallery": {"queries": 2, "neighbours": 2},
+}
+SCENES = {
+    "DigitPoses": {"train_scenes": 80, "val_scenes": "[8, 40]", "test_scenes": "[8, 40]"},
+    "DigitScenes": {"train_scenes": 80, "val_scenes": 40, "test_scenes": 40},
+}
+PICTURES = {"callbacks.EmbeddingMap", "callbacks.Gallery", "callbacks.TrainingCurves"}
+
+
+def picture(file):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(abs(hash(file.name))).integers(0, 256, (SIZE, SIZE, 3))
+    Image.fromarray(pixels.astype(np.uint8)).save(file)
+
+
+def write(file, lines):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("\n".join(lines) + "\n")
+
+
+def voc2007(root):
+    images = {"trainval": [f"{n:06d}" for n in range(8)], "test": ["000008", "000009"]}
+    for part, names in images.items():
+        for image in names:
+            picture(root / "JPEGImages" / f"{image}.jpg")
+        for column, kind in enumerate(_CLASSES):
+            labels = [f"{name} {1 if (int(name) + column) % 3 else -1:2d}" for name in names]
+            write(root / "ImageSets" / "Main" / f"{kind}_{part}.txt", labels)
+
+
+def coco(root):
+    for name, images in (("train2014", range(1, 9)), ("val2014", range(9, 11))):
+        content = {
+            "images": [{"id": image, "file_name": f"{image:012d}.jpg"} for image in images],
+            "annotations": [
+                {"image_id": image, "category_id": category}
+                for image in images
+                for category in range(1, 81)
+                if (image + category) % 3
+            ],
+            "categories": [{"id": number, "name": f"kind {number}"} for number in range(1, 81)],
+        }
+        for image in images:
+            picture(root / name / f"{image:012d}.jpg")
+        write(root / "annotations" / f"instances_{name}.json", [json.dumps(content)])
+
+
+def nus_wide(root):
+    for part, numbers in (("Train", range(8)), ("Test", range(8, 10))):
+        write(root / "ImageList" / f"{part}Imagelist.txt", [f"zoo\\{n}.jpg" for n in numbers])
+        for number in numbers:
+            picture(root / "Flickr" / "zoo" / f"{number}.jpg")
+        for concept in range(81):
+            file = root / "Groundtruth" / "TrainTestLabels" / f"Labels_{concept}_{part}.txt"
+            write(file, [str(int((number + concept) % 3 > 0)) for number in numbers])
+
+
+def fgvc_aircraft(root):
+    data = root / "fgvc-aircraft-2013b" / "data"
+    write(data / "variants.txt", ["707-320", "Boeing 717"])
+    for number, part in enumerate(("train", "val", "test")):
+        images = {f"{10 * number + image:07d}": image % 2 for image in range(4)}
+        for image in images:
+            picture(data / "images" / f"{image}.jpg")
+        names = ("707-320", "Boeing 717")
+        lines = [f"{image} {names[variant]}" for image, variant in images.items()]
+        write(data / f"images_variant_{part}.txt", lines)
+
+
+def flowers102(root):
+    for image in range(1, 13):
+        picture(root / "flowers-102" / "jpg" / f"image_{image:05d}.jpg")
+    labels = np.array([[1, 102] * 6], dtype=float)
+    savemat(root / "flowers-102" / "imagelabels.mat", {"labels": labels})
+    parts = {"trnid": [[1, 2, 3, 4]], "valid": [[5, 6, 7, 8]], "tstid": [[9, 10, 11, 12]]}
+    savemat(root / "flowers-102" / "setid.mat", {key: np.array(ids) for key, ids in parts.items()})
+
+
+def birds(root, classes=(1, 2, 3, 4, 101, 102)):
+    images = {f"{number:04d}-ab": classes[number // 4] for number in range(4 * len(classes))}
+    for image, kind in images.items():
+        picture(root / "images" / f"{kind:03d}.Bird" / f"{image}.jpg")
+    write(root / "images.txt", [f"{n} {kind:03d}.Bird/{n}.jpg" for n, kind in images.items()])
+    write(root / "image_class_labels.txt", [f"{n} {kind}" for n, kind in images.items()])
+    write(root / "train_test_split.txt", [f"{n} {int(int(n[:4]) % 4 > 0)}" for n in images])
+    write(root / "classes.txt", [f"{kind} Bird {kind}" for kind in range(1, 201)])
+
+
+def stanford_dogs(root):
+    for part, images in (("train", "abcd"), ("test", "ef")):
+        kinds = {"n02085620-Chihuahua": 1, "n02116738-African_hunting_dog": 120}
+        listed = {f"{kind}/{image}.jpg": kinds[kind] for kind in kinds for image in images}
+        for image in listed:
+            picture(root / "Images" / image)
+        paths = np.array([[path] for path in listed], dtype=object)
+        labels = np.array(list(listed.values()))[:, None]
+        savemat(root / f"{part}_list.mat", {"file_list": paths, "labels": labels})
+
+
+def cars196(root):
+    cars = [(kind, test) for kind in (1, 2, 3, 97, 98, 99, 196) for test in (0, 0, 0, 1)]
+    kind = [("relative_im_path", object), ("class", object), ("test", object)]
+    rows = [(f"car_ims/{n:06d}.jpg", float(car), test) for n, (car, test) in enumerate(cars, 1)]
+    for file, _, _ in rows:
+        picture(root / file)
+    names = np.array([[f"Car {number}" for number in range(1, 197)]], dtype=object)
+    annotations = np.array([rows], dtype=kind)
+    savemat(root / "cars_annos.mat", {"annotations": annotations, "class_names": names})
+
+
+def stanford_online_products(root):
+    for name, products in (("train", range(1, 6)), ("test", range(11318, 11320))):
+        images = [f"lamp_final/{product}_{view}.JPG" for product in products for view in range(2)]
+        lines = [f"{n} {Path(file).name.split('_')[0]} 7 {file}" for n, file in enumerate(images)]
+        for file in images:
+            picture(root / file)
+        write(root / f"Ebay_{name}.txt", ["image_id class_id super_class_id path", *lines])
+
+
+def image_folder(root):
+    for label in "abcdefgh":
+        for number in range(3):
+            picture(root / label / f"{number}.png")
+
+
+TREES = {
+    "COCO": coco,
+    "CUB200": birds,
+    "Cars196": cars196,
+    "FGVCAircraft": fgvc_aircraft,
+    "Flowers102": flowers102,
+    "ImageFolder": image_folder,
+    "NABirds": birds,
+    "NUSWIDE": nus_wide,
+    "StanfordDogs": stanford_dogs,
+    "StanfordOnlineProducts": stanford_online_products,
+    "VOC2007": voc2007,
+}
+
+
+def read(file):
+    return yaml.safe_load(Path(file).read_text())
+
+
+def named(path):
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def parts(node, path=""):
+    """Every `class_path` below a node of a configuration, by its key on the command line."""
+    if isinstance(node, dict):
+        if "class_path" in node:
+            yield path, node["class_path"], node.get("init_args", {})
+        for key, value in node.items():
+            yield from parts(value, f"{path}.{key}" if path else key)
+
+
+def defaults(kind):
+    """Of a class and of what its `**options` go to."""
+    return {
+        name: parameter.default
+        for base in reversed(kind.__mro__)
+        if "__init__" in vars(base)
+        for name, parameter in inspect.signature(base.__init__).parameters.items()
+    }
+
+
+def smaller_model(config):
+    """Small trunks, as wide as VGG-16 where heads are made for it, and heads that learn briefly."""
+    for key, name, arguments in parts(config["model"], "model"):
+        if name in ("models.TorchvisionTrunk", "models.TimmTrunk"):
+            wide = 128 if arguments["name"] == "vgg16" else 8
+            small = {"in_channels": 3, "width": wide}
+            yield f"--{key}", json.dumps({"class_path": "models.SmallConvNet", "init_args": small})
+        if name == "models.TwoHeads" and arguments.get("image_shape", [3])[0] == 3:
+            yield f"--{key}.init_args.image_shape", f"[3, {SIZE}, {SIZE}]"
+        if name == "lightning_modules.MultiLabelClassification" and "decisions" in arguments:
+            rules = {
+                rule: {"class_path": rest} if isinstance(rest, str) else dict(rest)
+                for rule, rest in arguments["decisions"].items()
+            }
+            for rest in rules.values():
+                if "steps" in defaults(named(rest["class_path"])):
+                    rest["init_args"] = {**rest.get("init_args", {}), "steps": 2}
+            yield f"--{key}.init_args.decisions", json.dumps(rules)
+
+
+def smaller_data(config, root):
+    """A tree of few small images in the data set's own format, and batches that it can fill."""
+    data = config["data"]
+    kind = named(data["class_path"])
+    if "root" not in defaults(kind):
+        for key, value in SCENES.get(kind.__name__, {}).items():
+            yield f"--data.init_args.{key}", str(value)
+        return
+    if kind.__name__ not in TREES:
+        pytest.fail(f"no small tree is written for {kind.__name__}: add its function to TREES")
+    TREES[kind.__name__](root)
+    options = {"root": str(root), "num_workers": 0, "image_size": SIZE, "resize": SIZE}
+    options |= {key: FEW[key] for key in data.get("init_args", {}).keys() & FEW.keys()}
+    if issubclass(kind, MultiLabelData):
+        options |= {"batch_size": FEW["batch_size"]}
+    if issubclass(kind, ImageFolder):
+        options |= {"classes_per_batch": 2, "samples_per_class": 2}
+    if issubclass(kind, (ClassData, MultiLabelData)):
+        options |= {"check_counts": "false", "validation_fraction": 0.3}
+    for key, value in options.items():
+        yield f"--data.init_args.{key}", str(value)
+
+
+def smaller_trainer(config, pictures):
+    """Two steps and a validation; few points in pictures, and none on trees."""
+    steps = {"max_steps": 2, "limit_train_batches": 2, "log_every_n_steps": 1}
+    validation = {"val_check_interval": 1.0, "check_val_every_n_epoch": 1}
+    machine = {"accelerator": "cpu", "devices": 1, "enable_progress_bar": "false"}
+    for key, value in (steps | validation | machine).items():
+        yield f"--trainer.{key}", str(value)
+    callbacks = [
+        {**entry, "init_args": {**entry.get("init_args", {}), **CHEAP[entry["class_path"]]}}
+        if entry["class_path"] in CHEAP
+        else entry
+        for entry in config["trainer"].get("callbacks", [])
+        if pictures or entry["class_path"] not in PICTURES
+    ]
+    yield "--trainer.callbacks", json.dumps(callbacks)
+
+
+@pytest.mark.filterwarnings("ignore:.*never occur in training")
+@pytest.mark.parametrize("file", FILES)
+def test_two_steps_and_a_test(file, tmp_path, monkeypatch):
+    monkeypatch.setenv("RANKLIGHT_RUN", "restored after the test")
+    config = read(file)
+    on_files = [*smaller_data(config, tmp_path / "data")]
+    smaller = [
+        *smaller_model(config),
+        *on_files,
+        *smaller_trainer(config, not (tmp_path / "data").exists()),
+    ]
+    options = [word for option in smaller for word in option]
+
+    def ranklight(command, *more):
+        monkeypatch.delenv("RANKLIGHT_RUN", raising=False)
+        words = [command, "-c", file, "--runs", str(tmp_path / "runs"), *options, *more]
+        monkeypatch.setattr(sys, "argv", ["ranklight", *words])
+        main()
+
+    ranklight("fit")
+    ranklight("test", "--ckpt_path", "best")
+    (run,) = (tmp_path / "runs").rglob("latest")
+    assert (run / "checkpoints" / "best.ckpt").is_file()
+    columns = (run / "metrics.csv").read_text().splitlines()[0].split(",")
+    assert config.get("best", {}).get("monitor", "val/recall@1") in columns
+    assert "train/loss" in columns
+    assert any(column.startswith("test/") for column in columns)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_it_opens_with_its_command_and_what_to_expect(file):
+    lines = Path(file).read_text().splitlines()
+    comment = lines[: next(n for n, line in enumerate(lines) if not line.startswith("#"))]
+    words = shlex.split(comment[0].removeprefix("# "))
+    assert words[:4] == ["ranklight", "fit", "-c", file]
+    given = "root" in read(file)["data"].get("init_args", {})
+    needed = "root" in defaults(named(read(file)["data"]["class_path"]))
+    assert needed == (given or "--data.root" in words)
+    assert any(word in "\n".join(comment) for word in ("Paper:", "Expect", "Measured"))
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_pretrained_weights_exist(file):
+    for _, name, arguments in parts(read(file)):
+        if name == "models.TorchvisionTrunk" and "weights" in arguments:
+            torchvision.models.get_model_weights(arguments["name"])[arguments["weights"]]
+
+
+@pytest.mark.parametrize("file", sorted(Path("experiments").rglob("sweep*.yaml")))
+def test_a_sweep_turns_knobs_that_exist(file, monkeypatch, capsys):
+    sweep = read(file)
+    words = [word for word in sweep["command"] if not word.startswith("${")]
+    for key, choice in sweep["parameters"].items():
+        words.append(f"--{key}={choice['values'][0]}")
+    monkeypatch.setattr(sys, "argv", [sweep["program"], *words, "--print_config"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert not stopped.value.code
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert printed["model"]["class_path"] == read(words[2])["model"]["class_path"]
