@@ -1,0 +1,1 @@
+"""Side by side with peers: each prints a markdown table."""

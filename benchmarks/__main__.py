@@ -1,0 +1,25 @@
+"""`make bench`: every table, or those named on the command line."""
+
+import importlib
+import sys
+
+TABLES = [
+    "sampler",
+    "nearest_labels",
+    "evaluation",
+    "losses",
+    "multi_label_losses",
+    "two_head",
+    "memory",
+]
+
+
+def main() -> None:
+    """Run the tables; exit with 1 if a target was missed."""
+    names = sys.argv[1:] or TABLES
+    met = [importlib.import_module(f"benchmarks.{name}").main() for name in names]
+    sys.exit(0 if all(met) else 1)
+
+
+if __name__ == "__main__":
+    main()

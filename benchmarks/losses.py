@@ -1,0 +1,149 @@
+"""Losses of anchors against references: forward and backward from embeddings, beside their peers.
+
+Each of ours is the whole call, `Objective(...)(embeddings, labels).backward()`: similarity,
+relevance, mask, mining and loss. "limit" is two products that nobody can avoid: X Xᵀ and G X.
+
+Peers are pytorch-metric-learning's and compute the same, but for semi-hard: there the peer keeps
+every negative between D_ai and D_ai + m, we the closest one beyond D_ai, so it has more triplets;
+both must look at all pairs to find theirs. For the log-ratio the peer is the paper's equation in
+plain torch, ratios and all, on an m × m table for one anchor after the other.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from pytorch_metric_learning import distances, reducers
+from pytorch_metric_learning import losses as peer_losses
+from pytorch_metric_learning import miners as peer_miners
+from torch import Tensor, nn
+
+from benchmarks.measure import Comparison, Work, compare_with_peer
+from losses import ContrastiveLoss, LogRatioLoss, MultiSimilarityLoss, TripletLoss
+from miners import MultiSimilarityMiner, SemiHard
+from pairs import LabelCloseness, Objective
+
+_SQUARED = distances.LpDistance(power=2)
+_TRIPLET = peer_losses.TripletMarginLoss(0.2, distance=_SQUARED)
+_SEMI_HARD = peer_miners.TripletMarginMiner(0.2, "semihard", distance=_SQUARED)
+_MULTI_SIMILARITY = peer_losses.MultiSimilarityLoss(2, 40, 0.5)
+_MINER = peer_miners.MultiSimilarityMiner()
+_CONTRASTIVE = peer_losses.ContrastiveLoss(
+    1, 0.5, distance=distances.CosineSimilarity(), reducer=reducers.MeanReducer()
+)
+
+
+def main() -> bool:
+    rows = [
+        _row("all triplets", 1024, 4, _TRIPLET, TripletLoss(), 40, 64, 3),
+        _row("all triplets", 1024, 32, _TRIPLET, TripletLoss(), 40, 64, 3),
+        _row("all triplets", 64, 4, _TRIPLET, TripletLoss(), 1, None, 51),
+        _row("semi-hard, all / closest", 1024, 4, _semi_hard, _OURS_SEMI_HARD, 30, 64, 3),
+        _row("semi-hard, all / closest", 64, 4, _semi_hard, _OURS_SEMI_HARD, 1, None, 51),
+        _row("multi-similarity, mined", 1024, 4, _mined, _OURS_MINED, 6, 32, 11),
+        _row("multi-similarity, mined", 64, 4, _mined, _OURS_MINED, 1, None, 51),
+        _row("contrastive", 2048, 4, _CONTRASTIVE, ContrastiveLoss(), 1, 128, 7),
+        _row("contrastive", 64, 4, _CONTRASTIVE, ContrastiveLoss(), 1, None, 51),
+        _log_ratio_row(512, True, 500, 32, 3),
+        _log_ratio_row(512, False, 100, 64, 3),
+        _log_ratio_row(64, True, 1, None, 11),
+        _log_ratio_row(64, False, 1, None, 11),
+    ]
+    return compare_with_peer("Losses, forward + backward, D = 128, one thread", rows)
+
+
+def _semi_hard(embeddings: Tensor, labels: Tensor) -> Tensor:
+    return _TRIPLET(embeddings, labels, _SEMI_HARD(embeddings, labels))
+
+
+def _mined(embeddings: Tensor, labels: Tensor) -> Tensor:
+    return _MULTI_SIMILARITY(embeddings, labels, _MINER(embeddings, labels))
+
+
+_OURS_SEMI_HARD = Objective(TripletLoss(average="pairs"), SemiHard())
+_OURS_MINED = Objective(MultiSimilarityLoss(), MultiSimilarityMiner())
+
+
+def _row(
+    item: str,
+    batch: int,
+    per_class: int,
+    peer: Callable[[Tensor, Tensor], Tensor],
+    ours: nn.Module,
+    at_least: float,
+    memory: float | None,
+    repeats: int,
+) -> Comparison:
+    torch.manual_seed(0)
+    labels = torch.arange(batch) // per_class
+    centres = torch.randn(batch // per_class, 128)[labels]
+    embeddings = F.normalize(centres + 2 * torch.randn(batch, 128))
+    ours = ours if isinstance(ours, Objective) else Objective(ours)
+    return Comparison(
+        item=item,
+        size=f"B {batch}, {per_class} per class",
+        peer=_forward_backward(peer, embeddings, labels),
+        ours=_forward_backward(ours, embeddings, labels),
+        limit=_two_products(embeddings),
+        at_least=at_least,
+        memory=memory,
+        repeats=repeats,
+    )
+
+
+def _log_ratio_row(
+    batch: int, keep_ties: bool, at_least: float, memory: float | None, repeats: int
+) -> Comparison:
+    torch.manual_seed(0)
+    embeddings, labels = torch.randn(batch, 128), torch.randint(100, (batch, 1)) / 10
+    ours = Objective(LogRatioLoss(keep_ties), relevance=LabelCloseness())
+    return Comparison(
+        item=f"log-ratio, ties {'kept' if keep_ties else 'dropped'}",
+        size=f"B {batch}",
+        peer=_forward_backward(_AnchorByAnchor(keep_ties), embeddings, labels),
+        ours=_forward_backward(ours, embeddings, labels),
+        limit=_two_products(embeddings),
+        at_least=at_least,
+        memory=memory,
+        repeats=repeats,
+    )
+
+
+class _AnchorByAnchor:
+    """The log-ratio loss as the paper writes it: a table of all i, j for each anchor in turn."""
+
+    def __init__(self, keep_ties: bool) -> None:
+        self.keep_ties = keep_ties
+
+    def __call__(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        total, count = embeddings.new_zeros(()), 0
+        for a in range(len(embeddings)):
+            others = torch.arange(len(embeddings)) != a
+            distance = ((embeddings[a] - embeddings[others]).square().sum(1) + 1e-6).sqrt()
+            label_distance = (labels[a] - labels[others]).norm(dim=1) + 1e-6
+            learnt = (distance.unsqueeze(1) / distance.unsqueeze(0)).log()
+            labelled = (label_distance.unsqueeze(1) / label_distance.unsqueeze(0)).log()
+            chosen = torch.ones_like(labelled, dtype=torch.bool).triu(1)
+            if not self.keep_ties:
+                chosen &= label_distance.unsqueeze(1) != label_distance.unsqueeze(0)
+            total = total + ((learnt - labelled).square() * chosen).sum()
+            count += int(chosen.sum())
+        return total / count
+
+
+def _forward_backward(
+    loss: Callable[[Tensor, Tensor], Tensor], embeddings: Tensor, labels: Tensor
+) -> Work:
+    def work() -> None:
+        loss(embeddings.clone().requires_grad_(), labels).backward()
+
+    return work
+
+
+def _two_products(embeddings: Tensor) -> Work:
+    similarity = torch.randn(len(embeddings), len(embeddings))
+
+    def work() -> tuple[Tensor, Tensor]:
+        return embeddings @ embeddings.T, similarity @ embeddings
+
+    return work

@@ -1,0 +1,123 @@
+"""Time and memory of functions that do the same work, and the table they are shown in."""
+
+import ctypes
+import gc
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+Work = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One row: a peer and us doing the same work.
+
+    Args:
+        item: What is computed.
+        size: On how much.
+        peer: The peer's call; None where the peer cannot run at this size.
+        ours: Our call.
+        limit: The work that nobody can avoid, for example two matrix products.
+        at_least: Peer time over our time that we hold ourselves to.
+        at_most_limit: Our time over the limit's that we hold ourselves to.
+        memory: Extra peak memory in MiB that we hold ourselves to.
+        repeats: Interleaved runs whose median counts.
+    """
+
+    item: str
+    size: str
+    peer: Work | None
+    ours: Work
+    limit: Work | None = None
+    at_least: float | None = None
+    at_most_limit: float | None = None
+    memory: float | None = None
+    repeats: int = 5
+
+
+def medians(works: dict[str, Work], repeats: int) -> dict[str, float]:
+    """Median seconds of each, run in turns after one warm-up so that drift hits all alike."""
+    for work in works.values():
+        work()
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(repeats):
+        for name, work in works.items():
+            start = time.perf_counter()
+            work()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def extra_memory(work: Work) -> float:
+    """Growth of the resident set's high-water mark during one call, in MiB (Linux; else nan)."""
+    if sys.platform != "linux":
+        return float("nan")
+    gc.collect()
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
+    with open("/proc/self/clear_refs", "w") as reset:
+        reset.write("5")
+    before = _status("VmRSS")
+    work()
+    return (_status("VmHWM") - before) / 1024
+
+
+def compare_with_peer(title: str, rows: Sequence[Comparison]) -> bool:
+    """Print a markdown table on one thread; True if every row met its targets."""
+    torch.set_num_threads(1)
+    print(f"\n## {title}\n")
+    header = ["item", "size", "peer", "ours", "peer / ours", "ours / limit", "extra memory", "met"]
+    print(_line(header) + "\n" + _line(["---"] * len(header)))
+    met = True
+    for row in rows:
+        cells, row_met = _run(row)
+        print(_line([row.item, row.size, *cells, "yes" if row_met else "**no**"]), flush=True)
+        met = met and row_met
+    return met
+
+
+def _run(row: Comparison) -> tuple[list[str], bool]:
+    works = {"peer": row.peer, "ours": row.ours, "limit": row.limit}
+    seconds = medians({name: work for name, work in works.items() if work}, row.repeats)
+    memory = extra_memory(row.ours)
+    speedup = seconds["peer"] / seconds["ours"] if "peer" in seconds else None
+    over_limit = seconds["ours"] / seconds["limit"] if "limit" in seconds else None
+    cells = [
+        _duration(seconds.get("peer")),
+        _duration(seconds["ours"]),
+        _with_target(speedup, row.at_least, "≥"),
+        _with_target(over_limit, row.at_most_limit, "≤"),
+        _with_target(memory, row.memory, "≤", " MiB"),
+    ]
+    met = (
+        (row.at_least is None or (speedup is not None and speedup >= row.at_least))
+        and (row.at_most_limit is None or (over_limit or 0) <= row.at_most_limit)
+        and (row.memory is None or memory <= row.memory)
+    )
+    return cells, met
+
+
+def _with_target(value: float | None, target: float | None, sign: str, unit: str = "") -> str:
+    if value is None:
+        return "-"
+    wanted = "" if target is None else f" ({sign} {target:g}{unit})"
+    return f"{value:.3g}{unit}{wanted}"
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _status(key: str) -> int:
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith(key + ":"))
