@@ -1,6 +1,7 @@
 import importlib
 import inspect
 import json
+import pickle
 import shlex
 import sys
 from pathlib import Path
@@ -29,7 +30,8 @@ CHEAP = {
     "callbacks.EmbeddingMap": {"points": 12},
     "callbacks.Gallery": {"queries": 2, "neighbours": 2},
 }
-SCENES = {
+SMALL = {
+    "MPIIPose": {"batch_size": 8, "queries": 2, "validation_fraction": 0.3},
     "DigitPoses": {"train_scenes": 80, "val_scenes": "[8, 40]", "test_scenes": "[8, 40]"},
     "DigitScenes": {"train_scenes": 80, "val_scenes": 40, "test_scenes": 40},
 }
@@ -146,6 +148,20 @@ def stanford_online_products(root):
         write(root / f"Ebay_{name}.txt", ["image_id class_id super_class_id path", *lines])
 
 
+def mpii_pose(root, train=20, test=8):
+    poses = np.random.default_rng(0).permutation(train + test).astype(float)
+    for part, numbers in (("0", range(train)), ("1", range(train, train + test))):
+        for number in numbers:
+            picture(root / part / f"{number:05d}.png")
+    distance = np.abs(poses[:, None] - poses)
+    inside = distance[:train, :train]
+    order = inside.argsort(1)[:, 1:]
+    lists = {"list_nn": order, "dist_nn": np.take_along_axis(inside, order, 1)}
+    for name, rows in lists.items():
+        (root / f"{name}.pkl").write_bytes(pickle.dumps({"trn": rows.tolist()}, 2))
+    savemat(root / "dist_pose_val.mat", {"dist_pose_val": distance[train:, train:]})
+
+
 def image_folder(root):
     for label in "abcdefgh":
         for number in range(3):
@@ -159,6 +175,7 @@ TREES = {
     "FGVCAircraft": fgvc_aircraft,
     "Flowers102": flowers102,
     "ImageFolder": image_folder,
+    "MPIIPose": mpii_pose,
     "NABirds": birds,
     "NUSWIDE": nus_wide,
     "StanfordDogs": stanford_dogs,
@@ -195,9 +212,22 @@ def defaults(kind):
     }
 
 
+def at_root(node, root):
+    """A configuration that reads from another folder, whatever of it reads."""
+    if isinstance(node, list):
+        return [at_root(value, root) for value in node]
+    if isinstance(node, dict):
+        return {
+            key: str(root) if key == "root" else at_root(value, root) for key, value in node.items()
+        }
+    return node
+
+
 def smaller_model(config):
     """Small trunks, as wide as VGG-16 where heads are made for it, and heads that learn briefly."""
     for key, name, arguments in parts(config["model"], "model"):
+        if "root" in arguments:
+            yield f"--{key}.init_args.root", arguments["root"]
         if name in ("models.TorchvisionTrunk", "models.TimmTrunk"):
             wide = 128 if arguments["name"] == "vgg16" else 8
             small = {"in_channels": 3, "width": wide}
@@ -220,13 +250,14 @@ def smaller_data(config, root):
     data = config["data"]
     kind = named(data["class_path"])
     if "root" not in defaults(kind):
-        for key, value in SCENES.get(kind.__name__, {}).items():
+        for key, value in SMALL.get(kind.__name__, {}).items():
             yield f"--data.init_args.{key}", str(value)
         return
     if kind.__name__ not in TREES:
         pytest.fail(f"no small tree is written for {kind.__name__}: add its function to TREES")
     TREES[kind.__name__](root)
     options = {"root": str(root), "num_workers": 0, "image_size": SIZE, "resize": SIZE}
+    options = {key: value for key, value in options.items() if key in defaults(kind)}
     options |= {key: FEW[key] for key in data.get("init_args", {}).keys() & FEW.keys()}
     if issubclass(kind, MultiLabelData):
         options |= {"batch_size": FEW["batch_size"]}
@@ -234,6 +265,7 @@ def smaller_data(config, root):
         options |= {"classes_per_batch": 2, "samples_per_class": 2}
     if issubclass(kind, (ClassData, MultiLabelData)):
         options |= {"check_counts": "false", "validation_fraction": 0.3}
+    options |= SMALL.get(kind.__name__, {})
     for key, value in options.items():
         yield f"--data.init_args.{key}", str(value)
 
@@ -259,7 +291,7 @@ def smaller_trainer(config, pictures):
 @pytest.mark.parametrize("file", FILES)
 def test_two_steps_and_a_test(file, tmp_path, monkeypatch):
     monkeypatch.setenv("RANKLIGHT_RUN", "restored after the test")
-    config = read(file)
+    config = at_root(read(file), tmp_path / "data")
     on_files = [*smaller_data(config, tmp_path / "data")]
     smaller = [
         *smaller_model(config),
