@@ -32,6 +32,7 @@ CHEAP = {
 }
 SMALL = {
     "MPIIPose": {"batch_size": 8, "queries": 2, "validation_fraction": 0.3},
+    "RegressionTable": {"labels": "[age, weight]", "batch_size": 8},
     "DigitPoses": {"train_scenes": 80, "val_scenes": "[8, 40]", "test_scenes": "[8, 40]"},
     "DigitScenes": {"train_scenes": 80, "val_scenes": 40, "test_scenes": 40},
 }
@@ -162,6 +163,14 @@ def mpii_pose(root, train=20, test=8):
     savemat(root / "dist_pose_val.mat", {"dist_pose_val": distance[train:, train:]})
 
 
+def regression_table(root):
+    splits = ["train"] * 12 + ["val"] * 6 + ["test"] * 6
+    lines = [f"{image}.png,{image},{image % 5},{split}" for image, split in enumerate(splits)]
+    for image in range(len(splits)):
+        picture(root / f"{image}.png")
+    write(root / "table.csv", ["image,age,weight,split", *lines])
+
+
 def image_folder(root):
     for label in "abcdefgh":
         for number in range(3):
@@ -178,6 +187,7 @@ TREES = {
     "MPIIPose": mpii_pose,
     "NABirds": birds,
     "NUSWIDE": nus_wide,
+    "RegressionTable": regression_table,
     "StanfordDogs": stanford_dogs,
     "StanfordOnlineProducts": stanford_online_products,
     "VOC2007": voc2007,
@@ -265,6 +275,8 @@ def smaller_data(config, root):
         options |= {"classes_per_batch": 2, "samples_per_class": 2}
     if issubclass(kind, (ClassData, MultiLabelData)):
         options |= {"check_counts": "false", "validation_fraction": 0.3}
+    if "table" in defaults(kind):
+        options |= {"table": str(root / "table.csv")}
     options |= SMALL.get(kind.__name__, {})
     for key, value in options.items():
         yield f"--data.init_args.{key}", str(value)
