@@ -66,7 +66,8 @@ class _Similarity(torch.autograd.Function):
         ctx.save_for_backward(embeddings, references)
         if _are_short(embeddings) and _are_short(references):
             half_squares = references.square().sum(1) / -2
-            product = torch.addmm(half_squares, embeddings, references.T)
+            with torch.autocast("cpu", enabled=False):
+                product = torch.addmm(half_squares, embeddings, references.T)
             return product.add_(1 - embeddings.square().sum(1, keepdim=True) / 2)
         wide = _widest(embeddings)
         anchors = embeddings.to(wide)

@@ -73,9 +73,10 @@ def test_half_precision_gives_float32(dtype):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_autocast_changes_nothing(dtype):
+@pytest.mark.parametrize("length", [1.0, 6.0])
+def test_autocast_changes_nothing(dtype, length):
     torch.manual_seed(0)
-    expected, found = torch.randn(6, 32, requires_grad=True), None
+    expected = (length * torch.nn.functional.normalize(torch.randn(6, 32))).requires_grad_()
     weights = torch.randn(6, 6)
     plain = pairwise_similarity(expected, expected)
     (plain * weights).sum().backward()
