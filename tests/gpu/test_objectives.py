@@ -1,0 +1,230 @@
+"""Every loss with every miner it goes with: nothing waits for the GPU, which computes what the CPU
+does, in half precision too."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import nn
+from torch.distributed.nn import functional as with_gradient
+
+import losses
+import miners
+from pairs import (
+    ClassCentres,
+    CrossBatchMemory,
+    LabelCloseness,
+    LabelOverlap,
+    LabelWithin,
+    Objective,
+    SharesLabel,
+)
+
+BATCH, DIM, CLASSES = 48, 16, 12
+OF_OPPONENTS = {"BatchTriplets", "DistanceWeighted", "Hardest", "SemiHard"}
+CONTINUOUS = {"LogRatioLoss", "RankNContrastLoss"}
+
+
+class Method(NamedTuple):
+    """How an objective is built, the labels that it takes, and whether it draws at random."""
+
+    build: Callable[[], nn.Module]
+    labels: str = "classes"
+    random: bool = False
+
+
+def _of_pairs(loss, miner=None):
+    mined = {"DistanceWeighted": partial(miners.DistanceWeighted, DIM)}
+    relevance = LabelCloseness() if loss in CONTINUOUS else None
+    return Method(
+        lambda: Objective(
+            getattr(losses, loss)(), mined.get(miner, getattr(miners, miner))(), None, relevance
+        ),
+        "numbers" if loss in CONTINUOUS else "classes",
+        miner == "DistanceWeighted",
+    )
+
+
+METHODS = {
+    f"{loss}, {miner}": _of_pairs(loss, miner)
+    for loss in losses.__all__
+    for miner in miners.__all__
+    if loss == "TripletLoss" or miner not in OF_OPPONENTS
+}
+METHODS |= {
+    name: Method(partial(lambda build: Objective(build()), build), random="drawn" in name)
+    for name, build in {
+        "triplets, softplus": partial(losses.TripletLoss, soft_margin=True),
+        "asymmetric, mean": partial(losses.AsymmetricLoss, reduction="mean"),
+        "LSEP, pairs drawn": partial(losses.LSEPLoss, max_pairs=10),
+        "WARP, ranks drawn": partial(losses.WARPLoss, sampled_rank=True),
+        "softmax, a positive drawn": partial(losses.SoftmaxLoss, sampled=True),
+    }.items()
+}
+METHODS |= {
+    "triplets, semi-hard in a band": Method(
+        lambda: Objective(losses.TripletLoss(average="pairs"), miners.SemiHard(margin=0.3))
+    ),
+    "triplets, graded": Method(
+        lambda: Objective(losses.TripletLoss(), relevance=LabelCloseness()), "numbers"
+    ),
+    "triplets, within a distance": Method(
+        lambda: Objective(losses.TripletLoss(), relevance=LabelWithin(0.5)), "numbers"
+    ),
+    "triplets, overlap": Method(
+        lambda: Objective(losses.TripletLoss(), relevance=LabelOverlap()), "sets"
+    ),
+    "contrastive, shared label": Method(
+        lambda: Objective(losses.ContrastiveLoss(), relevance=SharesLabel()), "sets"
+    ),
+    "log-ratio, ties dropped": Method(
+        lambda: Objective(losses.LogRatioLoss(keep_ties=False), relevance=LabelCloseness()),
+        "numbers",
+    ),
+    "proxies": Method(
+        lambda: Objective(losses.ProxyAnchorLoss(), references=ClassCentres(CLASSES, DIM))
+    ),
+    "centres, moved": Method(
+        lambda: Objective(losses.CenterLoss(), references=ClassCentres(CLASSES, DIM, moved_by=0.5))
+    ),
+    "centres, several a class": Method(
+        lambda: Objective(
+            losses.MagnetLoss(), references=ClassCentres(CLASSES, DIM, centres_per_class=3)
+        )
+    ),
+    "memory": Method(
+        lambda: Objective(losses.ContrastiveLoss(), references=CrossBatchMemory(2 * BATCH + 5))
+    ),
+    "memory, joined": Method(
+        lambda: Objective(
+            losses.MultiSimilarityLoss(),
+            miners.MultiSimilarityMiner(),
+            CrossBatchMemory(BATCH + 5, joined=True),
+        )
+    ),
+}
+every_method = pytest.mark.parametrize("name", METHODS)
+every_exact_method = pytest.mark.parametrize(
+    "name", [n for n, m in METHODS.items() if not m.random]
+)
+
+
+def batches(kind, dtype, device, count=3):
+    """A few batches of (embeddings, labels, index); images come again in the next batch."""
+    torch.manual_seed(0)
+    made = []
+    for start in range(count):
+        classes = torch.arange(BATCH) % CLASSES
+        labels = {
+            "classes": classes,
+            "numbers": torch.randn(BATCH, 1, dtype=torch.float64).to(dtype),
+            "sets": F.one_hot(classes, CLASSES) | (torch.rand(BATCH, CLASSES) < 0.3).long(),
+        }[kind]
+        centres = torch.randn(CLASSES, DIM, dtype=torch.float64)[classes]
+        noise = torch.randn(BATCH, DIM, dtype=torch.float64)
+        embeddings = F.normalize(centres + noise).to(dtype)
+        index = torch.arange(BATCH) + start * BATCH // 2
+        made.append(tuple(tensor.to(device) for tensor in (embeddings, labels, index)))
+    return made
+
+
+def build(name, dtype, device):
+    torch.manual_seed(1)
+    return METHODS[name].build().to(device, dtype)
+
+
+def step(objective, embeddings, labels, index):
+    """Value, then the gradients of embeddings and parameters."""
+    embeddings = embeddings.detach().clone().requires_grad_()
+    objective.zero_grad()
+    loss = objective.evaluate(embeddings, labels, index).loss
+    loss.backward()
+    return [loss.detach(), embeddings.grad, *(p.grad for p in objective.parameters())]
+
+
+def steps(name, dtype, device):
+    objective = build(name, dtype, device)
+    return [step(objective, *b) for b in batches(METHODS[name].labels, dtype, device)][-1]
+
+
+def assert_close(found, expected, rtol):
+    """Up to a part of each tensor's largest element: sums of another order cancel differently."""
+    for ours, theirs in zip(found, expected, strict=True):
+        theirs = theirs.to(ours)
+        largest = float(theirs.abs().max())
+        torch.testing.assert_close(ours, theirs, rtol=rtol, atol=rtol * largest)
+
+
+def test_waiting_is_seen(device, waiting_is_an_error):
+    value = torch.ones((), device=device)
+    with waiting_is_an_error(), pytest.raises(RuntimeError, match="synchronizing"):
+        value.item()
+
+
+@every_method
+def test_no_step_waits_for_the_gpu(name, device, waiting_is_an_error):
+    objective = build(name, torch.float32, device)
+    first, *rest = batches(METHODS[name].labels, torch.float32, device)
+    step(objective, *first)
+    with waiting_is_an_error():
+        results = [step(objective, *batch) for batch in rest]
+    assert all(tensor.isfinite().all() for tensor in results[-1])
+
+
+@every_exact_method
+@pytest.mark.parametrize(("dtype", "rtol"), [(torch.float64, 1e-9), (torch.float32, 1e-4)])
+def test_the_gpu_computes_what_the_cpu_does(name, dtype, rtol, device):
+    assert_close(steps(name, dtype, device), steps(name, dtype, torch.device("cpu")), rtol)
+
+
+@every_exact_method
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast_does_not_change_it(name, dtype, device):
+    """Beside float32 on the same rounded embeddings; the gradient is rounded to their type."""
+    rounding = torch.finfo(dtype).eps
+    found, expected = build(name, torch.float32, device), build(name, torch.float32, device)
+    for embeddings, labels, index in batches(METHODS[name].labels, torch.float32, device):
+        rounded = embeddings.to(dtype)
+        with torch.autocast(device.type, dtype):
+            half = step(found, rounded, labels, index)
+        full = step(expected, rounded.float(), labels, index)
+    assert all(tensor.isfinite().all() for tensor in half)
+    assert half[0].dtype == torch.float32
+    assert_close(half[:1], full[:1], 1e-2 if list(found.parameters()) else 1e-4)
+    assert_close(half[1:2], full[1:2], 16 * rounding if list(found.parameters()) else 2 * rounding)
+
+
+def test_nccl_with_one_process_changes_nothing(device, tmp_path, waiting_is_an_error):
+    exact = [name for name, method in METHODS.items() if not method.random]
+    alone = {name: steps(name, torch.float64, device) for name in exact}
+    torch.cuda.set_device(device)
+    group = f"file://{tmp_path / 'group'}"
+    dist.init_process_group("nccl", init_method=group, rank=0, world_size=1, device_id=device)
+    try:
+        grouped = {name: steps(name, torch.float64, device) for name in exact}
+        with_group = build("MagnetLoss, KeepAll", torch.float32, device)
+        (batch,) = batches("classes", torch.float32, device, 1)
+        with waiting_is_an_error():
+            step(with_group, *batch)
+    finally:
+        dist.destroy_process_group()
+    for name in exact:
+        assert_close(grouped[name], alone[name], 1e-9)
+
+
+def test_embeddings_are_gathered_with_their_gradient_on_nccl(device, tmp_path):
+    torch.cuda.set_device(device)
+    group = f"file://{tmp_path / 'group'}"
+    dist.init_process_group("nccl", init_method=group, rank=0, world_size=1, device_id=device)
+    try:
+        embeddings = torch.randn(4, 3, device=device, requires_grad=True)
+        gathered = torch.cat(with_gradient.all_gather(embeddings))
+        gathered.square().sum().backward()
+    finally:
+        dist.destroy_process_group()
+    assert torch.equal(gathered, embeddings)
+    assert torch.equal(embeddings.grad, 2 * embeddings.detach())
