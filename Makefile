@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help quickstart test soak check bench clean
+.PHONY: help quickstart test soak check bench bench-gpu clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ check: .venv/installed ## Formatting, lint and types
 
 bench: .venv/installed ## Time losses, sampler and evaluation side by side with their peers
 	$(BIN)/python -m benchmarks
+
+bench-gpu: .venv/installed ## The same for a GPU: losses, evaluation, and the training step of ResNet-50
+	$(BIN)/python -m benchmarks.gpu
 
 clean: ## Remove what was made, but not the runs
 	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -34,22 +34,27 @@ _CONTRASTIVE = peer_losses.ContrastiveLoss(
 
 
 def main() -> bool:
-    rows = [
-        _row("all triplets", 1024, 4, _TRIPLET, TripletLoss(), 40, 64, 3),
-        _row("all triplets", 1024, 32, _TRIPLET, TripletLoss(), 40, 64, 3),
-        _row("all triplets", 64, 4, _TRIPLET, TripletLoss(), 1, None, 51),
-        _row("semi-hard, all / closest", 1024, 4, _semi_hard, _OURS_SEMI_HARD, 30, 64, 3),
-        _row("semi-hard, all / closest", 64, 4, _semi_hard, _OURS_SEMI_HARD, 1, None, 51),
-        _row("multi-similarity, mined", 1024, 4, _mined, _OURS_MINED, 6, 32, 11),
-        _row("multi-similarity, mined", 64, 4, _mined, _OURS_MINED, 1, None, 51),
-        _row("contrastive", 2048, 4, _CONTRASTIVE, ContrastiveLoss(), 1, 128, 7),
-        _row("contrastive", 64, 4, _CONTRASTIVE, ContrastiveLoss(), 1, None, 51),
-        _log_ratio_row(512, True, 500, 32, 3),
-        _log_ratio_row(512, False, 100, 64, 3),
-        _log_ratio_row(64, True, 1, None, 11),
-        _log_ratio_row(64, False, 1, None, 11),
-    ]
-    return compare_with_peer("Losses, forward + backward, D = 128, one thread", rows)
+    return compare_with_peer("Losses, forward + backward, D = 128, one thread", on("cpu"))
+
+
+def on(device: str) -> list[Comparison]:
+    """The rows, on a device; their bounds are those of the CPU."""
+    with torch.device(device):
+        return [
+            _row("all triplets", 1024, 4, _TRIPLET, TripletLoss(), 40, 64, 3),
+            _row("all triplets", 1024, 32, _TRIPLET, TripletLoss(), 40, 64, 3),
+            _row("all triplets", 64, 4, _TRIPLET, TripletLoss(), 1, None, 51),
+            _row("semi-hard, all / closest", 1024, 4, _semi_hard, _OURS_SEMI_HARD, 30, 64, 3),
+            _row("semi-hard, all / closest", 64, 4, _semi_hard, _OURS_SEMI_HARD, 1, None, 51),
+            _row("multi-similarity, mined", 1024, 4, _mined, _OURS_MINED, 6, 32, 11),
+            _row("multi-similarity, mined", 64, 4, _mined, _OURS_MINED, 1, None, 51),
+            _row("contrastive", 2048, 4, _CONTRASTIVE, ContrastiveLoss(), 1, 128, 7),
+            _row("contrastive", 64, 4, _CONTRASTIVE, ContrastiveLoss(), 1, None, 51),
+            _log_ratio_row(512, True, 500, 32, 3),
+            _log_ratio_row(512, False, 100, 64, 3),
+            _log_ratio_row(64, True, 1, None, 11),
+            _log_ratio_row(64, False, 1, None, 11),
+        ]
 
 
 def _semi_hard(embeddings: Tensor, labels: Tensor) -> Tensor:
@@ -118,7 +123,7 @@ class _AnchorByAnchor:
     def __call__(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         total, count = embeddings.new_zeros(()), 0
         for a in range(len(embeddings)):
-            others = torch.arange(len(embeddings)) != a
+            others = torch.arange(len(embeddings), device=embeddings.device) != a
             distance = ((embeddings[a] - embeddings[others]).square().sum(1) + 1e-6).sqrt()
             label_distance = (labels[a] - labels[others]).norm(dim=1) + 1e-6
             learnt = (distance.unsqueeze(1) / distance.unsqueeze(0)).log()

@@ -6,7 +6,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -66,7 +66,34 @@ def extra_memory(work: Work) -> float:
     return (_status("VmHWM") - before) / 1024
 
 
-def compare_with_peer(title: str, rows: Sequence[Comparison]) -> bool:
+def waited_for(work: Work) -> Work:
+    """The same work, over when the GPU has done it; what the host takes to launch it counts."""
+
+    def until_done() -> None:
+        work()
+        torch.cuda.synchronize()
+
+    return until_done
+
+
+def extra_device_memory(work: Work) -> float:
+    """Growth of torch's memory on the GPU at its peak during one call, in MiB."""
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    work()
+    torch.cuda.synchronize()
+    return (torch.cuda.max_memory_allocated() - before) / 2**20
+
+
+def compare_on_gpu(title: str, rows: Sequence[Comparison]) -> bool:
+    """`compare_with_peer` for works of a GPU, without the bounds, which are those of a CPU."""
+    return compare_with_peer(title, [_on_gpu(row) for row in rows], extra_device_memory)
+
+
+def compare_with_peer(
+    title: str, rows: Sequence[Comparison], memory_of: Callable[[Work], float] = extra_memory
+) -> bool:
     """Print a markdown table on one thread; True if every row met its targets."""
     torch.set_num_threads(1)
     print(f"\n## {title}\n")
@@ -74,16 +101,28 @@ def compare_with_peer(title: str, rows: Sequence[Comparison]) -> bool:
     print(_line(header) + "\n" + _line(["---"] * len(header)))
     met = True
     for row in rows:
-        cells, row_met = _run(row)
+        cells, row_met = _run(row, memory_of)
         print(_line([row.item, row.size, *cells, "yes" if row_met else "**no**"]), flush=True)
         met = met and row_met
     return met
 
 
-def _run(row: Comparison) -> tuple[list[str], bool]:
+def _on_gpu(row: Comparison) -> Comparison:
+    return replace(
+        row,
+        peer=row.peer and waited_for(row.peer),
+        ours=waited_for(row.ours),
+        limit=row.limit and waited_for(row.limit),
+        at_least=None,
+        at_most_limit=None,
+        memory=None,
+    )
+
+
+def _run(row: Comparison, memory_of: Callable[[Work], float]) -> tuple[list[str], bool]:
     works = {"peer": row.peer, "ours": row.ours, "limit": row.limit}
     seconds = medians({name: work for name, work in works.items() if work}, row.repeats)
-    memory = extra_memory(row.ours)
+    memory = memory_of(row.ours)
     speedup = seconds["peer"] / seconds["ours"] if "peer" in seconds else None
     over_limit = seconds["ours"] / seconds["limit"] if "limit" in seconds else None
     cells = [
