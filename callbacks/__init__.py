@@ -3,6 +3,7 @@
 from callbacks.baselines import Baselines
 from callbacks.batch_norm import WarnOfLocalBatchNorm
 from callbacks.curves import TrainingCurves
+from callbacks.embedded import Embedded
 from callbacks.embedding_map import EmbeddingMap
 from callbacks.gallery import Gallery
 from callbacks.label_decision import LabelDecision
@@ -12,13 +13,14 @@ from callbacks.metrics_file import MetricsFile
 from callbacks.non_finite import StopOnNonFiniteLoss
 from callbacks.predictions import SavePredictions
 from callbacks.resume import ExactResume
-from callbacks.retrieval import RetrievalEvaluation, Retrieved
+from callbacks.retrieval import RetrievalEvaluation
 from callbacks.sampler_statistics import SamplerStatistics
 from callbacks.termination import SaveOnTermination
 from callbacks.triplet_precision import TripletPrecision
 
 __all__ = [
     "Baselines",
+    "Embedded",
     "EmbeddingMap",
     "ExactResume",
     "Gallery",
@@ -27,7 +29,6 @@ __all__ = [
     "LastCheckpoint",
     "MetricsFile",
     "RetrievalEvaluation",
-    "Retrieved",
     "SamplerStatistics",
     "SaveOnTermination",
     "SavePredictions",

@@ -10,9 +10,11 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_info
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor, nn
+from torch import nn
 
-from metrics import evaluate_clustering, evaluate_retrieval
+from callbacks.embedded import EmbeddingCollector
+from callbacks.retrieval import cluster_on_first
+from metrics import evaluate_retrieval
 from models import Pixels
 
 
@@ -22,7 +24,7 @@ class Baselines(Callback):
     Also writes them as `results.json` into the run's directory. The untrained encoder is the module
     as it was built, before training or loading a checkpoint.
 
-    On several processes, where each has a share of the images only, there are none, which is said.
+    On several processes each embeds and searches its share, as `RetrievalEvaluation` does.
 
     Args:
         columns: The metrics shown.
@@ -44,13 +46,13 @@ class Baselines(Callback):
             for name, value in trainer.callback_metrics.items()
             if name.startswith("test/")
         }
-        rows = {"trained": trained}
-        if trainer.world_size == 1:
-            assert self.untrained is not None
-            untrained = _score(self.untrained.to(pl_module.device).eval(), trainer)
-            rows = {"raw pixels": _score(Pixels(), trainer), "untrained": untrained, **rows}
-        else:
-            rank_zero_info("baselines are scored on one process only")
+        assert self.untrained is not None
+        untrained = self.untrained.to(pl_module.device).eval()
+        rows = {
+            "raw pixels": _score(Pixels(), trainer),
+            "untrained": _score(untrained, trainer),
+            "trained": trained,
+        }
         if trainer.is_global_zero:
             self._show(rows, Path(trainer.default_root_dir))
 
@@ -71,10 +73,9 @@ def _score(encoder: nn.Module, trainer: Trainer) -> dict[str, float]:
     loader = loaders[0] if isinstance(loaders, list) else loaders
     assert loader is not None
     device = trainer.strategy.root_device
-    embeddings: list[Tensor] = []
-    labels: list[Tensor] = []
+    collected = EmbeddingCollector()
     for batch in loader:
-        embeddings.append(encoder(batch.images.to(device)).cpu())
-        labels.append(batch.labels)
-    scored = (torch.cat(embeddings), torch.cat(labels))
-    return {**evaluate_retrieval(*scored), **evaluate_clustering(*scored)}
+        collected.add({"embeddings": encoder(batch.images.to(device))}, batch)
+    rows = collected.rows(device)
+    scores = evaluate_retrieval(rows.embeddings, rows.labels, shards=rows.shards)
+    return scores | cluster_on_first(rows, trainer)

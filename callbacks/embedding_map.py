@@ -44,11 +44,17 @@ class EmbeddingMap(Callback):
 
     def _draw(self, trainer: Trainer, name: str) -> None:
         last = last_retrieved(trainer)
-        if last is None or not trainer.is_global_zero or len(last.labels) < 4:
+        if last is None or last.shards.size < 4:
             return
-        shown = torch.linspace(0, len(last.labels) - 1, min(self.points, len(last.labels))).long()
-        places = self._places(last.embeddings[shown])
-        labels = last.labels[shown]
+        device, size = trainer.strategy.root_device, last.shards.size
+        shown = torch.linspace(0, size - 1, min(self.points, size), device=device).long()
+        embeddings, labels = (
+            last.shards.pick(rows.to(device), shown).cpu()
+            for rows in (last.embeddings, last.labels)
+        )
+        if not trainer.is_global_zero:
+            return
+        places = self._places(embeddings)
         classes = labels if labels.ndim == 1 else labels.flatten(1).float().argmax(1)
         figure = Figure(figsize=(5.5, 5), layout="constrained")
         axes = figure.add_subplot()

@@ -9,8 +9,10 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from callbacks import picture
-from callbacks.retrieval import RetrievalEvaluation, Retrieved
-from pairs import SameClass, pairwise_similarity
+from callbacks.embedded import Embedded
+from callbacks.retrieval import RetrievalEvaluation
+from metrics import ShardedSearch
+from pairs import SameClass
 
 _RIGHT, _WRONG = "tab:green", "tab:red"
 
@@ -47,26 +49,39 @@ class Gallery(Callback):
 
     def _draw(self, trainer: Trainer, pl_module: LightningModule, loader: Any, name: str) -> None:
         last = last_retrieved(trainer)
-        if last is None or not trainer.is_global_zero:
+        if last is None:
             return
-        chosen = _spread(last.labels, self.queries)
-        similarity = pairwise_similarity(last.embeddings[chosen], last.embeddings)
-        similarity[torch.arange(len(chosen)), chosen] = -torch.inf
-        found = similarity.topk(min(self.neighbours, len(last.labels) - 1)).indices
+        device = trainer.strategy.root_device
+        labels, index = (last.shards.whole(rows.to(device)).cpu() for rows in last[1:3])
+        chosen = _spread(labels, self.queries)
+        found = self._found(last, chosen, device)
+        if not trainer.is_global_zero:
+            return
         relevance = relevance_of(pl_module)
+        dataset = (loader[0] if isinstance(loader, list) else loader).dataset
         figure = Figure(figsize=(found.shape[1] + 1.4, len(chosen)), layout="constrained")
         grid = figure.subplots(len(chosen), found.shape[1] + 1, squeeze=False)
         for axes, query, neighbours in zip(grid, chosen, found, strict=True):
-            related = relevance(last.labels[query : query + 1], last.labels[neighbours])[0] > 0
-            _show(axes[0], _image(loader, last, query), None)
+            related = relevance(labels[query : query + 1], labels[neighbours])[0] > 0
+            _show(axes[0], _image(dataset, index[query]), None)
             for place, neighbour, right in zip(axes[1:], neighbours, related, strict=True):
-                _show(place, _image(loader, last, neighbour), _RIGHT if right else _WRONG)
+                _show(place, _image(dataset, index[neighbour]), _RIGHT if right else _WRONG)
         grid[0, 0].set_title("query", fontsize=9)
         grid[0, 1].set_title("nearest first →", fontsize=9, loc="left")
         picture.save(figure, name, trainer)
 
+    def _found(self, last: Embedded, chosen: Tensor, device: torch.device) -> Tensor:
+        """Places of the neighbours; rank 0 asks, the others search their share."""
+        k = min(self.neighbours, last.shards.size - 1)
+        embeddings = last.embeddings.to(device)
+        search = ShardedSearch(embeddings, last.shards, k)
+        chosen = chosen.to(device)
+        queries = last.shards.pick(embeddings, chosen)
+        asked = [(queries, k, chosen)] if last.shards.rank == 0 else []
+        return torch.cat([chosen.new_empty(0, k), *search.lists(asked)]).cpu()
 
-def last_retrieved(trainer: Trainer) -> Retrieved | None:
+
+def last_retrieved(trainer: Trainer) -> Embedded | None:
     """What the trainer's `RetrievalEvaluation` evaluated last."""
     evaluations = [
         callback
@@ -90,9 +105,8 @@ def _spread(labels: Tensor, count: int) -> Tensor:
     return order[(torch.arange(count) * 2 + 1) * len(labels) // (2 * count)]
 
 
-def _image(loader: Any, last: Retrieved, row: Tensor) -> Tensor:
-    dataset = (loader[0] if isinstance(loader, list) else loader).dataset
-    place = int((dataset.members == last.index[row]).nonzero()[0])
+def _image(dataset: Any, index: Tensor) -> Tensor:
+    place = int((dataset.members == index).nonzero()[0])
     image: Tensor = dataset.__getitems__([place]).images[0].float()
     low, high = image.amin(), image.amax()
     return (image - low) / (high - low).clamp(min=1e-6)

@@ -6,9 +6,8 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import nn
 
-from callbacks.query_gallery import Embedded, QueryGallery
-from metrics.label_distance import evaluate_label_distances
-from metrics.search import check_finite
+from callbacks.query_gallery import QueryGallery
+from metrics import evaluate_label_distances
 
 
 class LabelRanking(Callback):
@@ -21,7 +20,7 @@ class LabelRanking(Callback):
     The same numbers are logged on every rank, so a checkpoint may monitor them. Sanity validation
     evaluates nothing. Definitions: `metrics.label_distance`.
 
-    `last` holds queries and gallery as they were evaluated last, on rank 0.
+    On several ranks each searches its share of the gallery; the numbers are those of one process.
 
     Args:
         ks: Every K.
@@ -39,7 +38,6 @@ class LabelRanking(Callback):
         self.ks = tuple(ks)
         self.relevance = relevance
         self.spearman = spearman
-        self.last: tuple[Embedded, Embedded] | None = None
         self._rows = QueryGallery()
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -85,18 +83,17 @@ class LabelRanking(Callback):
         self._evaluate(trainer, pl_module, "test")
 
     def _evaluate(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        queries, gallery = self._rows.gather(pl_module.device)
-        check_finite(queries.embeddings)
-        check_finite(gallery.embeddings)
-        scores: dict[str, float] = {}
-        if trainer.is_global_zero:
-            self.last = queries, gallery
-            scores = evaluate_label_distances(
-                *(queries.embeddings, queries.labels, gallery.embeddings, gallery.labels),
-                ks=self.ks,
-                relevance=self.relevance,
-                spearman=self.spearman,
-            )
+        queries, gallery = self._rows.rows(pl_module.device)
+        scores = evaluate_label_distances(
+            *(queries.embeddings, queries.labels, gallery.embeddings, gallery.labels),
+            ks=self.ks,
+            relevance=self.relevance,
+            spearman=self.spearman,
+            shards=queries.shards,
+            gallery_shards=gallery.shards,
+        )
         shown = (f"label_distance@{min(self.ks, key=lambda k: abs(k - 10))}", "spearman")
-        for name, value in trainer.strategy.broadcast(scores).items():
-            pl_module.log(f"{stage}/{name}", value, prog_bar=name in shown, sync_dist=False)
+        for name, value in scores.items():
+            pl_module.log(
+                f"{stage}/{name}", value, prog_bar=name in shown, sync_dist=True, reduce_fx="max"
+            )

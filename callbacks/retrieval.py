@@ -3,29 +3,18 @@
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
-from jaxtyping import Float, Int
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import RichProgressBar
-from torch import Tensor
-from torch import distributed as dist
-from torchmetrics.utilities.distributed import gather_all_tensors
+from pytorch_lightning.utilities import rank_zero_warn
 
+from callbacks.embedded import Embedded, EmbeddingCollector
+from datamodules import Batch
 from metrics import evaluate_clustering, evaluate_retrieval
-from metrics.search import check_finite
 
 _TINY = 5000
 _log = logging.getLogger(__name__)
-
-
-class Retrieved(NamedTuple):
-    """What was evaluated, one row an image in the order of the data set, on the CPU."""
-
-    embeddings: Float[Tensor, "n d"]
-    labels: Int[Tensor, "n"]
-    index: Int[Tensor, "n"]  # type: ignore[assignment]
 
 
 class RetrievalEvaluation(Callback):
@@ -41,7 +30,11 @@ class RetrievalEvaluation(Callback):
     batches have `labels` (class numbers) and `index`, by which rows are sorted and rows that a
     sampler repeated are dropped. Sanity validation evaluates nothing.
 
-    `last` holds what the first loader gave last, on rank 0.
+    On several ranks each searches the images that it embedded, and no embedding but that of a
+    query in search leaves its rank; the numbers are those of one process, to the bit. K-means runs
+    on rank 0, to which all embeddings are sent for it.
+
+    `last` holds what the first loader gave last, on the CPU, on each rank its share.
 
     Args:
         ks: Every K of Recall@K.
@@ -50,6 +43,8 @@ class RetrievalEvaluation(Callback):
             validation on its own always do.
         restarts: Starts of k-means; more is slower and steadier.
         seed: Of the starts.
+        cluster_at_most: Do not cluster more images than these, and warn. Rank 0 needs 8 bytes for
+            each dimension of each image: 4 GiB for a million of 512.
     """
 
     def __init__(
@@ -59,6 +54,7 @@ class RetrievalEvaluation(Callback):
         cluster_every_n_epochs: int = 1,
         restarts: int = 1,
         seed: int = 0,
+        cluster_at_most: int = 1_000_000,
     ) -> None:
         if cluster_every_n_epochs < 1:
             raise ValueError(f"cluster_every_n_epochs is 1 or more, not {cluster_every_n_epochs}")
@@ -67,16 +63,17 @@ class RetrievalEvaluation(Callback):
         self.cluster_every_n_epochs = cluster_every_n_epochs
         self.restarts = restarts
         self.seed = seed
-        self.last: Retrieved | None = None
-        self._parts: dict[int, list[Retrieved]] = {}
+        self.cluster_at_most = cluster_at_most
+        self.last: Embedded | None = None
+        self._loaders: dict[int, EmbeddingCollector] = {}
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget what an interrupted epoch collected."""
-        self._parts = {}
+        self._loaders = {}
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget what an interrupted epoch collected."""
-        self._parts = {}
+        self._loaders = {}
 
     def on_validation_batch_end(
         self,
@@ -90,7 +87,7 @@ class RetrievalEvaluation(Callback):
         """Keep the embeddings of a batch."""
         if not trainer.sanity_checking:
             _name_embedding(trainer, "val_progress_bar_id")
-            self._parts.setdefault(dataloader_idx, []).append(_part(outputs, batch))
+            self._add(outputs, batch, dataloader_idx)
 
     def on_test_batch_end(
         self,
@@ -103,7 +100,7 @@ class RetrievalEvaluation(Callback):
     ) -> None:
         """Keep the embeddings of a batch."""
         _name_embedding(trainer, "test_progress_bar_id")
-        self._parts.setdefault(dataloader_idx, []).append(_part(outputs, batch))
+        self._add(outputs, batch, dataloader_idx)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Search, cluster and log."""
@@ -118,86 +115,59 @@ class RetrievalEvaluation(Callback):
         names = _loader_names("test", trainer.test_dataloaders)
         self._evaluate_loaders(trainer, pl_module, names, True)
 
+    def _add(self, outputs: Any, batch: Batch, loader: int) -> None:
+        if batch.labels.ndim != 1 or batch.labels.is_floating_point():
+            raise ValueError(
+                "RetrievalEvaluation needs one class number an image, "
+                f"not labels of shape {tuple(batch.labels.shape)} and type {batch.labels.dtype}"
+            )
+        self._loaders.setdefault(loader, EmbeddingCollector()).add(outputs, batch)
+
     def _evaluate_loaders(
         self, trainer: Trainer, pl_module: LightningModule, names: list[str], cluster: bool
     ) -> None:
         for place, name in enumerate(names):
-            rows = in_index_order(gather_rows(self._parts.pop(place, []), pl_module.device))
-            if len(rows.index) == 0:
+            rows = self._loaders.pop(place, EmbeddingCollector()).rows(pl_module.device)
+            if rows.shards.size == 0:
                 continue
-            check_finite(rows.embeddings)
-            scores = {}
-            if trainer.is_global_zero:
-                scores = self._evaluate(trainer, name, rows, cluster and self.clustering)
-                if place == 0:
-                    self.last = Retrieved(*(tensor.cpu() for tensor in rows))
-            for key, value in trainer.strategy.broadcast(scores).items():
+            scores = self._search(trainer, name, rows)
+            if cluster and self.clustering:
+                scores |= self._cluster(trainer, name, rows)
+            if place == 0:
+                embeddings, labels, index = (tensor.cpu() for tensor in rows[:3])
+                self.last = Embedded(embeddings, labels, index, rows.shards)
+            for key, value in scores.items():
                 shown = key in (f"recall@{min(self.ks)}", "map@r")
                 pl_module.log(
                     f"{name}/{key}", value, prog_bar=shown, sync_dist=True, reduce_fx="max"
                 )
 
-    def _evaluate(
-        self, trainer: Trainer, name: str, rows: Retrieved, cluster: bool
-    ) -> dict[str, float]:
-        embeddings, labels, _ = rows
-        with _stage(trainer, f"{name}: search", len(rows.index), len(rows.index)) as advance:
-            scores = evaluate_retrieval(embeddings, labels, self.ks, advance=advance)
-        if cluster:
-            with _stage(trainer, f"{name}: cluster", self.restarts, len(rows.index)) as advance:
-                scores |= evaluate_clustering(
-                    embeddings, labels, self.seed, self.restarts, advance=advance
-                )
-        return scores
+    def _search(self, trainer: Trainer, name: str, rows: Embedded) -> dict[str, float]:
+        stage = _stage(trainer, f"{name}: search", len(rows.index), rows.shards.size)
+        with stage as advance:
+            return evaluate_retrieval(
+                rows.embeddings, rows.labels, self.ks, advance=advance, shards=rows.shards
+            )
+
+    def _cluster(self, trainer: Trainer, name: str, rows: Embedded) -> dict[str, float]:
+        if rows.shards.size > self.cluster_at_most:
+            rank_zero_warn(
+                f"{name}: {rows.shards.size:,} images are more than cluster_at_most="
+                f"{self.cluster_at_most:,}: they are not clustered, there is no NMI"
+            )
+            return {}
+        with _stage(trainer, f"{name}: cluster", self.restarts, rows.shards.size) as advance:
+            return cluster_on_first(
+                rows, trainer, seed=self.seed, restarts=self.restarts, advance=advance
+            )
 
 
-def gather_rows(parts: Sequence[Retrieved], device: torch.device) -> Retrieved:
-    """The rows of every rank, on every rank, rank after rank; some ranks may have none."""
-    if parts:
-        rows = Retrieved(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
-    else:
-        none = torch.zeros(0, dtype=torch.int64, device=device)
-        rows = Retrieved(torch.zeros(0, 0, device=device), none, none)
-    if not (dist.is_available() and dist.is_initialized()):
-        return rows
-    ranks = [
-        [part for part in gather_all_tensors(tensor.to(device).contiguous()) if len(part)]
-        for tensor in rows
-    ]
-    return Retrieved(
-        *(torch.cat(parts) if parts else own for parts, own in zip(ranks, rows, strict=True))
-    )
-
-
-def in_index_order(rows: Retrieved) -> Retrieved:
-    """Sorted by index, each index once."""
-    order = rows.index.argsort(stable=True)
-    index = rows.index[order]
-    first = torch.ones_like(index, dtype=torch.bool)
-    first[1:] = index[1:] != index[:-1]
-    order = order[first]
-    return Retrieved(rows.embeddings[order], rows.labels[order], rows.index[order])
-
-
-def _part(outputs: Any, batch: Any) -> Retrieved:
-    embeddings = (
-        outputs.get("embeddings")
-        if isinstance(outputs, Mapping)
-        else getattr(outputs, "embeddings", None)
-    )
-    if embeddings is None:
-        raise ValueError(
-            "validation and test steps must return a mapping or named tuple with `embeddings`, "
-            f"not {type(outputs).__name__}"
-        )
-    if batch.labels.ndim != 1 or batch.labels.is_floating_point():
-        raise ValueError(
-            "RetrievalEvaluation needs one class number an image, "
-            f"not labels of shape {tuple(batch.labels.shape)} and type {batch.labels.dtype}"
-        )
-    wide = torch.promote_types(embeddings.dtype, torch.float32)
-    rows = (embeddings.detach().to(wide), batch.labels.long(), batch.index.long())
-    return Retrieved(*(tensor if tensor.is_cuda else tensor.cpu() for tensor in rows))
+def cluster_on_first(rows: Embedded, trainer: Trainer, **settings: Any) -> dict[str, float]:
+    """`evaluate_clustering` of all ranks' rows on rank 0, told to the others; collective."""
+    labels, embeddings = rows.shards.whole(rows.labels), rows.shards.on_first(rows.embeddings)
+    scores = {} if embeddings is None else evaluate_clustering(embeddings, labels, **settings)
+    told: dict[str, float] = trainer.strategy.broadcast(scores)
+    return told
 
 
 def _loader_names(stage: str, loaders: Any) -> list[str]:

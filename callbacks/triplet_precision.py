@@ -7,8 +7,9 @@ from jaxtyping import Int
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from callbacks.query_gallery import Embedded, QueryGallery
-from metrics.triplets import evaluate_triplets, read_triplets
+from callbacks.embedded import Embedded
+from callbacks.query_gallery import QueryGallery
+from metrics import evaluate_triplets, read_triplets
 
 
 class TripletPrecision(Callback):
@@ -76,23 +77,30 @@ class TripletPrecision(Callback):
         self._evaluate(trainer, pl_module, "test")
 
     def _evaluate(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        queries, gallery = self._rows.gather(pl_module.device)
-        scores: dict[str, float] = {}
-        if trainer.is_global_zero:
-            triplets = self._triplets(trainer, stage, queries, gallery)
-            scores = evaluate_triplets(queries.embeddings, gallery.embeddings, triplets, self.k)
-        for name, value in trainer.strategy.broadcast(scores).items():
+        queries, gallery = self._rows.rows(pl_module.device)
+        scores = evaluate_triplets(
+            queries.embeddings,
+            gallery.embeddings,
+            self._triplets(trainer, stage, queries, gallery),
+            self.k,
+            shards=queries.shards,
+            gallery_shards=gallery.shards,
+        )
+        for name, value in scores.items():
             shown = name == "similarity_precision"
-            pl_module.log(f"{stage}/{name}", float(value), prog_bar=shown, sync_dist=False)
+            pl_module.log(
+                f"{stage}/{name}", float(value), prog_bar=shown, sync_dist=True, reduce_fx="max"
+            )
 
     def _triplets(
         self, trainer: Trainer, stage: str, queries: Embedded, gallery: Embedded
     ) -> Int[Tensor, "t 3"]:
-        """As rows of queries and gallery."""
+        """As places in queries and gallery."""
         device = queries.embeddings.device
+        images, among = (rows.shards.whole(rows.index) for rows in (queries, gallery))
         file = self.files[stage]
         if file is not None:
-            names = ([str(number) for number in rows.index.tolist()] for rows in (queries, gallery))
+            names = ([str(number) for number in index.tolist()] for index in (images, among))
             return read_triplets(file, *names).to(device)
         data: Any = getattr(trainer, "datamodule", None)
         if not hasattr(data, "triplets"):
@@ -100,9 +108,9 @@ class TripletPrecision(Callback):
                 f"TripletPrecision needs {stage}_file, or data with triplets of its own, not "
                 f"{type(data).__name__}"
             )
-        images = data.triplets(stage).to(device)
+        triplets = data.triplets(stage).to(device)
         columns = [
-            torch.searchsorted(rows.index, images[:, column].contiguous())
-            for column, rows in enumerate((queries, gallery, gallery))
+            torch.searchsorted(index, triplets[:, column].contiguous())
+            for column, index in enumerate((images, among, among))
         ]
         return torch.stack(columns, 1)

@@ -35,6 +35,8 @@ from metrics.retrieval import (
     score_queries,
 )
 from metrics.search import ExactSearch, nearest, squared_distance
+from metrics.sharded_search import ShardedSearch
+from metrics.shards import Shards, shard
 from metrics.triplets import evaluate_triplets, read_triplets, score_at_top_k, similarity_precision
 
 __all__ = [
@@ -45,6 +47,8 @@ __all__ = [
     "LabelSetCounts",
     "LabelSetScores",
     "QueryScores",
+    "ShardedSearch",
+    "Shards",
     "adjusted_mutual_information",
     "average_precision",
     "closeness_ndcg_at_k",
@@ -72,6 +76,7 @@ __all__ = [
     "score_label_distances",
     "score_label_sets",
     "score_queries",
+    "shard",
     "similarity_precision",
     "squared_distance",
 ]

@@ -1,13 +1,15 @@
 """Scores of a ranking under continuous labels: how near the labels of what was found are."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from metrics.search import ExactSearch, Largest, blocks, check_finite
+from metrics.search import Largest, blocks, check_finite
+from metrics.sharded_search import ShardedSearch
+from metrics.shards import Block, Shards, check_both_shared
 from pairs.relevance import LabelCloseness
 
 Relevance = Callable[[Tensor, Tensor], Tensor]
@@ -93,6 +95,8 @@ def evaluate_label_distances(
     spearman: bool = True,
     backend: Largest | None = None,
     advance: Callable[[int], object] | None = None,
+    shards: Shards | None = None,
+    gallery_shards: Shards | None = None,
 ) -> dict[str, float]:
     """Mean scores of all queries: `label_distance@K`, `ndcg@K` and `spearman`.
 
@@ -100,6 +104,8 @@ def evaluate_label_distances(
     `.../chance`, its exact expectation over all orders. The search is that of `ExactSearch`, exact
     and with one rule for ties on every device; labels are compared in blocks of queries, and
     nothing of size n × m is kept. Spearman's correlation needs two sorts of the gallery a query.
+    On several ranks each gives its share of the rows, and all get the numbers of one process; only
+    labels and scores are gathered.
 
     Args:
         queries: Embeddings of what to look for.
@@ -110,14 +116,19 @@ def evaluate_label_distances(
         relevance: From two sets of labels to R = 1 − label distance; `LabelCloseness()` by default.
         spearman: Whether to correlate.
         backend: Who proposes neighbours; chosen by device by default.
-        advance: Called with the number of queries each time that some are done.
+        advance: Called with the number of queries each time that some are searched.
+        shards: Which rows `queries` are, where ranks share them; all of them by default.
+        gallery_shards: The same of the gallery.
 
     Raises:
         ValueError: Embeddings or label distances are not finite, no query, or K is under 1.
     """
-    scores = score_label_distances(
-        queries, query_labels, gallery, gallery_labels, ks, relevance, spearman, backend, advance
+    own = score_label_distances(
+        *(queries, query_labels, gallery, gallery_labels, ks, relevance, spearman, backend),
+        *(advance, shards, gallery_shards),
     )
+    shards = shards or Shards.alone(len(queries))
+    scores = LabelDistanceScores(*(shards.whole(column.contiguous()) for column in own))
     means = {}
     for name, values in (("label_distance", scores.distance), ("ndcg", scores.ndcg)):
         for place, row in enumerate(("", "/oracle", "/chance")):
@@ -139,27 +150,38 @@ def score_label_distances(
     spearman: bool = True,
     backend: Largest | None = None,
     advance: Callable[[int], object] | None = None,
+    shards: Shards | None = None,
+    gallery_shards: Shards | None = None,
 ) -> LabelDistanceScores:
     """Scores of each query, whose means `evaluate_label_distances` takes; the same arguments."""
-    _check(queries, query_labels, gallery, gallery_labels, ks)
+    check_both_shared(shards, gallery_shards)
+    shards = shards or Shards.alone(len(queries))
+    gallery_shards = gallery_shards or Shards.alone(len(gallery))
+    _check(queries, query_labels, gallery, gallery_labels, ks, shards, gallery_shards)
     relevance = relevance or LabelCloseness()
-    most = min(max(ks), len(gallery))
-    search = ExactSearch(gallery, most, backend)
-    parts = []
-    for rows in blocks(len(queries), max(1, _ELEMENTS // len(gallery))):
-        closeness = relevance(query_labels[rows], gallery_labels)
+    among = gallery_shards.whole(gallery_labels)
+    most = min(max(ks), len(among))
+    search = ShardedSearch(gallery, gallery_shards, most, backend)
+    parts = list(blocks(len(queries), max(1, _ELEMENTS // len(among))))
+    scores = _unscored(queries, len(ks))
+    lists = search.lists((queries[rows], most, None) for rows in parts)
+    for found, rows in zip(lists, parts, strict=True):
+        closeness = relevance(query_labels[rows], among)
         _check_relevance(closeness, rows.start)
-        found = search.nearest(queries[rows], most)
-        correlation = closeness.new_full((len(found),), torch.nan, dtype=torch.float64)
-        if spearman:
-            distance = _squared_distances(queries[rows], gallery)
-            correlation = rank_correlation(distance, 1 - closeness)
-        parts.append(
-            LabelDistanceScores(*_score(closeness, closeness.gather(1, found), ks), correlation)
-        )
+        scores.distance[rows], scores.ndcg[rows] = _score(closeness, closeness.gather(1, found), ks)
         if advance is not None:
             advance(len(found))
-    return LabelDistanceScores(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
+    if spearman:
+        distances = _squared_distances(queries, gallery, gallery_shards, parts)
+        for distance, rows in zip(distances, parts, strict=True):
+            label_distance = 1 - relevance(query_labels[rows], among)
+            scores.spearman[rows] = rank_correlation(distance, label_distance)
+    return scores
+
+
+def _unscored(queries: Tensor, ks: int) -> LabelDistanceScores:
+    of_k = queries.new_empty((2, len(queries), 3, ks), dtype=torch.float64)
+    return LabelDistanceScores(of_k[0], of_k[1], of_k.new_full((len(queries),), torch.nan))
 
 
 def _score(
@@ -189,12 +211,25 @@ def _discount(k: int, device: torch.device) -> Tensor:
 
 
 def _squared_distances(
-    queries: Float[Tensor, "b d"], gallery: Float[Tensor, "m d"]
-) -> Float[Tensor, "b m"]:
-    """‖q − g‖² − ‖q − c‖², c the gallery's mean, in float64."""
-    centre = gallery.double().mean(0)
-    points = gallery.double() - centre
-    return points.square().sum(1) - 2 * (queries.double() - centre) @ points.T
+    queries: Float[Tensor, "n d"],
+    gallery: Float[Tensor, "m d"],
+    gallery_shards: Shards,
+    parts: Sequence[slice],
+) -> Iterator[Float[Tensor, "b size"]]:
+    """‖q − g‖² − ‖q‖² to the gallery of all ranks, in float64, for each block of queries."""
+    points = gallery.double()
+    own = gallery_shards.own.to(gallery.device)
+
+    def visit(block: Block) -> Block:
+        rows, distance = block
+        distance[:, own] = points.square().sum(1) - 2 * rows.double() @ points.T
+        return rows, distance
+
+    asked = (
+        (queries[rows], points.new_empty(rows.stop - rows.start, gallery_shards.size))
+        for rows in parts
+    )
+    return (distance for _, distance in gallery_shards.go_round(asked, visit))
 
 
 def _mean_ranks(values: Float[Tensor, "n m"]) -> Float[Tensor, "n m"]:
@@ -222,13 +257,15 @@ def _check(
     gallery: Tensor,
     gallery_labels: Tensor,
     ks: Sequence[int],
+    shards: Shards,
+    gallery_shards: Shards,
 ) -> None:
-    for name, rows, labels in (
-        ("queries", queries, query_labels),
-        ("gallery rows", gallery, gallery_labels),
+    for name, rows, labels, of in (
+        ("queries", queries, query_labels, shards),
+        ("gallery rows", gallery, gallery_labels, gallery_shards),
     ):
-        if not len(rows) or len(rows) != len(labels):
+        if of.size == 0 or len(rows) != len(labels):
             raise ValueError(f"{len(rows)} {name} came with {len(labels)} labels")
+        check_finite(rows, of)
     if not ks or min(ks) < 1:
         raise ValueError(f"at least one K is needed, each 1 or more, not {tuple(ks)}")
-    check_finite(queries)

@@ -7,7 +7,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from metrics.search import ExactSearch, Largest, check_finite, rows_for
+from metrics.search import Largest, check_finite, rows_for
+from metrics.sharded_search import ShardedSearch
+from metrics.shards import Shards, check_both_shared
 
 Ranked = Float[Tensor, "n k"] | Bool[Tensor, "n k"]
 
@@ -106,6 +108,8 @@ def evaluate_retrieval(
     gallery_labels: Int[Tensor, "m"] | None = None,
     backend: Largest | None = None,
     advance: Callable[[int], object] | None = None,
+    shards: Shards | None = None,
+    gallery_shards: Shards | None = None,
 ) -> dict[str, float]:
     """Mean scores of every embedding as a query: `recall@K`, `r_precision`, `map@r`, `queries`.
 
@@ -113,6 +117,9 @@ def evaluate_retrieval(
     distance the smaller index first, the query itself left out by its index. A query with nothing
     relevant in the gallery (a class with one image) is not counted, and stays in the gallery.
     Extra memory: one float32 copy of the gallery and a few blocks, never n × m.
+
+    On several ranks each gives its share of the rows and says by `shards` which they are; every
+    rank gets the numbers of one process, to the bit. Only labels and scores are gathered.
 
     Differs from pytorch-metric-learning's AccuracyCalculator in comparing labels as integers, where
     labels above 2²⁴ become equal there, and in removing a query by its index, where that takes the
@@ -126,6 +133,8 @@ def evaluate_retrieval(
         gallery_labels: The gallery's classes.
         backend: Who proposes neighbours; chosen by device by default.
         advance: Called with the number of queries each time that some are done.
+        shards: Which rows `embeddings` are, where ranks share them; all of them by default.
+        gallery_shards: The same of a gallery of its own.
 
     Returns:
         Fractions 0..1, nan if no query counts, and how many counted under `queries`.
@@ -133,7 +142,12 @@ def evaluate_retrieval(
     Raises:
         ValueError: Embeddings are not finite, labels do not match them, or K is under 1.
     """
-    scores = score_queries(embeddings, labels, ks, gallery, gallery_labels, backend, advance)
+    own = score_queries(
+        *(embeddings, labels, ks, gallery, gallery_labels, backend, advance, shards),
+        gallery_shards,
+    )
+    shards = shards or Shards.alone(len(embeddings))
+    scores = QueryScores(*(shards.whole(column.contiguous()) for column in own))
     means = {f"recall@{k}": scores.recall[:, i] for i, k in enumerate(ks)}
     means |= {"r_precision": scores.r_precision, "map@r": scores.map_at_r}
     queries = (~scores.r_precision.isnan()).sum().item()
@@ -148,6 +162,8 @@ def score_queries(
     gallery_labels: Int[Tensor, "m"] | None = None,
     backend: Largest | None = None,
     advance: Callable[[int], object] | None = None,
+    shards: Shards | None = None,
+    gallery_shards: Shards | None = None,
 ) -> QueryScores:
     """Scores of each query, whose means `evaluate_retrieval` takes; the arguments are the same.
 
@@ -155,22 +171,32 @@ def score_queries(
     needs, max(R_i, K), and are reduced to scores at once: one huge class does not make the others'
     lists long, and nothing of size n × k is kept.
     """
-    _check(embeddings, labels, ks, gallery, gallery_labels)
-    found_labels = labels if gallery_labels is None else gallery_labels
+    if gallery is not None:
+        check_both_shared(shards, gallery_shards)
+    shards = shards or Shards.alone(len(embeddings))
+    _check(embeddings, labels, ks, gallery, gallery_labels, shards)
+    among, among_labels = embeddings, labels
+    if gallery is not None and gallery_labels is not None:
+        among, among_labels = gallery, gallery_labels
+        gallery_shards = gallery_shards or Shards.alone(len(gallery))
+    found_labels = (gallery_shards or shards).whole(among_labels)
     relevant = _count(labels, found_labels) - int(gallery is None)
     scores = embeddings.new_full((len(labels), len(ks) + 2), torch.nan, dtype=torch.float64)
-    order = relevant.argsort(stable=True)
-    order = order[relevant[order] > 0]
-    if len(order):
-        most = max(int(relevant.max()), *ks)
-        search = ExactSearch(embeddings if gallery is None else gallery, most, backend)
-        for query in _by_need(order, relevant, max(ks)):
-            k = max(int(relevant[query[-1]]), *ks)
-            found = search.nearest(embeddings[query], k, query if gallery is None else None)
-            hits = (found_labels[found] == labels[query, None]) & (found >= 0)
-            scores[query] = _score(hits, relevant[query], ks)
-            if advance is not None:
-                advance(len(query))
+    most = shards.largest(int(relevant.max()) if len(relevant) else 0)
+    if most == 0:
+        return QueryScores(scores[:, :-2], scores[:, -2], scores[:, -1])
+    search = ShardedSearch(among, gallery_shards or shards, max(most, *ks), backend)
+    blocks = list(_by_need(relevant, max(ks)))
+    own = None if gallery is not None else shards.own.to(labels.device)
+    asked = (
+        (embeddings[query], max(int(relevant[query[-1]]), *ks), None if own is None else own[query])
+        for query in blocks
+    )
+    for found, query in zip(search.lists(asked), blocks, strict=True):
+        hits = (found_labels[found] == labels[query, None]) & (found >= 0)
+        scores[query] = _score(hits, relevant[query], ks)
+        if advance is not None:
+            advance(len(query))
     return QueryScores(scores[:, :-2], scores[:, -2], scores[:, -1])
 
 
@@ -181,10 +207,10 @@ def _score(
     return torch.stack([*columns, r_precision(hits, relevant), map_at_r(hits, relevant)], 1)
 
 
-def _by_need(
-    order: Int[Tensor, "n"], relevant: Int[Tensor, "m"], least: int
-) -> Iterator[Int[Tensor, "b"]]:
+def _by_need(relevant: Int[Tensor, "n"], least: int) -> Iterator[Int[Tensor, "b"]]:
     """Blocks of queries, in the order of their need, whose lists of neighbours stay small."""
+    order = relevant.argsort(stable=True)
+    order = order[relevant[order] > 0]
     need = relevant[order].clamp(min=least).tolist()
     start = 0
     while start < len(need):
@@ -207,6 +233,7 @@ def _check(
     ks: Sequence[int],
     gallery: Tensor | None,
     gallery_labels: Tensor | None,
+    shards: Shards,
 ) -> None:
     if len(embeddings) != len(labels):
         raise ValueError(f"{len(embeddings)} embeddings came with {len(labels)} labels")
@@ -216,7 +243,7 @@ def _check(
         raise ValueError("gallery and gallery_labels belong together: give both or neither")
     if gallery is not None and gallery_labels is not None and len(gallery) != len(gallery_labels):
         raise ValueError(f"{len(gallery)} gallery rows came with {len(gallery_labels)} labels")
-    check_finite(embeddings)
+    check_finite(embeddings, shards)
 
 
 def _check_ranked_to(ranked_relevance: Tensor, k: int, score: str) -> None:

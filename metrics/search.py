@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from metrics.shards import Shards
+
 faiss: Any = importlib.import_module("faiss") if importlib.util.find_spec("faiss") else None
 
 Largest = Callable[
@@ -273,17 +275,21 @@ def largest_by_torch(
     return scores, found
 
 
-def check_finite(embeddings: Float[Tensor, "n d"]) -> None:
-    """Raise a ValueError that says how many embeddings are not finite and which is the first."""
-    broken = ~torch.cat(
-        [embeddings[rows].isfinite().all(1) for rows in blocks(len(embeddings), _ROWS)]
-        or [torch.ones(0, dtype=torch.bool)]
-    )
+def check_finite(embeddings: Float[Tensor, "n d"], shards: Shards | None = None) -> None:
+    """Raise a ValueError that says how many embeddings are not finite and which is the first.
+
+    With `shards`, which say which rows these are of those of all ranks, all ranks raise it.
+    """
+    broken = embeddings.new_zeros(len(embeddings), dtype=torch.uint8)
+    for rows in blocks(len(embeddings), _ROWS):
+        broken[rows] = ~embeddings[rows].isfinite().all(1)
+    if shards is not None:
+        broken = shards.whole(broken)
     if broken.any():
-        rows = broken.nonzero().squeeze(1)
+        where = broken.nonzero().squeeze(1)
         raise ValueError(
-            f"{len(rows)} of {len(embeddings)} embeddings hold NaN or infinity, "
-            f"the first at row {rows[0].item()}: they cannot be ranked"
+            f"{len(where)} of {len(broken)} embeddings hold NaN or infinity, "
+            f"the first at row {where[0].item()}: they cannot be ranked"
         )
 
 

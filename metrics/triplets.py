@@ -8,13 +8,19 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from metrics.search import ExactSearch, Largest, blocks, check_finite, squared_distance
+from metrics.search import Largest, blocks, check_finite, rows_for, squared_distance
+from metrics.sharded_search import ShardedSearch
+from metrics.shards import Shards, check_both_shared
 
 _ROWS = 1024
 
 
 def similarity_precision(
-    queries: Float[Tensor, "n d"], gallery: Float[Tensor, "m d"], triplets: Int[Tensor, "t 3"]
+    queries: Float[Tensor, "n d"],
+    gallery: Float[Tensor, "m d"],
+    triplets: Int[Tensor, "t 3"],
+    shards: Shards | None = None,
+    gallery_shards: Shards | None = None,
 ) -> Float[Tensor, ""]:
     """Share of triplets whose positive is nearer to the query than their negative.
 
@@ -24,9 +30,14 @@ def similarity_precision(
     Args:
         queries: Embeddings.
         gallery: Embeddings.
-        triplets: Rows of the query, and of positive and negative in the gallery.
+        triplets: Places of the query, and of positive and negative in the gallery; the same on
+            every rank.
+        shards: Which rows `queries` are, where ranks share them; all of them by default.
+        gallery_shards: The same of the gallery.
     """
-    return _in_order(queries, gallery, triplets).double().mean()
+    shards = shards or Shards.alone(len(queries))
+    gallery_shards = gallery_shards or Shards.alone(len(gallery))
+    return _in_order(queries, gallery, triplets, shards, gallery_shards).double().mean()
 
 
 def score_at_top_k(
@@ -35,6 +46,8 @@ def score_at_top_k(
     triplets: Int[Tensor, "t 3"],
     k: int = 30,
     backend: Largest | None = None,
+    shards: Shards | None = None,
+    gallery_shards: Shards | None = None,
 ) -> Int[Tensor, ""]:
     """Triplets in order less those that are not, of those that show among the k nearest.
 
@@ -46,19 +59,27 @@ def score_at_top_k(
     Args:
         queries: Embeddings.
         gallery: Embeddings.
-        triplets: Rows of the query, and of positive and negative in the gallery.
+        triplets: As `similarity_precision` takes them.
         k: How far to look; larger counts more triplets.
         backend: Who proposes neighbours; chosen by device by default.
+        shards: Which rows `queries` are, where ranks share them; all of them by default.
+        gallery_shards: The same of the gallery.
     """
     if k < 1:
         raise ValueError(f"score-at-top-K needs a K of 1 or more, not {k}")
-    search = ExactSearch(gallery, k, backend)
+    shards = shards or Shards.alone(len(queries))
+    gallery_shards = gallery_shards or Shards.alone(len(gallery))
+    lists = torch.full((len(queries), k), -1, device=queries.device)
+    parts = list(blocks(len(queries), rows_for(k)))
+    search = ShardedSearch(gallery, gallery_shards, k, backend)
+    asked = ((queries[rows], k, None) for rows in parts)
+    for found, rows in zip(search.lists(asked), parts, strict=True):
+        lists[rows] = found
     shown = torch.zeros(len(triplets), dtype=torch.bool, device=triplets.device)
     for rows in blocks(len(triplets), _ROWS):
-        query, place = torch.unique(triplets[rows, 0], return_inverse=True)
-        found = search.nearest(queries[query], k)[place]
+        found = shards.pick(lists, triplets[rows, 0])
         shown[rows] = (found[:, :, None] == triplets[rows, None, 1:]).flatten(1).any(1)
-    signs = torch.where(_in_order(queries, gallery, triplets), 1, -1)
+    signs = torch.where(_in_order(queries, gallery, triplets, shards, gallery_shards), 1, -1)
     return torch.where(shown, signs, 0).sum()
 
 
@@ -68,6 +89,8 @@ def evaluate_triplets(
     triplets: Int[Tensor, "t 3"],
     k: int = 30,
     backend: Largest | None = None,
+    shards: Shards | None = None,
+    gallery_shards: Shards | None = None,
 ) -> dict[str, float]:
     """`similarity_precision`, `score@K` and the number of `triplets`; the arguments as above.
 
@@ -76,10 +99,13 @@ def evaluate_triplets(
     """
     if not len(triplets):
         raise ValueError("there are no triplets to score")
-    check_finite(queries)
+    check_both_shared(shards, gallery_shards)
+    check_finite(queries, shards)
+    check_finite(gallery, gallery_shards)
+    rows = {"shards": shards, "gallery_shards": gallery_shards}
     return {
-        "similarity_precision": similarity_precision(queries, gallery, triplets).item(),
-        f"score@{k}": score_at_top_k(queries, gallery, triplets, k, backend).item(),
+        "similarity_precision": similarity_precision(queries, gallery, triplets, **rows).item(),
+        f"score@{k}": score_at_top_k(queries, gallery, triplets, k, backend, **rows).item(),
         "triplets": len(triplets),
     }
 
@@ -119,7 +145,17 @@ def read_triplets(
     return torch.tensor(triplets)
 
 
-def _in_order(queries: Tensor, gallery: Tensor, triplets: Tensor) -> Bool[Tensor, "t"]:
-    query, positive, negative = triplets.unbind(1)
-    near = squared_distance(queries, query, gallery, positive)
-    return near < squared_distance(queries, query, gallery, negative)
+def _in_order(
+    queries: Tensor, gallery: Tensor, triplets: Tensor, shards: Shards, gallery_shards: Shards
+) -> Bool[Tensor, "t"]:
+    in_order = torch.zeros(len(triplets), dtype=torch.bool, device=triplets.device)
+    for rows in blocks(len(triplets), _ROWS):
+        query, *others = triplets[rows].unbind(1)
+        anchors = shards.pick(queries, query)
+        each = torch.arange(len(anchors), device=anchors.device)
+        positive, negative = (
+            squared_distance(anchors, each, gallery_shards.pick(gallery, other), each)
+            for other in others
+        )
+        in_order[rows] = positive < negative
+    return in_order

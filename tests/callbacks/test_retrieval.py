@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 import callbacks.retrieval as module
 from callbacks import RetrievalEvaluation
-from callbacks.retrieval import Retrieved, gather_rows, in_index_order
+from callbacks.embedded import EmbeddingCollector
 from datamodules import Batch
 from metrics import evaluate_clustering, evaluate_retrieval
 
@@ -181,20 +181,25 @@ def test_says_what_is_wrong(tmp_path):
         run.test(Flatten(broken=True), loader(), verbose=False)
     batch = Points()[0]
     with pytest.raises(ValueError, match="must return a mapping or named tuple with `embeddings`"):
-        module._part(torch.ones(1, 2), batch)
+        EmbeddingCollector().add(torch.ones(1, 2), batch)
     with pytest.raises(
         ValueError, match=r"one class number an image, not labels of shape \(1, 3\)"
     ):
-        module._part({"embeddings": torch.ones(1, 2)}, batch._replace(labels=torch.ones(1, 3)))
+        RetrievalEvaluation()._add(None, batch._replace(labels=torch.ones(1, 3)), 0)
 
 
-def gather_a_share(counts):
+def collect_a_share(counts):
+    """Rows of one rank, shuffled, every third of them given twice."""
     rank = dist.get_rank()
     start = sum(counts[:rank])
-    index = torch.arange(start, start + counts[rank])
-    rows = Retrieved(index[:, None].float().expand(-1, 3), index % 4, index)
-    parts = [Retrieved(*(tensor[i : i + 2] for tensor in rows)) for i in range(0, len(index), 2)]
-    return tuple(in_index_order(gather_rows(parts, torch.device("cpu"))))
+    index = torch.arange(start, start + counts[rank]).flip(0)
+    collector = EmbeddingCollector()
+    for part in (*index.split(2), index[::3]):
+        if len(part):
+            rows = part[:, None].double().expand(-1, 3)
+            collector.add({"embeddings": rows}, Batch(rows, torch.stack([part % 4] * 2, 1), part))
+    rows = collector.rows(torch.device("cpu"))
+    return (*rows[:3], rows.shards.own, rows.shards.size)
 
 
 class OneRank(LightningEnvironment):
@@ -223,29 +228,46 @@ class OneRank(LightningEnvironment):
         pass
 
 
-def on_two(folder, shares):
-    gathered = [gather_a_share(counts) for counts in shares]
+def on_ranks(folder, shares, data):
+    collected = [collect_a_share(counts) for counts in shares]
     evaluation = RetrievalEvaluation()
     run = trainer(
         folder,
         evaluation,
         strategy=DDPStrategy(process_group_backend="gloo"),
         devices=1,
-        num_nodes=2,
+        num_nodes=dist.get_world_size(),
         plugins=[OneRank()],
     )
-    (logged,) = run.test(Flatten(), loader(Points(61)), verbose=False)
-    return gathered, logged, evaluation.last is not None
+    (logged,) = run.test(Flatten(), loader(data), verbose=False)
+    return collected, logged, tuple(evaluation.last[:3])
 
 
-def test_two_processes_get_the_rows_and_numbers_of_one(run_on_ranks, tmp_path):
-    shares = [(5, 4), (0, 7), (6, 0)]
-    first, second = run_on_ranks(on_two, 2, tmp_path, shares)
-    for gathered, _, _ in (first, second):
-        for counts, (embeddings, labels, index) in zip(shares, gathered, strict=True):
-            assert index.tolist() == list(range(sum(counts)))
-            assert torch.equal(labels, index % 4)
-            assert torch.equal(embeddings[:, 2], index.float())
-    scores = {f"test/{name}": value for name, value in expected(Points(61)).items()}
-    assert first[1] == second[1] == pytest.approx(scores, rel=1e-5)
-    assert (first[2], second[2]) == (True, False)
+@pytest.mark.parametrize("shares", [[(5, 4), (0, 7), (6, 0)], [(5, 4, 0, 3)]])
+def test_processes_share_the_rows_and_get_the_numbers_of_one(run_on_ranks, tmp_path, shares):
+    data = Points(61)
+    ranks = run_on_ranks(on_ranks, len(shares[0]), tmp_path, shares, data)
+    for rank, (collected, logged, last) in enumerate(ranks):
+        for counts, (embeddings, labels, index, places, size) in zip(
+            shares, collected, strict=True
+        ):
+            start = sum(counts[:rank])
+            assert index.tolist() == list(range(start, start + counts[rank]))
+            assert size == sum(counts)
+            assert torch.equal(places, index)
+            assert labels.shape == (len(index), 2)
+            assert torch.equal(labels[:, 1], index % 4)
+            assert torch.equal(embeddings[:, 2], index.double())
+        alone = {f"test/{name}": value for name, value in expected(data).items()}
+        assert logged == pytest.approx(alone, rel=1e-6)
+        assert torch.equal(last[0], data.images.flatten(1)[last[2]])
+    shown = torch.cat([last[2] for *_, last in ranks])
+    assert shown.sort().values.tolist() == list(range(61))
+
+
+def test_too_many_to_cluster_is_said(tmp_path):
+    run = trainer(tmp_path, RetrievalEvaluation(cluster_at_most=59))
+    with pytest.warns(UserWarning, match="60 images are more than cluster_at_most=59"):
+        (logged,) = run.test(Flatten(), loader(), verbose=False)
+    assert "test/map@r" in logged
+    assert "test/nmi" not in logged

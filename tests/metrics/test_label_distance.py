@@ -13,6 +13,7 @@ from metrics.label_distance import (
     rank_correlation,
     score_label_distances,
 )
+from metrics.shards import Shards
 from pairs import LabelCloseness
 
 
@@ -131,7 +132,10 @@ def test_metrics_of_ranked_relevance():
 def test_bad_input_is_refused():
     queries, query_labels, gallery, gallery_labels = make()
     with pytest.raises(ValueError, match="7 queries came with 6 labels"):
-        module._check(queries, query_labels[:6], gallery, gallery_labels, (1,))
+        module._check(
+            *(queries, query_labels[:6], gallery, gallery_labels, (1,)),
+            *(Shards.alone(7), Shards.alone(len(gallery))),
+        )
     with pytest.raises(ValueError, match="0 gallery rows"):
         evaluate_label_distances(queries, query_labels, gallery[:0], gallery_labels[:0])
     with pytest.raises(ValueError, match="at least one K"):
