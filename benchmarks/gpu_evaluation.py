@@ -3,12 +3,14 @@
 The memory is torch's; FAISS's tiles of scores, up to 1 GiB, are outside of it.
 """
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.measure import Comparison, compare_on_gpu
-from metrics import evaluate_retrieval
+from metrics import ExactSearch, evaluate_retrieval
 from metrics.search import Largest, largest_by_torch
 
 _TILE = 1 << 28
@@ -37,7 +39,9 @@ def _row(
         item=item,
         size=f"{n:,} x {dim}, {classes:,} classes",
         peer=None,
-        ours=lambda: evaluate_retrieval(embeddings, labels, backend=backend),
+        ours=lambda: evaluate_retrieval(
+            embeddings, labels, search=partial(ExactSearch, backend=backend)
+        ),
         limit=lambda: _product(embeddings),
         repeats=3,
     )

@@ -1,5 +1,6 @@
 """Pure functions of ranked relevance, neighbour search, clustering."""
 
+from metrics.approximate import ApproximateSearch, index_recall
 from metrics.clustering import (
     Clusters,
     adjusted_mutual_information,
@@ -40,6 +41,7 @@ from metrics.shards import Shards, shard
 from metrics.triplets import evaluate_triplets, read_triplets, score_at_top_k, similarity_precision
 
 __all__ = [
+    "ApproximateSearch",
     "Clusters",
     "ExactSearch",
     "LabelDistanceScores",
@@ -60,6 +62,7 @@ __all__ = [
     "evaluate_triplets",
     "example_average_precision",
     "greedy_start",
+    "index_recall",
     "kmeans",
     "label_distance_at_k",
     "label_ranking_average_precision",

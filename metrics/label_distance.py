@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from metrics.search import Largest, blocks, check_finite
-from metrics.sharded_search import ShardedSearch
+from metrics.search import ExactSearch, blocks, check_finite
+from metrics.sharded_search import Prepare, ShardedSearch
 from metrics.shards import Block, Shards, check_both_shared
 from pairs.relevance import LabelCloseness
 
@@ -93,7 +93,7 @@ def evaluate_label_distances(
     ks: Sequence[int] = (1, 10, 100),
     relevance: Relevance | None = None,
     spearman: bool = True,
-    backend: Largest | None = None,
+    search: Prepare = ExactSearch,
     advance: Callable[[int], object] | None = None,
     shards: Shards | None = None,
     gallery_shards: Shards | None = None,
@@ -115,7 +115,7 @@ def evaluate_label_distances(
         ks: Every K; K beyond the gallery looks at all of it.
         relevance: From two sets of labels to R = 1 − label distance; `LabelCloseness()` by default.
         spearman: Whether to correlate.
-        backend: Who proposes neighbours; chosen by device by default.
+        search: Prepares the gallery: exact, or a `metrics.ApproximateSearch`.
         advance: Called with the number of queries each time that some are searched.
         shards: Which rows `queries` are, where ranks share them; all of them by default.
         gallery_shards: The same of the gallery.
@@ -124,7 +124,7 @@ def evaluate_label_distances(
         ValueError: Embeddings or label distances are not finite, no query, or K is under 1.
     """
     own = score_label_distances(
-        *(queries, query_labels, gallery, gallery_labels, ks, relevance, spearman, backend),
+        *(queries, query_labels, gallery, gallery_labels, ks, relevance, spearman, search),
         *(advance, shards, gallery_shards),
     )
     shards = shards or Shards.alone(len(queries))
@@ -148,7 +148,7 @@ def score_label_distances(
     ks: Sequence[int] = (1, 10, 100),
     relevance: Relevance | None = None,
     spearman: bool = True,
-    backend: Largest | None = None,
+    search: Prepare = ExactSearch,
     advance: Callable[[int], object] | None = None,
     shards: Shards | None = None,
     gallery_shards: Shards | None = None,
@@ -161,10 +161,10 @@ def score_label_distances(
     relevance = relevance or LabelCloseness()
     among = gallery_shards.whole(gallery_labels)
     most = min(max(ks), len(among))
-    search = ShardedSearch(gallery, gallery_shards, most, backend)
+    searcher = ShardedSearch(gallery, gallery_shards, most, search)
     parts = list(blocks(len(queries), max(1, _ELEMENTS // len(among))))
     scores = _unscored(queries, len(ks))
-    lists = search.lists((queries[rows], most, None) for rows in parts)
+    lists = searcher.lists((queries[rows], most, None) for rows in parts)
     for found, rows in zip(lists, parts, strict=True):
         closeness = relevance(query_labels[rows], among)
         _check_relevance(closeness, rows.start)

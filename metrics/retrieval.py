@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from metrics.search import Largest, check_finite, rows_for
-from metrics.sharded_search import ShardedSearch
+from metrics.search import ExactSearch, check_finite, rows_for
+from metrics.sharded_search import Prepare, ShardedSearch
 from metrics.shards import Shards, check_both_shared
 
 Ranked = Float[Tensor, "n k"] | Bool[Tensor, "n k"]
@@ -106,7 +106,7 @@ def evaluate_retrieval(
     ks: Sequence[int] = (1, 2, 4, 8),
     gallery: Float[Tensor, "m d"] | None = None,
     gallery_labels: Int[Tensor, "m"] | None = None,
-    backend: Largest | None = None,
+    search: Prepare = ExactSearch,
     advance: Callable[[int], object] | None = None,
     shards: Shards | None = None,
     gallery_shards: Shards | None = None,
@@ -131,7 +131,7 @@ def evaluate_retrieval(
         ks: Every K of Recall@K. K beyond the gallery looks at all of it.
         gallery: Where to look; among the other embeddings by default.
         gallery_labels: The gallery's classes.
-        backend: Who proposes neighbours; chosen by device by default.
+        search: Prepares the gallery: exact, or a `metrics.ApproximateSearch`.
         advance: Called with the number of queries each time that some are done.
         shards: Which rows `embeddings` are, where ranks share them; all of them by default.
         gallery_shards: The same of a gallery of its own.
@@ -143,7 +143,7 @@ def evaluate_retrieval(
         ValueError: Embeddings are not finite, labels do not match them, or K is under 1.
     """
     own = score_queries(
-        *(embeddings, labels, ks, gallery, gallery_labels, backend, advance, shards),
+        *(embeddings, labels, ks, gallery, gallery_labels, search, advance, shards),
         gallery_shards,
     )
     shards = shards or Shards.alone(len(embeddings))
@@ -160,7 +160,7 @@ def score_queries(
     ks: Sequence[int] = (1, 2, 4, 8),
     gallery: Float[Tensor, "m d"] | None = None,
     gallery_labels: Int[Tensor, "m"] | None = None,
-    backend: Largest | None = None,
+    search: Prepare = ExactSearch,
     advance: Callable[[int], object] | None = None,
     shards: Shards | None = None,
     gallery_shards: Shards | None = None,
@@ -185,14 +185,14 @@ def score_queries(
     most = shards.largest(int(relevant.max()) if len(relevant) else 0)
     if most == 0:
         return QueryScores(scores[:, :-2], scores[:, -2], scores[:, -1])
-    search = ShardedSearch(among, gallery_shards or shards, max(most, *ks), backend)
+    searcher = ShardedSearch(among, gallery_shards or shards, max(most, *ks), search)
     blocks = list(_by_need(relevant, max(ks)))
     own = None if gallery is not None else shards.own.to(labels.device)
     asked = (
         (embeddings[query], max(int(relevant[query[-1]]), *ks), None if own is None else own[query])
         for query in blocks
     )
-    for found, query in zip(search.lists(asked), blocks, strict=True):
+    for found, query in zip(searcher.lists(asked), blocks, strict=True):
         hits = (found_labels[found] == labels[query, None]) & (found >= 0)
         scores[query] = _score(hits, relevant[query], ks)
         if advance is not None:

@@ -109,7 +109,7 @@ class ExactSearch:
                 row = unsure[rows]
                 found[row] = self._again(queries[row], points[row], least[row], needed)
         found = torch.nn.functional.pad(self.kept[found], (0, k + 1 - needed), value=-1)
-        return found[:, :k] if own is None else _without(found, own)
+        return found[:, :k] if own is None else without(found, own)
 
     def _centred(self, rows: Tensor) -> Tensor:
         wide = torch.promote_types(rows.dtype, torch.float32)
@@ -341,7 +341,7 @@ def _sorted_within(
     return index[order]
 
 
-def _without(found: Int[Tensor, "n k"], own: Int[Tensor, "n"]) -> Int[Tensor, "n k_less_1"]:
+def without(found: Int[Tensor, "n k"], own: Int[Tensor, "n"]) -> Int[Tensor, "n k_less_1"]:
     """Leave out each row's own index, or the last where it is not there."""
     itself: Bool[Tensor, "n k"] = found == own[:, None]
     place = torch.where(itself.any(1), itself.int().argmax(1), found.shape[1])

@@ -1,16 +1,32 @@
 """Exact nearest neighbours in a gallery that is spread over ranks."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from metrics.search import ExactSearch, Largest, squared_distance
+from metrics.search import ExactSearch, squared_distance
 from metrics.shards import Block, Shards
 
 Asked = tuple[Float[Tensor, "n d"], int, Int[Tensor, "n"] | None]
 """Queries, how many neighbours each, and the queries' own places in the gallery, if any."""
+
+
+class Search(Protocol):
+    """A gallery that was prepared for search, as `ExactSearch` is."""
+
+    gallery: Float[Tensor, "m d"]
+
+    def nearest(
+        self, queries: Float[Tensor, "n d"], k: int, own: Int[Tensor, "n"] | None = None
+    ) -> Int[Tensor, "n k"]:
+        """Rows of the k nearest, nearest first, without each query's own; −1 past the end."""
+
+
+Prepare = Callable[[Tensor, int], Search]
+"""Makes a search of a gallery and the largest k that will be asked for."""
 
 
 class ShardedSearch:
@@ -25,7 +41,7 @@ class ShardedSearch:
         gallery: This rank's rows, none or more, in the order of their places.
         shards: Which rows of the gallery they are.
         most: The largest k that any rank will ask for.
-        backend: Who proposes neighbours; chosen by device by default.
+        prepare: What searches a share; `ExactSearch` by default.
     """
 
     def __init__(
@@ -33,10 +49,10 @@ class ShardedSearch:
         gallery: Float[Tensor, "m d"],
         shards: Shards,
         most: int,
-        backend: Largest | None = None,
+        prepare: Prepare = ExactSearch,
     ) -> None:
         self.shards = shards
-        self.search = ExactSearch(gallery, most, backend) if len(gallery) else None
+        self.search = prepare(gallery, most) if len(gallery) else None
 
     def lists(self, asked: Iterable[Asked]) -> Iterator[Int[Tensor, "n k"]]:
         """Places of the nearest rows for each block of queries; −1 past the end of the gallery.

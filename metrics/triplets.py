@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from metrics.search import Largest, blocks, check_finite, rows_for, squared_distance
-from metrics.sharded_search import ShardedSearch
+from metrics.search import ExactSearch, blocks, check_finite, rows_for, squared_distance
+from metrics.sharded_search import Prepare, ShardedSearch
 from metrics.shards import Shards, check_both_shared
 
 _ROWS = 1024
@@ -45,7 +45,7 @@ def score_at_top_k(
     gallery: Float[Tensor, "m d"],
     triplets: Int[Tensor, "t 3"],
     k: int = 30,
-    backend: Largest | None = None,
+    search: Prepare = ExactSearch,
     shards: Shards | None = None,
     gallery_shards: Shards | None = None,
 ) -> Int[Tensor, ""]:
@@ -61,7 +61,7 @@ def score_at_top_k(
         gallery: Embeddings.
         triplets: As `similarity_precision` takes them.
         k: How far to look; larger counts more triplets.
-        backend: Who proposes neighbours; chosen by device by default.
+        search: Prepares the gallery: exact, or a `metrics.ApproximateSearch`.
         shards: Which rows `queries` are, where ranks share them; all of them by default.
         gallery_shards: The same of the gallery.
     """
@@ -71,9 +71,9 @@ def score_at_top_k(
     gallery_shards = gallery_shards or Shards.alone(len(gallery))
     lists = torch.full((len(queries), k), -1, device=queries.device)
     parts = list(blocks(len(queries), rows_for(k)))
-    search = ShardedSearch(gallery, gallery_shards, k, backend)
+    searcher = ShardedSearch(gallery, gallery_shards, k, search)
     asked = ((queries[rows], k, None) for rows in parts)
-    for found, rows in zip(search.lists(asked), parts, strict=True):
+    for found, rows in zip(searcher.lists(asked), parts, strict=True):
         lists[rows] = found
     shown = torch.zeros(len(triplets), dtype=torch.bool, device=triplets.device)
     for rows in blocks(len(triplets), _ROWS):
@@ -88,7 +88,7 @@ def evaluate_triplets(
     gallery: Float[Tensor, "m d"],
     triplets: Int[Tensor, "t 3"],
     k: int = 30,
-    backend: Largest | None = None,
+    search: Prepare = ExactSearch,
     shards: Shards | None = None,
     gallery_shards: Shards | None = None,
 ) -> dict[str, float]:
@@ -105,7 +105,7 @@ def evaluate_triplets(
     rows = {"shards": shards, "gallery_shards": gallery_shards}
     return {
         "similarity_precision": similarity_precision(queries, gallery, triplets, **rows).item(),
-        f"score@{k}": score_at_top_k(queries, gallery, triplets, k, backend, **rows).item(),
+        f"score@{k}": score_at_top_k(queries, gallery, triplets, k, search, **rows).item(),
         "triplets": len(triplets),
     }
 

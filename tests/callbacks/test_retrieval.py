@@ -271,3 +271,10 @@ def test_too_many_to_cluster_is_said(tmp_path):
         (logged,) = run.test(Flatten(), loader(), verbose=False)
     assert "test/map@r" in logged
     assert "test/nmi" not in logged
+
+
+def test_an_approximate_index_reports_what_it_finds(tmp_path):
+    run = trainer(tmp_path, RetrievalEvaluation(index="HNSW", effort=100, clustering=False))
+    (logged,) = run.test(Flatten(), loader(), verbose=False)
+    assert logged["test/index_recall@8"] == 1
+    assert logged["test/map@r"] == pytest.approx(expected(Points())["map@r"], rel=1e-6)

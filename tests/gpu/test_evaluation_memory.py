@@ -3,12 +3,13 @@
 import os
 import threading
 import time
+from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from metrics import evaluate_retrieval
+from metrics import ExactSearch, evaluate_retrieval
 from metrics.search import FaissOnGpu, faiss, largest_by_torch
 
 MIB = 1 << 20
@@ -43,7 +44,7 @@ def test_torch_holds_one_prepared_copy_and_a_few_blocks(rows, backend):
     warm_up(rows, backend)
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
-    scores = evaluate_retrieval(*rows, backend=backend)
+    scores = evaluate_retrieval(*rows, search=partial(ExactSearch, backend=backend))
     assert scores["queries"] == N
     assert torch.cuda.max_memory_allocated() - before <= PREPARED + BLOCKS
 
@@ -57,12 +58,17 @@ def test_all_that_is_taken_from_the_driver_is_bounded(rows, backend):
     if isinstance(backend, FaissOnGpu):
         allowed += OF_FAISS
     torch.cuda.empty_cache()
-    assert most_taken(lambda: evaluate_retrieval(*rows, backend=backend)) <= allowed
+    assert (
+        most_taken(lambda: evaluate_retrieval(*rows, search=partial(ExactSearch, backend=backend)))
+        <= allowed
+    )
 
 
 def warm_up(rows, backend):
     """Let kernels and workspaces be loaded."""
-    evaluate_retrieval(*(tensor[:5000] for tensor in rows), backend=backend)
+    evaluate_retrieval(
+        *(tensor[:5000] for tensor in rows), search=partial(ExactSearch, backend=backend)
+    )
     torch.cuda.synchronize()
 
 

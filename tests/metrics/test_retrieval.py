@@ -1,12 +1,20 @@
 """The scores against their definitions in loops and against pytorch-metric-learning."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
 from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 
-from metrics import evaluate_retrieval, map_at_r, r_precision, recall_at_k, score_queries
+from metrics import (
+    ExactSearch,
+    evaluate_retrieval,
+    map_at_r,
+    r_precision,
+    recall_at_k,
+    score_queries,
+)
 from metrics.search import largest_by_torch
 
 KS = (1, 2, 4, 8)
@@ -53,7 +61,9 @@ def by_definition(embeddings, labels, ks, gallery=None, gallery_labels=None):
 @pytest.mark.parametrize("backend", [None, largest_by_torch])
 def test_agrees_with_the_definition(kind, backend):
     embeddings, labels = ranking(kind)
-    scores = evaluate_retrieval(embeddings, labels, KS, backend=backend)
+    scores = evaluate_retrieval(
+        embeddings, labels, KS, search=partial(ExactSearch, backend=backend)
+    )
     assert scores == pytest.approx(by_definition(embeddings, labels, KS), abs=1e-12)
 
 

@@ -1,5 +1,7 @@
 """Searches and scores of galleries that ranks share, against one process, to the bit."""
 
+from functools import partial
+
 import pytest
 import torch
 import torch.distributed as dist
@@ -60,13 +62,14 @@ def lists_of(kind, counts):
     own, shards = share(counts)
     results = {}
     for name, backend in (("torch", largest_by_torch), ("faiss", largest_by_faiss)):
+        prepare = partial(ExactSearch, backend=backend)
         for k in KS:
-            search = ShardedSearch(gallery[own], shards, k, backend)
+            search = ShardedSearch(gallery[own], shards, k, prepare)
             # a rank asks in as many blocks as its number says, the first asks nothing
             parts = own.chunk(dist.get_rank()) if dist.get_rank() else ()
             asked = [(embeddings[part], k, None) for part in parts]
             results[name, k, "other"] = (parts, list(search.lists(asked)))
-            inside = ShardedSearch(embeddings[own], shards, k, backend)
+            inside = ShardedSearch(embeddings[own], shards, k, prepare)
             asked = [(embeddings[part], k, part) for part in parts]
             results[name, k, "own"] = (parts, list(inside.lists(asked)))
     return results
