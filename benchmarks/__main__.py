@@ -11,6 +11,7 @@ TABLES = [
     "multi_label_losses",
     "two_head",
     "memory",
+    "sharded",
 ]
 
 
