@@ -59,26 +59,29 @@ class LogRatioLoss(nn.Module):
     def _costs(
         self, similarity: Tensor, relevance: Tensor, selected: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        squared = (2 - 2 * similarity).clamp(min=0) + self.epsilon
-        label_distance = (1 - relevance).clamp(min=0) + self.label_epsilon
-        ratio = kept(squared.log() / 2 - label_distance.log(), selected)
-        number = selected.sum(1, keepdim=True)
+        squared = (2 - 2 * similarity).clamp_(min=0).add_(self.epsilon)
+        label_distance = (1 - relevance).clamp_(min=0).add_(self.label_epsilon)
+        ratio = kept(squared.sqrt().div_(label_distance).log_(), selected)
+        count = selected.sum(1)
+        number = count.unsqueeze(1).to(ratio.dtype)
         excess = kept(ratio - ratio.sum(1, keepdim=True) / number.clamp(min=1), selected)
         if self.keep_ties:
             cost, slope = number * excess.square(), number * excess
-            triplets = number * (number - 1) // 2
+            triplets = count * (count - 1) // 2
         else:
-            tied, within = _of_ties(ratio, relevance, selected)
+            ties, within = _of_ties(ratio, relevance, selected)
+            tied = ties.to(ratio.dtype)
             cost = (number - tied) * within.square() + number * (excess - within).square()
             slope = number * excess - tied * within
-            triplets = (number.square() - tied.sum(1, keepdim=True)) // 2
-        derivative = kept(-2 * slope / squared, selected & (similarity <= 1))
-        return cost.sum(1), derivative, triplets.squeeze(1)
+            triplets = (count.square() - ties.sum(1)) // 2
+        derivative = kept(slope.div_(squared).mul_(-2), selected & (similarity <= 1))
+        return cost.sum(1), derivative, triplets
 
 
 def _of_ties(ratio: Tensor, relevance: Tensor, selected: Tensor) -> tuple[Tensor, Tensor]:
     """How many of the row's references have this relevance, and the difference to their mean."""
     level = dense_ranks(relevance, selected)
-    tied = torch.zeros_like(level).scatter_add_(1, level, selected.long()).gather(1, level)
-    total = torch.zeros_like(ratio).scatter_add_(1, level, ratio).gather(1, level)
-    return tied * selected, kept(ratio - total / tied.clamp(min=1), selected)
+    number = torch.zeros_like(level).scatter_add_(1, level, selected.long())
+    total = torch.zeros_like(ratio).scatter_add_(1, level, ratio)
+    mean = total.div_(number.clamp(min=1)).gather(1, level)
+    return number.gather(1, level), kept(ratio - mean, selected)

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from pairs.fused import kept, row_blocks
 from pairs.masked import split
 
 
@@ -34,9 +35,15 @@ class MultiSimilarityMiner(nn.Module):
         mask: Bool[Tensor, "n m"],
     ) -> Bool[Tensor, "n m"]:
         """The informative pairs of the mask."""
+        selection = torch.empty_like(mask)
+        for rows in row_blocks(similarity, similarity.shape[1]):
+            selection[rows] = self._informative(similarity[rows], relevance[rows], mask[rows])
+        return selection
+
+    def _informative(self, similarity: Tensor, relevance: Tensor, mask: Tensor) -> Tensor:
         positive, negative = split(relevance, mask)
-        hardest_positive = torch.where(positive, similarity, torch.inf).amin(1, keepdim=True)
-        hardest_negative = torch.where(negative, similarity, -torch.inf).amax(1, keepdim=True)
+        hardest_positive = kept(similarity, positive, torch.inf).amin(1, keepdim=True)
+        hardest_negative = kept(similarity, negative, -torch.inf).amax(1, keepdim=True)
         return (negative & (similarity > hardest_positive - self.epsilon)) | (
             positive & (similarity < hardest_negative + self.epsilon)
         )

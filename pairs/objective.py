@@ -88,4 +88,4 @@ def _share(
     selection: Bool[Tensor, "n m"] | Int[Tensor, "n m"], mask: Bool[Tensor, "n m"]
 ) -> Float[Tensor, ""]:
     kept = selection if selection.dtype == mask.dtype else selection >= 0
-    return kept.sum() / mask.sum().clamp(min=1)
+    return kept.count_nonzero() / mask.count_nonzero().clamp(min=1)

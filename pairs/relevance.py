@@ -89,12 +89,11 @@ class LabelCloseness(nn.Module):
                 f"{labels.dtype} of shape {list(labels.shape)} and {list(ref_labels.shape)}; "
                 "integer classes go with SameClass"
             )
-        return 1 - torch.cdist(
-            labels.reshape(len(labels), -1),
-            ref_labels.reshape(len(ref_labels), -1),
-            p=self.p,
-            compute_mode="donot_use_mm_for_euclid_dist",
-        )
+        labels, ref_labels = (y.reshape(len(y), -1) for y in (labels, ref_labels))
+        if labels.shape[1] == 1:
+            return 1 - (labels - ref_labels.T).abs()
+        mode = "donot_use_mm_for_euclid_dist"
+        return 1 - torch.cdist(labels, ref_labels, p=self.p, compute_mode=mode)
 
 
 class LabelWithin(nn.Module):

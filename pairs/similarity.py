@@ -5,9 +5,8 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 
-from pairs.fused import eager_on_cpu
+from pairs.fused import eager_on_cpu, row_blocks
 
 _BLOCK_ELEMENTS = 1 << 20
 _SHORT = 2**0.5
@@ -45,7 +44,10 @@ def pairwise_similarity(
         )
     dtype = torch.promote_types(embeddings.dtype, references.dtype)
     result = torch.float64 if dtype == torch.float64 else torch.float32
-    similarity: Tensor = _Similarity.apply(embeddings.to(result), references.to(result))
+    anchors = embeddings.to(result)
+    among_themselves = references is embeddings
+    others = anchors if among_themselves else references.to(result)
+    similarity: Tensor = _Similarity.apply(anchors, others, among_themselves)
     return similarity
 
 
@@ -62,8 +64,9 @@ def _widest(tensor: Tensor) -> torch.dtype:
 
 class _Similarity(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, embeddings: Tensor, references: Tensor) -> Tensor:
+    def forward(ctx: Any, embeddings: Tensor, references: Tensor, among_themselves: bool) -> Tensor:
         ctx.save_for_backward(embeddings, references)
+        ctx.among_themselves = among_themselves
         if _are_short(embeddings) and _are_short(references):
             half_squares = references.square().sum(1) / -2
             with torch.autocast("cpu", enabled=False):
@@ -81,15 +84,26 @@ class _Similarity(torch.autograd.Function):
         return similarity
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
         embeddings, references = ctx.saved_tensors
         grad_embeddings = grad_references = None
         with torch.autocast(grad.device.type, enabled=False):
             centre = references.mean(0)
             anchors, others = embeddings - centre, references - centre
+            if ctx.among_themselves:
+                return _of_both_sides(grad, anchors), None, None
             if ctx.needs_input_grad[0]:
                 grad_embeddings = grad @ others - grad.sum(1, keepdim=True) * anchors
             if ctx.needs_input_grad[1]:
                 grad_references = grad.T @ anchors - grad.sum(0).unsqueeze(1) * others
-        return grad_embeddings, grad_references
+        return grad_embeddings, grad_references, None
+
+
+def _of_both_sides(grad: Tensor, vectors: Tensor) -> Tensor:
+    """The gradient of vectors that are anchors and references: (G + Gᵀ) in one product."""
+    result = torch.empty_like(vectors)
+    for rows in row_blocks(grad, len(vectors)):
+        both = grad[:, rows] + grad[rows].T.contiguous()
+        result[rows] = both.T @ vectors - both.sum(0).unsqueeze(1) * vectors[rows]
+    return result

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+import pairs.fused
 from pairs import pairwise_similarity
 
 
@@ -50,6 +51,18 @@ def test_gradient():
     r = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(pairwise_similarity, (z, r))
     assert torch.autograd.gradcheck(lambda both: pairwise_similarity(both, both), (z,))
+
+
+def test_gradient_among_themselves_is_that_of_both_sides(monkeypatch):
+    monkeypatch.setitem(pairs.fused._BLOCK_ELEMENTS, "cpu", 16)
+    torch.manual_seed(0)
+    z = torch.randn(11, 3, dtype=torch.float64, requires_grad=True)
+    weights = torch.randn(11, 11, dtype=torch.float64)
+    for references in (z, z * 1):
+        (pairwise_similarity(z, references) * weights).sum().backward()
+        expected = ((z.unsqueeze(0) - z.unsqueeze(1)) * (weights + weights.T).unsqueeze(2)).sum(1)
+        torch.testing.assert_close(z.grad, expected.detach())
+        z.grad = None
 
 
 def test_gradient_of_near_duplicates_far_from_the_origin_is_their_difference():
