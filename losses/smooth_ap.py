@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from pairs.counting import first_columns
-from pairs.fused import in_row_blocks
+from pairs.fused import in_row_blocks, row_blocks
 from pairs.masked import at_least_float32, mean_over_ranks, split
 
 
@@ -16,7 +16,8 @@ class SmoothAPLoss(nn.Module):
         rank(i, J) = 1 + Σ_{j ∈ J, j ≠ i} σ((S_aj − S_ai) / τ)
 
     P_a and N_a are the selected positives (R > 0) and negatives; anchors without positives are left
-    out of the mean. Anchors are taken in blocks: only the positives × references of a few are held.
+    out of the mean. Positives × references are held for a few anchors at a time, or for a part of
+    one anchor's positives.
 
     Brown, Xie, Kalogeiton, Zisserman: Smooth-AP: Smoothing the Path Towards Large-Scale Image
     Retrieval, ECCV 2020, arXiv 2007.12163; τ = 0.01 is theirs. In the released code, and in
@@ -50,13 +51,22 @@ class SmoothAPLoss(nn.Module):
     def _costs(
         self, similarity: Tensor, positive: Tensor, selected: Tensor, columns: Tensor
     ) -> tuple[Tensor, Tensor]:
-        found, column = (columns >= 0).to(similarity.dtype), columns.clamp(min=0)
         similarity = torch.where(selected, similarity, 0)
+        cost, derivative = similarity.new_zeros(len(similarity)), torch.zeros_like(similarity)
+        for some in row_blocks(columns.T, similarity.numel()):
+            paid, slope = self._of_positives(similarity, positive, selected, columns[:, some])
+            cost, derivative = cost + paid, derivative + slope
+        return cost, derivative
+
+    def _of_positives(
+        self, similarity: Tensor, positive: Tensor, selected: Tensor, columns: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        found, column = (columns >= 0).to(similarity.dtype), columns.clamp(min=0)
         excess = similarity.unsqueeze(1) - similarity.gather(1, column).unsqueeze(2)
         ahead = (excess / self.temperature).sigmoid() * selected.unsqueeze(1)
         ahead.scatter_(2, column.unsqueeze(2), 0)
         among, overall = 1 + (ahead * positive.unsqueeze(1)).sum(2), 1 + ahead.sum(2)
-        share = found / found.sum(1, keepdim=True).clamp(min=1)
+        share = found / positive.sum(1, keepdim=True).clamp(min=1)
         cost = (share * (1 - among / overall)).sum(1)
         weight = (among / overall).unsqueeze(2) - positive.unsqueeze(1).to(excess.dtype)
         slope = ahead * (1 - ahead) * weight * (share / overall / self.temperature).unsqueeze(2)

@@ -82,9 +82,23 @@ def softplus_of_triplets(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Σ log(1 + e^{2 S_aj − 2 S_ai}) over the triplets with R_ai > R_aj and i in `better`.
 
+    A table of `better` × m is held, in parts where it is large.
+
     Returns:
         Rows of the sum, its derivative, triplets, and pairs (a, i) in a triplet.
     """
+    first, *rest = row_blocks(better.T, similarity.numel())
+    cost, derivative, triplets, pairs = _softplus(similarity, relevance, selected, better[:, first])
+    for some in rest:
+        found = _softplus(similarity, relevance, selected, better[:, some])
+        cost, derivative = cost + found[0], derivative + found[1]
+        triplets, pairs = triplets + found[2], pairs + found[3]
+    return cost, derivative, triplets, pairs
+
+
+def _softplus(
+    similarity: Tensor, relevance: Tensor, selected: Tensor, better: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     column = better.clamp(min=0)
     excess = 2 * (similarity.unsqueeze(1) - similarity.gather(1, column).unsqueeze(2))
     triplet = relevance.gather(1, column).unsqueeze(2) > relevance.unsqueeze(1)
@@ -177,8 +191,9 @@ def _bits(level: Tensor, levels: int) -> int:
 
 def _packed(keys: Tensor, later: Tensor) -> Tensor:
     bits = (keys + 0.0).view(torch.int32)
-    ordered = bits ^ (bits >> 31 & 0x7FFFFFFF)
-    return ordered.long() << 32 | later.long() << _COLUMN_BITS | _columns(later)
+    ordered = (bits >> 31).bitwise_and_(0x7FFFFFFF).bitwise_xor_(bits).long()
+    packed = ordered.bitwise_left_shift_(32).bitwise_or_(_columns(later))
+    return packed.bitwise_or_(later.long().bitwise_left_shift_(_COLUMN_BITS))
 
 
 def _columns(tensor: Tensor) -> Tensor:

@@ -8,8 +8,11 @@ import torch
 import torch.distributed as dist
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 import losses
+import pairs.fused
 from pairs import pairwise_similarity
 
 
@@ -199,6 +202,45 @@ def test_no_value_is_read_and_no_shape_depends_on_one(name, kind):
         value.backward()
     assert value.shape == ()
     assert fake[0].grad.shape == inputs[0].shape
+
+
+class _Largest(TorchDispatchMode):
+    """Remembers the most elements that a tensor had for which memory was taken."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, torch.Tensor):
+                held = tensor.untyped_storage().nbytes() // tensor.element_size()
+                self.elements = max(self.elements, held)
+        return result
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "options"),
+    [
+        *((name, kind, {}) for name, kind in EVERY),
+        ("LogRatioLoss", "pairs", {"keep_ties": False}),
+        ("TripletLoss", "pairs", {"soft_margin": True}),
+    ],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_small_blocks_hold_little_and_change_nothing(name, kind, options, monkeypatch):
+    _, *inputs = make(name, kind, anchors=3, references=60)
+    loss = getattr(losses, name)(**options)
+    expected = value_and_gradient(loss, *inputs)
+    monkeypatch.setitem(pairs.fused._BLOCK_ELEMENTS, "cpu", 1)
+    torch.testing.assert_close(value_and_gradient(loss, *inputs), expected)
+    with _Largest() as eager:
+        value_and_gradient(loss, *inputs)
+    with FakeTensorMode() as mode:
+        fake = [mode.from_tensor(tensor) for tensor in inputs]
+        with _Largest() as unread:
+            value_and_gradient(loss, *fake)
+    for largest in (eager, unread):
+        assert inputs[0].numel() <= largest.elements <= 8 * inputs[0].numel()
 
 
 @every_loss

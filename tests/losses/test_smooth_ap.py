@@ -54,10 +54,3 @@ def test_is_average_precision_when_sharp():
     rows = zip(relevance.tolist(), similarity.tolist(), strict=True)
     precision = sum(average_precision_score(r, s) for r, s in rows) / 6
     assert loss.item() == pytest.approx(1 - precision, rel=1e-4)
-
-
-def test_blocks_of_anchors_change_nothing(compared, monkeypatch):
-    inputs = compared(0, 9, 12)
-    whole = SmoothAPLoss()(*inputs)
-    monkeypatch.setitem(__import__("pairs.fused").fused._BLOCK_ELEMENTS, "cpu", 1)
-    torch.testing.assert_close(SmoothAPLoss()(*inputs), whole)
