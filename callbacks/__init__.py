@@ -5,6 +5,7 @@ from callbacks.batch_norm import WarnOfLocalBatchNorm
 from callbacks.curves import TrainingCurves
 from callbacks.embedded import Embedded
 from callbacks.embedding_map import EmbeddingMap
+from callbacks.faster_network import FasterNetwork
 from callbacks.gallery import Gallery
 from callbacks.label_decision import LabelDecision
 from callbacks.label_ranking import LabelRanking
@@ -23,6 +24,7 @@ __all__ = [
     "Embedded",
     "EmbeddingMap",
     "ExactResume",
+    "FasterNetwork",
     "Gallery",
     "LabelDecision",
     "LabelRanking",

@@ -12,6 +12,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 
 from callbacks.baselines import Baselines
 from callbacks.batch_norm import WarnOfLocalBatchNorm
+from callbacks.faster_network import FasterNetwork
 from callbacks.label_decision import LabelDecision
 from callbacks.last_checkpoint import LastCheckpoint
 from callbacks.metrics_file import MetricsFile
@@ -80,6 +81,7 @@ class RanklightCLI(LightningCLI):
         )
         parser.add_lightning_class_args(ModelCheckpoint, "best")
         parser.add_lightning_class_args(LastCheckpoint, "last")
+        parser.add_lightning_class_args(FasterNetwork, "network")
         best = {
             "filename": "best",
             "monitor": "val/recall@1",
