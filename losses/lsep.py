@@ -4,7 +4,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pairs.masked import at_least_float32, log1p_exp, log1p_sum_exp, log_sum_exp, split
+from pairs.fused import in_row_blocks
+from pairs.masked import (
+    at_least_float32,
+    log1p_exp,
+    log1p_sum_exp,
+    log_sum_exp_and_weights,
+    split,
+)
 
 
 class LSEPLoss(nn.Module):
@@ -42,11 +49,19 @@ class LSEPLoss(nn.Module):
         """
         positive, negative = split(relevance, selection)
         if self.max_pairs is None:
-            order = log_sum_exp(similarity, negative) + log_sum_exp(-similarity, positive)
-            return log1p_exp(order).mean()
+            (cost,) = in_row_blocks(_costs, at_least_float32(similarity), positive, negative)
+            return cost.mean()
         v, u, drawn = _draw(positive, negative, self.max_pairs)
         similarity = at_least_float32(similarity)
         return log1p_sum_exp(similarity.gather(1, u) - similarity.gather(1, v), drawn).mean()
+
+
+def _costs(similarity: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
+    highest, of_negatives = log_sum_exp_and_weights(similarity, negative)
+    lowest, of_positives = log_sum_exp_and_weights(-similarity, positive)
+    order = highest + lowest
+    derivative = of_negatives.sub_(of_positives).mul_(order.sigmoid().unsqueeze(1))
+    return log1p_exp(order), derivative
 
 
 def _draw(positive: Tensor, negative: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -84,6 +84,18 @@ def log1p_sum_exp(
     return log1p_exp(log_sum_exp(exponents, mask))
 
 
+def log_sum_exp_and_weights(
+    exponents: Float[Tensor, "n m"], mask: Bool[Tensor, "n m"]
+) -> tuple[Float[Tensor, " n"], Float[Tensor, "n m"]]:
+    """`log_sum_exp` and its derivative, the softmax over the mask; no autograd."""
+    terms = kept(exponents, mask, -torch.inf)
+    largest = terms.amax(1, keepdim=True).clamp_(min=torch.finfo(terms.dtype).min)
+    terms.sub_(largest).clamp_(min=_SMALLEST_EXPONENT[terms.dtype]).exp_()
+    terms = kept(terms, mask)
+    total = terms.sum(1, keepdim=True)
+    return (largest + total.log()).squeeze(1), terms.div_(total.clamp(min=1))
+
+
 def log1p_sum_exp_and_weights(
     exponents: Float[Tensor, "n m"], mask: Bool[Tensor, "n m"]
 ) -> tuple[Float[Tensor, " n"], Float[Tensor, "n m"]]:
@@ -128,12 +140,9 @@ def _at_least_float32(dtype: torch.dtype) -> torch.dtype:
 class _LogSumExp(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, exponents: Tensor, mask: Tensor) -> Tensor:
-        terms = torch.where(mask, exponents, -torch.inf)
-        largest = terms.amax(1, keepdim=True).clamp(min=torch.finfo(terms.dtype).min)
-        terms.sub_(largest).clamp_(min=_SMALLEST_EXPONENT[terms.dtype]).exp_().mul_(mask)
-        total = terms.sum(1, keepdim=True)
-        ctx.save_for_backward(terms.div_(total.clamp(min=1)))
-        return (largest + total.log()).squeeze(1)
+        result, softmax = log_sum_exp_and_weights(exponents, mask)
+        ctx.save_for_backward(softmax)
+        return result
 
     @staticmethod
     @once_differentiable
