@@ -1,0 +1,138 @@
+"""Every loss with every miner it goes with, and batches for them."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import losses
+import miners
+from pairs import (
+    ClassCentres,
+    CrossBatchMemory,
+    LabelCloseness,
+    LabelOverlap,
+    LabelWithin,
+    Objective,
+    SharesLabel,
+)
+
+BATCH, DIM, CLASSES = 48, 16, 12
+OF_OPPONENTS = {"BatchTriplets", "DistanceWeighted", "Hardest", "SemiHard"}
+CONTINUOUS = {"LogRatioLoss", "RankNContrastLoss"}
+
+
+class Method(NamedTuple):
+    """How an objective is built, the labels that it takes, and whether it draws at random."""
+
+    build: Callable[[], nn.Module]
+    labels: str = "classes"
+    random: bool = False
+
+
+def _of_pairs(loss, miner=None):
+    mined = {"DistanceWeighted": partial(miners.DistanceWeighted, DIM)}
+    relevance = LabelCloseness() if loss in CONTINUOUS else None
+    return Method(
+        lambda: Objective(
+            getattr(losses, loss)(), mined.get(miner, getattr(miners, miner))(), None, relevance
+        ),
+        "numbers" if loss in CONTINUOUS else "classes",
+        miner == "DistanceWeighted",
+    )
+
+
+METHODS = {
+    f"{loss}, {miner}": _of_pairs(loss, miner)
+    for loss in losses.__all__
+    for miner in miners.__all__
+    if loss == "TripletLoss" or miner not in OF_OPPONENTS
+}
+METHODS |= {
+    name: Method(partial(lambda build: Objective(build()), build), random="drawn" in name)
+    for name, build in {
+        "triplets, softplus": partial(losses.TripletLoss, soft_margin=True),
+        "asymmetric, mean": partial(losses.AsymmetricLoss, reduction="mean"),
+        "LSEP, pairs drawn": partial(losses.LSEPLoss, max_pairs=10),
+        "WARP, ranks drawn": partial(losses.WARPLoss, sampled_rank=True),
+        "softmax, a positive drawn": partial(losses.SoftmaxLoss, sampled=True),
+    }.items()
+}
+METHODS |= {
+    "triplets, semi-hard in a band": Method(
+        lambda: Objective(losses.TripletLoss(average="pairs"), miners.SemiHard(margin=0.3))
+    ),
+    "triplets, graded": Method(
+        lambda: Objective(losses.TripletLoss(), relevance=LabelCloseness()), "numbers"
+    ),
+    "triplets, within a distance": Method(
+        lambda: Objective(losses.TripletLoss(), relevance=LabelWithin(0.5)), "numbers"
+    ),
+    "triplets, overlap": Method(
+        lambda: Objective(losses.TripletLoss(), relevance=LabelOverlap()), "sets"
+    ),
+    "contrastive, shared label": Method(
+        lambda: Objective(losses.ContrastiveLoss(), relevance=SharesLabel()), "sets"
+    ),
+    "log-ratio, ties dropped": Method(
+        lambda: Objective(losses.LogRatioLoss(keep_ties=False), relevance=LabelCloseness()),
+        "numbers",
+    ),
+    "proxies": Method(
+        lambda: Objective(losses.ProxyAnchorLoss(), references=ClassCentres(CLASSES, DIM))
+    ),
+    "centres, moved": Method(
+        lambda: Objective(losses.CenterLoss(), references=ClassCentres(CLASSES, DIM, moved_by=0.5))
+    ),
+    "centres, several a class": Method(
+        lambda: Objective(
+            losses.MagnetLoss(), references=ClassCentres(CLASSES, DIM, centres_per_class=3)
+        )
+    ),
+    "memory": Method(
+        lambda: Objective(losses.ContrastiveLoss(), references=CrossBatchMemory(2 * BATCH + 5))
+    ),
+    "memory, joined": Method(
+        lambda: Objective(
+            losses.MultiSimilarityLoss(),
+            miners.MultiSimilarityMiner(),
+            CrossBatchMemory(BATCH + 5, joined=True),
+        )
+    ),
+}
+
+
+def batches(kind, dtype, device, count=3):
+    """A few batches of (embeddings, labels, index); images come again in the next batch."""
+    torch.manual_seed(0)
+    made = []
+    for start in range(count):
+        classes = torch.arange(BATCH) % CLASSES
+        labels = {
+            "classes": classes,
+            "numbers": torch.randn(BATCH, 1, dtype=torch.float64).to(dtype),
+            "sets": F.one_hot(classes, CLASSES) | (torch.rand(BATCH, CLASSES) < 0.3).long(),
+        }[kind]
+        centres = torch.randn(CLASSES, DIM, dtype=torch.float64)[classes]
+        noise = torch.randn(BATCH, DIM, dtype=torch.float64)
+        embeddings = F.normalize(centres + noise).to(dtype)
+        index = torch.arange(BATCH) + start * BATCH // 2
+        made.append(tuple(tensor.to(device) for tensor in (embeddings, labels, index)))
+    return made
+
+
+def build(name, dtype, device):
+    torch.manual_seed(1)
+    return METHODS[name].build().to(device, dtype)
+
+
+def step(objective, embeddings, labels, index):
+    """Value, then the gradients of embeddings and parameters."""
+    embeddings = embeddings.detach().clone().requires_grad_()
+    objective.zero_grad()
+    loss = objective.evaluate(embeddings, labels, index).loss
+    loss.backward()
+    return [loss.detach(), embeddings.grad, *(p.grad for p in objective.parameters())]
