@@ -7,8 +7,8 @@ import torch.distributed as dist
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
-from torch.distributed.nn import functional as with_gradient
 
+from pairs.across_ranks import gather_ranks, sum_ranks
 from pairs.fused import kept
 
 _SMALLEST_EXPONENT = {torch.float32: -60.0, torch.float64: -600.0}
@@ -62,8 +62,7 @@ def all_reduce_sum(value: Float[Tensor, ""]) -> Float[Tensor, ""]:
     """The sum over ranks, with gradient on every rank."""
     if not (dist.is_available() and dist.is_initialized()):
         return value
-    summed: Tensor = with_gradient.all_reduce(value)  # type: ignore[no-untyped-call]
-    return summed
+    return sum_ranks(value)
 
 
 def log_sum_exp(exponents: Float[Tensor, "n m"], mask: Bool[Tensor, "n m"]) -> Float[Tensor, " n"]:
@@ -124,7 +123,7 @@ def log_sum_exp_over_ranks(
     columns = log_sum_exp(exponents.T, mask.T)
     if not (dist.is_available() and dist.is_initialized()):
         return columns
-    shards = torch.stack(with_gradient.all_gather(columns), dim=1)  # type: ignore[no-untyped-call]
+    shards = gather_ranks(columns).T
     return log_sum_exp(shards, shards > -torch.inf)
 
 

@@ -7,6 +7,7 @@ import torch.distributed as dist
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
+from pairs.across_ranks import gather_ranks
 from pairs.references import InBatch, References
 
 
@@ -188,6 +189,4 @@ def _global_batch(rows: Tensor) -> Tensor:
     """The rows of all ranks, as the global batch had them before each rank took its stride."""
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return rows
-    shards = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
-    dist.all_gather(shards, rows.contiguous())
-    return torch.stack(shards, dim=1).flatten(0, 1)
+    return gather_ranks(rows).transpose(0, 1).flatten(0, 1)

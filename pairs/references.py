@@ -7,7 +7,8 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
-from torch.distributed.nn import functional as with_gradient
+
+from pairs.across_ranks import gather_ranks
 
 
 class References(NamedTuple):
@@ -38,10 +39,8 @@ class InBatch(nn.Module):
         """The global batch, own anchors first, everything but the self pairs."""
         references, ref_labels = embeddings, labels
         if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-            references = _own_first(with_gradient.all_gather(embeddings.contiguous()))  # type: ignore[no-untyped-call]
-            shards = [torch.empty_like(labels) for _ in range(dist.get_world_size())]
-            dist.all_gather(shards, labels.contiguous())
-            ref_labels = _own_first(shards)
+            references = _own_first(gather_ranks(embeddings))
+            ref_labels = _own_first(gather_ranks(labels))
         mask = torch.ones(
             len(embeddings), len(references), dtype=torch.bool, device=embeddings.device
         )
@@ -116,6 +115,6 @@ class ClassCentres(nn.Module):
         self.centres.copy_(centres - rate * total / (1 + count))
 
 
-def _own_first(shards: list[Tensor] | tuple[Tensor, ...]) -> Tensor:
+def _own_first(shards: Tensor) -> Tensor:
     rank = dist.get_rank()
     return torch.cat([shards[rank], *shards[:rank], *shards[rank + 1 :]])
