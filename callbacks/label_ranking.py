@@ -7,6 +7,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import nn
 
 from callbacks.query_gallery import QueryGallery
+from callbacks.stages import name_embedding, stage
 from metrics import evaluate_label_distances
 
 
@@ -59,6 +60,7 @@ class LabelRanking(Callback):
     ) -> None:
         """Keep the embeddings of a batch."""
         if not trainer.sanity_checking:
+            name_embedding(trainer, "val_progress_bar_id")
             self._rows.add(outputs, batch, dataloader_idx)
 
     def on_test_batch_end(
@@ -71,6 +73,7 @@ class LabelRanking(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep the embeddings of a batch."""
+        name_embedding(trainer, "test_progress_bar_id")
         self._rows.add(outputs, batch, dataloader_idx)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -82,18 +85,21 @@ class LabelRanking(Callback):
         """Search, compare and log."""
         self._evaluate(trainer, pl_module, "test")
 
-    def _evaluate(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def _evaluate(self, trainer: Trainer, pl_module: LightningModule, name: str) -> None:
         queries, gallery = self._rows.rows(pl_module.device)
-        scores = evaluate_label_distances(
-            *(queries.embeddings, queries.labels, gallery.embeddings, gallery.labels),
-            ks=self.ks,
-            relevance=self.relevance,
-            spearman=self.spearman,
-            shards=queries.shards,
-            gallery_shards=gallery.shards,
-        )
+        bar = stage(trainer, f"{name}: search", len(queries.index), gallery.shards.size)
+        with bar as advance:
+            scores = evaluate_label_distances(
+                *(queries.embeddings, queries.labels, gallery.embeddings, gallery.labels),
+                ks=self.ks,
+                relevance=self.relevance,
+                spearman=self.spearman,
+                advance=advance,
+                shards=queries.shards,
+                gallery_shards=gallery.shards,
+            )
         shown = (f"label_distance@{min(self.ks, key=lambda k: abs(k - 10))}", "spearman")
-        for name, value in scores.items():
+        for score, value in scores.items():
             pl_module.log(
-                f"{stage}/{name}", value, prog_bar=name in shown, sync_dist=True, reduce_fx="max"
+                f"{name}/{score}", value, prog_bar=score in shown, sync_dist=True, reduce_fx="max"
             )

@@ -1,16 +1,14 @@
 """How well the model's neighbours are of the same class, after every validation and test."""
 
-import contextlib
-import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.utilities import rank_zero_warn
 
 from callbacks.embedded import Embedded, EmbeddingCollector
+from callbacks.stages import name_embedding, stage
 from datamodules import Batch
 from metrics import (
     ApproximateSearch,
@@ -20,9 +18,6 @@ from metrics import (
     index_recall,
 )
 from metrics.sharded_search import Prepare
-
-_TINY = 5000
-_log = logging.getLogger(__name__)
 
 
 class RetrievalEvaluation(Callback):
@@ -102,7 +97,7 @@ class RetrievalEvaluation(Callback):
     ) -> None:
         """Keep the embeddings of a batch."""
         if not trainer.sanity_checking:
-            _name_embedding(trainer, "val_progress_bar_id")
+            name_embedding(trainer, "val_progress_bar_id")
             self._add(outputs, batch, dataloader_idx)
 
     def on_test_batch_end(
@@ -115,7 +110,7 @@ class RetrievalEvaluation(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep the embeddings of a batch."""
-        _name_embedding(trainer, "test_progress_bar_id")
+        name_embedding(trainer, "test_progress_bar_id")
         self._add(outputs, batch, dataloader_idx)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -162,8 +157,8 @@ class RetrievalEvaluation(Callback):
         prepare: Prepare = ExactSearch
         if self.index != "exact":
             prepare = partial(ApproximateSearch, kind=self.index, effort=self.effort)
-        stage = _stage(trainer, f"{name}: search", len(rows.index), rows.shards.size)
-        with stage as advance:
+        bar = stage(trainer, f"{name}: search", len(rows.index), rows.shards.size)
+        with bar as advance:
             scores = evaluate_retrieval(
                 *(rows.embeddings, rows.labels, self.ks),
                 search=prepare,
@@ -183,7 +178,7 @@ class RetrievalEvaluation(Callback):
                 f"{self.cluster_at_most:,}: they are not clustered, there is no NMI"
             )
             return {}
-        with _stage(trainer, f"{name}: cluster", self.restarts, rows.shards.size) as advance:
+        with stage(trainer, f"{name}: cluster", self.restarts, rows.shards.size) as advance:
             return cluster_on_first(
                 rows, trainer, seed=self.seed, restarts=self.restarts, advance=advance
             )
@@ -203,28 +198,3 @@ def _loader_names(stage: str, loaders: Any) -> list[str]:
     if isinstance(loaders, Sequence) and len(loaders) > 1:
         return [f"{stage}/{place}" for place in range(len(loaders))]
     return [stage]
-
-
-def _name_embedding(trainer: Trainer, task: str) -> None:
-    """Lightning's own bar is of the embedding: let it say so."""
-    bar = trainer.progress_bar_callback
-    if isinstance(bar, RichProgressBar) and bar.progress and getattr(bar, task) is not None:
-        bar.progress.update(getattr(bar, task), description=task.split("_")[0] + ": embed")
-
-
-@contextlib.contextmanager
-def _stage(trainer: Trainer, name: str, steps: int, rows: int) -> Iterator[Callable[[int], object]]:
-    """A bar beside the trainer's if that is Rich, else a line in the log; nothing if tiny."""
-    bar = trainer.progress_bar_callback
-    if rows < _TINY:
-        yield lambda done: None
-    elif isinstance(bar, RichProgressBar) and bar.progress is not None:
-        progress = bar.progress
-        task = progress.add_task(name, total=steps)
-        try:
-            yield lambda done: progress.update(task, advance=done)
-        finally:
-            progress.update(task, visible=False)
-    else:
-        _log.info("%s among %s embeddings", name, f"{rows:,}")
-        yield lambda done: None

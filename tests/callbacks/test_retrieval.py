@@ -12,7 +12,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch.utils.data import DataLoader, Dataset, Subset
 
 import callbacks.retrieval as module
-from callbacks import RetrievalEvaluation
+from callbacks import RetrievalEvaluation, stages
 from callbacks.embedded import EmbeddingCollector
 from datamodules import Batch
 from metrics import evaluate_clustering, evaluate_retrieval
@@ -152,7 +152,7 @@ def test_repeated_rows_count_once_in_any_order(tmp_path):
 
 @pytest.mark.parametrize("bar", ["rich", "none"])
 def test_progress_names_the_stage(tmp_path, monkeypatch, caplog, bar):
-    monkeypatch.setattr(module, "_TINY", 10)
+    monkeypatch.setattr(stages, "_TINY", 10)
     named = []
     callbacks = [RetrievalEvaluation()]
     if bar == "rich":
@@ -162,13 +162,13 @@ def test_progress_names_the_stage(tmp_path, monkeypatch, caplog, bar):
                 named.extend(task.description for task in self.progress.tasks)
 
         callbacks.append(Bar())
-    with caplog.at_level(logging.INFO, logger="callbacks.retrieval"):
+    with caplog.at_level(logging.INFO, logger="callbacks.stages"):
         run = trainer(tmp_path, *callbacks, enable_progress_bar=bar == "rich")
         run.validate(Flatten(), loader(), verbose=False)
     if bar == "rich":
         assert named == ["val: embed", "val: search", "val: cluster"]
     else:
-        ours = [record for record in caplog.records if record.name == "callbacks.retrieval"]
+        ours = [record for record in caplog.records if record.name == "callbacks.stages"]
         messages = [record.message for record in ours]
         assert messages == ["val: search among 60 embeddings", "val: cluster among 60 embeddings"]
 

@@ -1,0 +1,36 @@
+"""Evaluation's stages, named in the progress bar or in the log."""
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+
+from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import RichProgressBar
+
+_TINY = 5000
+_log = logging.getLogger(__name__)
+
+
+def name_embedding(trainer: Trainer, task: str) -> None:
+    """Lightning's own bar is of the embedding: let it say so."""
+    bar = trainer.progress_bar_callback
+    if isinstance(bar, RichProgressBar) and bar.progress and getattr(bar, task) is not None:
+        bar.progress.update(getattr(bar, task), description=task.split("_")[0] + ": embed")
+
+
+@contextlib.contextmanager
+def stage(trainer: Trainer, name: str, steps: int, rows: int) -> Iterator[Callable[[int], object]]:
+    """A bar beside the trainer's if that is Rich, else a line in the log; nothing if tiny."""
+    bar = trainer.progress_bar_callback
+    if rows < _TINY:
+        yield lambda done: None
+    elif isinstance(bar, RichProgressBar) and bar.progress is not None:
+        progress = bar.progress
+        task = progress.add_task(name, total=steps)
+        try:
+            yield lambda done: progress.update(task, advance=done)
+        finally:
+            progress.update(task, visible=False)
+    else:
+        _log.info("%s among %s embeddings", name, f"{rows:,}")
+        yield lambda done: None
