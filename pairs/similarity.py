@@ -72,6 +72,8 @@ class _Similarity(torch.autograd.Function):
             with torch.autocast("cpu", enabled=False):
                 product = torch.addmm(half_squares, embeddings, references.T)
             return product.add_(1 - embeddings.square().sum(1, keepdim=True) / 2)
+        if among_themselves:
+            return _among_themselves(embeddings)
         wide = _widest(embeddings)
         anchors = embeddings.to(wide)
         anchor_term = 1 - anchors.square().sum(1, keepdim=True) / 2
@@ -98,6 +100,21 @@ class _Similarity(torch.autograd.Function):
             if ctx.needs_input_grad[1]:
                 grad_references = grad.T @ anchors - grad.sum(0).unsqueeze(1) * others
         return grad_embeddings, grad_references, None
+
+
+def _among_themselves(vectors: Tensor) -> Tensor:
+    """S of vectors that are anchors and references: what is above the diagonal, and its mirror."""
+    n, d = vectors.shape
+    wide = vectors.to(_widest(vectors))
+    half_squares = wide.square().sum(1) / 2
+    similarity = vectors.new_empty(n, n)
+    rows = max(1, min(-(-n // 4), _BLOCK_ELEMENTS // max(1, n, d)))
+    for start in range(0, n, rows):
+        block, later = slice(start, start + rows), slice(start + rows, None)
+        norms = 1 - half_squares[block].unsqueeze(1) - half_squares[start:]
+        similarity[block, start:] = torch.addmm(norms, wide[block], wide[start:].T)
+        similarity[later, block] = similarity[block, later].T
+    return similarity
 
 
 def _of_both_sides(grad: Tensor, vectors: Tensor) -> Tensor:

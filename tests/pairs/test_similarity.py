@@ -110,6 +110,17 @@ def test_more_references_than_fit_a_block():
         torch.testing.assert_close(similarity[:, columns], in_float64(z, r[columns]).float())
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("n", [0, 1, 3, 9, 64])
+def test_among_themselves_is_that_of_two_sides(n, dtype, monkeypatch):
+    monkeypatch.setattr(pairs.similarity, "_BLOCK_ELEMENTS", 200)
+    torch.manual_seed(0)
+    z = 30 * torch.randn(n, 5, dtype=dtype)
+    similarity = pairwise_similarity(z, z)
+    torch.testing.assert_close(similarity, pairwise_similarity(z, z.clone()), rtol=1e-6, atol=0)
+    torch.testing.assert_close(similarity, similarity.T)
+
+
 @pytest.mark.usefixtures("unchecked")
 def test_refuses_two_sizes():
     with pytest.raises(ValueError, match="3 dimensions, references 4"):
