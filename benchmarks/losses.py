@@ -5,8 +5,8 @@ relevance, mask, mining and loss. "limit" is two products that nobody can avoid:
 
 Peers are pytorch-metric-learning's and compute the same, but for semi-hard: there the peer keeps
 every negative between D_ai and D_ai + m, we the closest one beyond D_ai, so it has more triplets;
-both must look at all pairs to find theirs. For the log-ratio the peer is the paper's equation in
-plain torch, ratios and all, on an m × m table for one anchor after the other.
+both must look at all pairs to find theirs. For the log-ratio the peer is our own writing of what
+the paper's released code does, one anchor at a time on m × m tables, for every anchor of the batch.
 """
 
 from collections.abc import Callable
@@ -105,7 +105,7 @@ def _log_ratio_row(
     return Comparison(
         item=f"log-ratio, ties {'kept' if keep_ties else 'dropped'}",
         size=f"B {batch}",
-        peer=_forward_backward(_AnchorByAnchor(keep_ties), embeddings, labels),
+        peer=_anchor_by_anchor(embeddings, labels, keep_ties),
         ours=_forward_backward(ours, embeddings, labels),
         limit=_two_products(embeddings),
         at_least=at_least,
@@ -114,26 +114,33 @@ def _log_ratio_row(
     )
 
 
-class _AnchorByAnchor:
-    """The log-ratio loss as the paper writes it: a table of all i, j for each anchor in turn."""
+def _anchor_by_anchor(embeddings: Tensor, labels: Tensor, keep_ties: bool) -> Work:
+    """The log-ratio loss with a graph, and tables of all i, j, for each anchor in turn.
 
-    def __init__(self, keep_ties: bool) -> None:
-        self.keep_ties = keep_ties
+    The distances of an anchor to all others are computed, and their logarithms laid out as tables
+    of rows and of columns whose differences are the log ratios, as in the released code.
+    """
 
-    def __call__(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        total, count = embeddings.new_zeros(()), 0
-        for a in range(len(embeddings)):
-            others = torch.arange(len(embeddings), device=embeddings.device) != a
-            distance = ((embeddings[a] - embeddings[others]).square().sum(1) + 1e-6).sqrt()
+    def work() -> Tensor:
+        leaf, count = embeddings.clone().requires_grad_(), 0
+        for a in range(len(leaf)):
+            others = torch.arange(len(leaf), device=leaf.device) != a
+            distance = ((leaf[a] - leaf[others]).square().sum(1) + 1e-6).sqrt()
             label_distance = (labels[a] - labels[others]).norm(dim=1) + 1e-6
-            learnt = (distance.unsqueeze(1) / distance.unsqueeze(0)).log()
-            labelled = (label_distance.unsqueeze(1) / label_distance.unsqueeze(0)).log()
-            chosen = torch.ones_like(labelled, dtype=torch.bool).triu(1)
-            if not self.keep_ties:
-                chosen &= label_distance.unsqueeze(1) != label_distance.unsqueeze(0)
-            total = total + ((learnt - labelled).square() * chosen).sum()
-            count += int(chosen.sum())
-        return total / count
+            learnt, labelled = _differences(distance.log()), _differences(label_distance.log())
+            weight = torch.ones_like(labelled).triu(1)
+            if not keep_ties:
+                weight = weight * (label_distance.unsqueeze(1) != label_distance)
+            (learnt - labelled).pow(2).mul(weight).sum().backward()
+            count += int(weight.sum())
+        return leaf.grad / count
+
+    return work
+
+
+def _differences(values: Tensor) -> Tensor:
+    m = len(values)
+    return values.repeat(m, 1).t() - values.repeat(m, 1)
 
 
 def _forward_backward(
