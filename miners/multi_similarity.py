@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pairs.fused import kept, row_blocks
+from pairs.fused import by_rows, kept
 from pairs.masked import split
 
 
@@ -35,10 +35,7 @@ class MultiSimilarityMiner(nn.Module):
         mask: Bool[Tensor, "n m"],
     ) -> Bool[Tensor, "n m"]:
         """The informative pairs of the mask."""
-        selection = torch.empty_like(mask)
-        for rows in row_blocks(similarity, similarity.shape[1]):
-            selection[rows] = self._informative(similarity[rows], relevance[rows], mask[rows])
-        return selection
+        return by_rows(self._informative, similarity, relevance, mask)
 
     def _informative(self, similarity: Tensor, relevance: Tensor, mask: Tensor) -> Tensor:
         positive, negative = split(relevance, mask)

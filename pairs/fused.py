@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
@@ -45,6 +45,21 @@ def row_blocks(tensor: Tensor, elements_per_row: int) -> list[slice]:
         budget = max(budget, _BLOCK_ELEMENTS_ELSEWHERE)
     rows = max(1, budget // max(1, elements_per_row))
     return [slice(start, start + rows) for start in range(0, max(1, len(tensor)), rows)]
+
+
+def by_rows(
+    function: Callable[..., Tensor], first: Shaped[Tensor, "n m"], *others: Tensor
+) -> Shaped[Tensor, "n m"]:
+    """A function of which each row depends on the same row of its arguments, in blocks."""
+    blocks = row_blocks(first, first.shape[1])
+    if len(blocks) == 1:
+        return function(first, *others)
+    some = function(first[blocks[0]], *(other[blocks[0]] for other in others))
+    result = torch.empty_like(first, dtype=some.dtype)
+    result[blocks[0]] = some
+    for rows in blocks[1:]:
+        result[rows] = function(first[rows], *(other[rows] for other in others))
+    return result
 
 
 def in_row_blocks(
@@ -112,6 +127,11 @@ def _run(
     return [torch.cat(parts) for parts in zip(*found, strict=True)], derivative
 
 
+def _scaled(derivative: Tensor, pull: Tensor, push: Tensor) -> Tensor:
+    up, down = derivative.clamp(max=0), derivative.clamp(min=0)
+    return up.mul_(pull).addcmul_(down, push)
+
+
 class _PullAndPush(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -125,11 +145,7 @@ class _PullAndPush(torch.autograd.Function):
         _refuse_create_graph()
         (derivative,) = ctx.saved_tensors
         pull, push = (grad.unsqueeze(1) for grad in grads)
-        result = torch.empty_like(derivative)
-        for rows in row_blocks(derivative, derivative.shape[1]):
-            up, down = derivative[rows].clamp(max=0), derivative[rows].clamp(min=0)
-            result[rows] = up.mul_(pull[rows]).addcmul_(down, push[rows])
-        return result, None, None, None
+        return by_rows(_scaled, derivative, pull, push), None, None, None
 
 
 class _WithDerivative(torch.autograd.Function):
