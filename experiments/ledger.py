@@ -29,11 +29,12 @@ class ConfigLedger(SaveConfigCallback):
         self.resolved: dict[str, Any] = yaml.safe_load(dumped)
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write config.yaml when a run is fitted, and tell the trackers."""
-        if stage != "fit":
-            return
+        """Write config.yaml when a run is fitted or has none yet, and tell the trackers."""
         run = Path(trainer.default_root_dir)
-        mark_latest(run)
+        if stage == "fit":
+            mark_latest(run)
+        elif (run / self.config_filename).exists():
+            return
         self.parser.save(
             self.config,
             str(run / self.config_filename),

@@ -76,8 +76,11 @@ def test_untrained_weights_are_not_scored_unasked(ranklight, capsys, command):
     assert f"{command} needs trained weights" in refusal(ranklight, capsys, command)
 
 
-def test_untrained_weights_are_scored_when_asked(ranklight):
-    ranklight("validate", "--allow_untrained", "true")
+def test_untrained_weights_are_scored_when_asked(ranklight, tmp_path):
+    ranklight("validate", "--allow_untrained", "true", "--run", "untrained")
+    run = tmp_path / "runs" / "digits" / "multi_similarity" / "untrained"
+    assert (run / "config.yaml").is_file()
+    assert not run.with_name("latest").exists()
 
 
 def test_no_run_to_take_a_checkpoint_from(ranklight, capsys):
