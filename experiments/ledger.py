@@ -35,6 +35,7 @@ class ConfigLedger(SaveConfigCallback):
             mark_latest(run)
         elif (run / self.config_filename).exists():
             return
+        run.mkdir(parents=True, exist_ok=True)
         self.parser.save(
             self.config,
             str(run / self.config_filename),
