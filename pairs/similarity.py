@@ -67,11 +67,9 @@ class _Similarity(torch.autograd.Function):
     def forward(ctx: Any, embeddings: Tensor, references: Tensor, among_themselves: bool) -> Tensor:
         ctx.save_for_backward(embeddings, references)
         ctx.among_themselves = among_themselves
-        if _are_short(embeddings) and _are_short(references):
-            half_squares = references.square().sum(1) / -2
+        if _are_short(embeddings) and (among_themselves or _are_short(references)):
             with torch.autocast("cpu", enabled=False):
-                product = torch.addmm(half_squares, embeddings, references.T)
-            return product.add_(1 - embeddings.square().sum(1, keepdim=True) / 2)
+                return _of_short(embeddings, references, among_themselves)
         if among_themselves:
             return _among_themselves(embeddings)
         wide = _widest(embeddings)
@@ -92,14 +90,22 @@ class _Similarity(torch.autograd.Function):
         grad_embeddings = grad_references = None
         with torch.autocast(grad.device.type, enabled=False):
             centre = references.mean(0)
-            anchors, others = embeddings - centre, references - centre
+            anchors = embeddings - centre
             if ctx.among_themselves:
                 return _of_both_sides(grad, anchors), None, None
+            others = references - centre
             if ctx.needs_input_grad[0]:
                 grad_embeddings = grad @ others - grad.sum(1, keepdim=True) * anchors
             if ctx.needs_input_grad[1]:
                 grad_references = grad.T @ anchors - grad.sum(0).unsqueeze(1) * others
         return grad_embeddings, grad_references, None
+
+
+def _of_short(embeddings: Tensor, references: Tensor, among_themselves: bool) -> Tensor:
+    half_squares = embeddings.square().sum(1) / 2
+    others = half_squares if among_themselves else references.square().sum(1) / 2
+    product = torch.addmm(others, embeddings, references.T, beta=-1)
+    return product.add_((1 - half_squares).unsqueeze(1))
 
 
 def _among_themselves(vectors: Tensor) -> Tensor:
