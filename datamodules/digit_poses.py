@@ -6,15 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from pytorch_lightning import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from datamodules.base import (
     Key,
-    TrainLoader,
     epochs_and_places,
-    evaluation_loader,
     rank_and_world_size,
     split_hash,
 )
@@ -23,6 +20,7 @@ from datamodules.drawing import drawn, handwritten_digits, window
 from datamodules.neighbours import label_neighbours
 from datamodules.randomness import image_seed, scramble, uniform
 from datamodules.samplers import NearestLabels
+from datamodules.split_data import SplitData
 
 _SCENE, _UNIT, _FRAGMENTS = 48, 16, 8
 _EVALUATION_DIGITS = 200
@@ -114,7 +112,7 @@ class PosedDigits(Dataset[Batch]):
         return drawn(digits, across, down, self.angle[places], self.size[places], middle)
 
 
-class DigitPoses(LightningDataModule):
+class DigitPoses(SplitData):
     """Scenes with a handwritten digit in some pose; near are scenes of a near pose.
 
     The 1,797 digits come with scikit-learn (Alpaydin, Kaynak, UCI repository, 1998), so nothing is
@@ -154,6 +152,10 @@ class DigitPoses(LightningDataModule):
         ValueError: A number of scenes below 1.
     """
 
+    train: PosedDigits
+    val: list[PosedDigits]
+    test: list[PosedDigits]
+
     def __init__(
         self,
         batch_size: int = 64,
@@ -173,13 +175,7 @@ class DigitPoses(LightningDataModule):
         pin_memory: bool = False,
     ) -> None:
         super().__init__()
-        self.allow_zero_length_dataloader_with_multiple_devices = True
-        self.scenes = (train_scenes, *val_scenes, *test_scenes)
-        if min(self.scenes) < 1:
-            raise ValueError(
-                "train_scenes, val_scenes and test_scenes must be at least 1; got "
-                f"{train_scenes}, {val_scenes} and {test_scenes}"
-            )
+        self.scenes = numbers_of_scenes(train_scenes, val_scenes, test_scenes)
         self.batch_size = batch_size
         self.anchors = anchors
         self.neighbours = neighbours
@@ -211,24 +207,20 @@ class DigitPoses(LightningDataModule):
                 *rank_and_world_size(),
             )
 
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """Batches of anchors, their nearest, and random scenes."""
-        return TrainLoader(self.train, self.train_sampler, self.num_workers, self.pin_memory)
 
-    def val_dataloader(self) -> list[DataLoader[Batch]]:
-        """This rank's shard of the queries and of the gallery of validation."""
-        return [self._evaluation(split) for split in self.val]
+def numbers_of_scenes(train: int, val: Pair, test: Pair) -> tuple[int, ...]:
+    """Of training, and of queries and gallery of validation and of test.
 
-    def test_dataloader(self) -> list[DataLoader[Batch]]:
-        """This rank's shard of the queries and of the gallery of test."""
-        return [self._evaluation(split) for split in self.test]
-
-    def predict_dataloader(self) -> list[DataLoader[Batch]]:
-        """What the test loaders yield."""
-        return self.test_dataloader()
-
-    def _evaluation(self, split: PosedDigits) -> DataLoader[Batch]:
-        return evaluation_loader(split, self.eval_batch_size, self.num_workers, self.pin_memory)
+    Raises:
+        ValueError: One of them is below 1.
+    """
+    scenes = (train, *val, *test)
+    if min(scenes) < 1:
+        raise ValueError(
+            "train_scenes, val_scenes and test_scenes must be at least 1; got "
+            f"{train}, {val} and {test}"
+        )
+    return scenes
 
 
 def posed_splits(

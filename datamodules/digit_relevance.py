@@ -6,16 +6,14 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
-from pytorch_lightning import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from datamodules.base import TrainLoader, evaluation_loader, rank_and_world_size
-from datamodules.batch import Batch
-from datamodules.digit_poses import PosedDigits, posed_splits
+from datamodules.base import rank_and_world_size
+from datamodules.digit_poses import PosedDigits, numbers_of_scenes, posed_splits
 from datamodules.randomness import uniform
 from datamodules.relevance import GradedByAttributes
 from datamodules.samplers import RelevanceTriplets, Rule
+from datamodules.split_data import SplitData
 
 _TRIPLETS = 4
 _PER_QUERY = 40
@@ -23,7 +21,7 @@ _PER_QUERY = 40
 Pair = tuple[int, int]
 
 
-class DigitRelevance(LightningDataModule):
+class DigitRelevance(SplitData):
     """The same digit in a near pose is most relevant, in a far pose less, another digit not at all.
 
     The scenes of `DigitPoses`, made from the same digits in the same five splits; the label is the
@@ -59,7 +57,14 @@ class DigitRelevance(LightningDataModule):
 
     Attributes:
         split_hash: Names which digit is in which split.
+
+    Raises:
+        ValueError: A number of scenes below 1.
     """
+
+    train: PosedDigits
+    val: list[PosedDigits]
+    test: list[PosedDigits]
 
     def __init__(
         self,
@@ -86,13 +91,12 @@ class DigitRelevance(LightningDataModule):
         pin_memory: bool = False,
     ) -> None:
         super().__init__()
-        self.allow_zero_length_dataloader_with_multiple_devices = True
         self.triplets_per_batch = triplets_per_batch
         self.buffer_size = buffer_size
         self.rule = Rule(out_of_class, margin, weighted=weighted, corrected=corrected)
         self.batches_per_epoch = batches_per_epoch
         self.relevance = GradedByAttributes(same_class, length)
-        self.scenes = (train_scenes, *val_scenes, *test_scenes)
+        self.scenes = numbers_of_scenes(train_scenes, val_scenes, test_scenes)
         self.weights = (position_weight, angle_weight, scale_weight)
         self.max_angle = max_angle
         self.seed = seed
@@ -121,22 +125,6 @@ class DigitRelevance(LightningDataModule):
                 world_size=world_size,
             )
 
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """Batches [query, positive, negative, query, ...]."""
-        return TrainLoader(self.train, self.train_sampler, self.num_workers, self.pin_memory)
-
-    def val_dataloader(self) -> list[DataLoader[Batch]]:
-        """This rank's shard of the queries and of the gallery of validation."""
-        return [self._evaluation(split) for split in self.val]
-
-    def test_dataloader(self) -> list[DataLoader[Batch]]:
-        """This rank's shard of the queries and of the gallery of test."""
-        return [self._evaluation(split) for split in self.test]
-
-    def predict_dataloader(self) -> list[DataLoader[Batch]]:
-        """What the test loaders yield."""
-        return self.test_dataloader()
-
     def triplets(self, stage: Literal["val", "test"]) -> Int[Tensor, "t 3"]:
         """Queries with a more and a less relevant image of the gallery, by index, always the same.
 
@@ -149,9 +137,6 @@ class DigitRelevance(LightningDataModule):
         draws = uniform(self.seed, _TRIPLETS, each, pairs, np.arange(3))
         relevance = self.relevance(queries.labels, gallery.labels)
         return _ordered_triplets(queries, gallery, relevance, draws)
-
-    def _evaluation(self, split: PosedDigits) -> DataLoader[Batch]:
-        return evaluation_loader(split, self.eval_batch_size, self.num_workers, self.pin_memory)
 
 
 def _ordered_triplets(

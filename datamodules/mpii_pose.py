@@ -9,16 +9,13 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
-from pytorch_lightning import LightningDataModule
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
 from datamodules.base import (
     Key,
-    TrainLoader,
     epochs_and_places,
-    evaluation_loader,
     hold_out,
     rank_and_world_size,
     split_hash,
@@ -28,13 +25,14 @@ from datamodules.image_files import ImageFiles, evaluation_transform, refuse_emp
 from datamodules.neighbours import check_neighbours, read_lists
 from datamodules.randomness import scramble
 from datamodules.samplers import NearestLabels
+from datamodules.split_data import SplitData
 
 _SIDE, _STORED, _QUERIES = 224, 288, 1919
 _SUFFIXES = {".jpg", ".jpeg", ".png"}
 _FLIP = 5
 
 
-class MPIIPose(LightningDataModule):
+class MPIIPose(SplitData):
     """MPII human pose retrieval in the layout of the log-ratio paper's release.
 
     `root` holds the folders `0` (12,366 training crops) and `1` (9,919 test crops), 288×288 pixels,
@@ -88,7 +86,6 @@ class MPIIPose(LightningDataModule):
         pin_memory: bool = False,
     ) -> None:
         super().__init__()
-        self.allow_zero_length_dataloader_with_multiple_devices = True
         self.root = Path(root)
         self.batch_size = batch_size
         self.anchors = anchors
@@ -137,25 +134,6 @@ class MPIIPose(LightningDataModule):
                 self.train_seed,
                 *rank_and_world_size(),
             )
-
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """Batches of anchors, their nearest, and random people."""
-        return TrainLoader(self.train, self.train_sampler, self.num_workers, self.pin_memory)
-
-    def val_dataloader(self) -> list[DataLoader[Batch]]:
-        """This rank's shard of the queries and of the gallery of validation."""
-        return [self._evaluation(split) for split in self.val]
-
-    def test_dataloader(self) -> list[DataLoader[Batch]]:
-        """This rank's shard of the queries and of the gallery of test."""
-        return [self._evaluation(split) for split in self.test]
-
-    def predict_dataloader(self) -> list[DataLoader[Batch]]:
-        """What the test loaders yield."""
-        return self.test_dataloader()
-
-    def _evaluation(self, split: ImageFiles) -> DataLoader[Batch]:
-        return evaluation_loader(split, self.eval_batch_size, self.num_workers, self.pin_memory)
 
 
 class MirroredEpochs(Dataset[Batch]):

@@ -8,18 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pytorch_lightning import LightningDataModule
-from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from datamodules.base import (
-    TrainLoader,
-    evaluation_loader,
     hold_out,
     rank_and_world_size,
     split_hash,
 )
-from datamodules.batch import Batch
 from datamodules.image_files import (
     ImageFiles,
     Transform,
@@ -28,11 +23,12 @@ from datamodules.image_files import (
 )
 from datamodules.neighbours import Neighbours, label_neighbours, read_neighbours
 from datamodules.samplers import NearestLabels
+from datamodules.split_data import SplitData
 
 _SPLITS = ("train", "val_query", "val_gallery", "test_query", "test_gallery")
 
 
-class RegressionTable(LightningDataModule):
+class RegressionTable(SplitData):
     """Image retrieval under continuous labels, from a table of image files.
 
     `table` is a CSV file with a header, or a Parquet file (needs pyarrow). A row is an image: its
@@ -73,6 +69,8 @@ class RegressionTable(LightningDataModule):
         split_hash: Names which row is in which split.
     """
 
+    train: ImageFiles
+
     def __init__(
         self,
         table: str,
@@ -97,7 +95,6 @@ class RegressionTable(LightningDataModule):
         pin_memory: bool = False,
     ) -> None:
         super().__init__()
-        self.allow_zero_length_dataloader_with_multiple_devices = True
         if weights is not None and len(weights) != len(labels):
             raise ValueError(f"{len(labels)} label columns need as many weights, got {weights}")
         self.table = Path(table)
@@ -152,25 +149,6 @@ class RegressionTable(LightningDataModule):
                 self.train_seed,
                 *rank_and_world_size(),
             )
-
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """Batches of anchors, their nearest, and random images."""
-        return TrainLoader(self.train, self.train_sampler, self.num_workers, self.pin_memory)
-
-    def val_dataloader(self) -> list[DataLoader[Batch]]:
-        """This rank's shard of the queries and of the gallery of validation."""
-        return [self._evaluation(split) for split in self.val]
-
-    def test_dataloader(self) -> list[DataLoader[Batch]]:
-        """This rank's shard of the queries and of the gallery of test."""
-        return [self._evaluation(split) for split in self.test]
-
-    def predict_dataloader(self) -> list[DataLoader[Batch]]:
-        """What the test loaders yield."""
-        return self.test_dataloader()
-
-    def _evaluation(self, split: ImageFiles) -> DataLoader[Batch]:
-        return evaluation_loader(split, self.eval_batch_size, self.num_workers, self.pin_memory)
 
     def _neighbours(self) -> Neighbours:
         if self.lists is not None:

@@ -1,5 +1,6 @@
 """What data modules with a train, a val and a test part have in common: their loaders."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pytorch_lightning import LightningDataModule
@@ -8,6 +9,9 @@ from torch.utils.data import DataLoader, Dataset
 from datamodules.base import TrainLoader, evaluation_loader, refuse_other_split
 from datamodules.batch import Batch
 from datamodules.samplers import Resumable
+
+Part = Dataset[Batch] | Sequence[Dataset[Batch]]
+Loaders = DataLoader[Batch] | list[DataLoader[Batch]]
 
 
 class SplitData(LightningDataModule):
@@ -18,8 +22,8 @@ class SplitData(LightningDataModule):
 
     Attributes:
         train: The training part.
-        val: The part that models are selected on.
-        test: The part that is looked at in the end.
+        val: The part that models are selected on; [queries, gallery] where these are apart.
+        test: The part that is looked at in the end, likewise.
         train_sampler: Draws the training batches.
         split_hash: Names which image is in which part.
         eval_batch_size: Images in a batch of validation and test.
@@ -28,8 +32,8 @@ class SplitData(LightningDataModule):
     """
 
     train: Dataset[Batch]
-    val: Dataset[Batch]
-    test: Dataset[Batch]
+    val: Part
+    test: Part
     train_sampler: Resumable
     split_hash: str
     eval_batch_size: int
@@ -44,16 +48,16 @@ class SplitData(LightningDataModule):
         """Batches as the sampler draws them."""
         return TrainLoader(self.train, self.train_sampler, self.num_workers, self.pin_memory)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
-        """This rank's shard of the validation part."""
+    def val_dataloader(self) -> Loaders:
+        """This rank's shard of the validation part; of queries and of gallery where it has both."""
         return self._evaluation(self.val)
 
-    def test_dataloader(self) -> DataLoader[Batch]:
-        """This rank's shard of the test part."""
+    def test_dataloader(self) -> Loaders:
+        """This rank's shard of the test part, as of validation."""
         return self._evaluation(self.test)
 
-    def predict_dataloader(self) -> DataLoader[Batch]:
-        """What the test loader yields."""
+    def predict_dataloader(self) -> Loaders:
+        """What the test loaders yield."""
         return self._evaluation(self.test)
 
     def state_dict(self) -> dict[str, Any]:
@@ -64,5 +68,10 @@ class SplitData(LightningDataModule):
         """Refuse to go on training on another split."""
         refuse_other_split(self, state_dict["split_hash"], self.split_hash)
 
-    def _evaluation(self, part: Dataset[Batch]) -> DataLoader[Batch]:
+    def _evaluation(self, part: Part) -> Loaders:
+        if isinstance(part, Sequence):
+            return [self._loader(each) for each in part]
+        return self._loader(part)
+
+    def _loader(self, part: Dataset[Batch]) -> DataLoader[Batch]:
         return evaluation_loader(part, self.eval_batch_size, self.num_workers, self.pin_memory)
