@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
-import torch.distributed as dist
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from datamodules import Batch
 from metrics import Shards, shard
+from pairs.across_ranks import of_every_rank
 
 
 class Embedded(NamedTuple):
@@ -51,7 +51,7 @@ class EmbeddingCollector:
 
     def rows(self, device: torch.device) -> Embedded:
         """What was kept, each image once, also over ranks; collective, and then forgotten."""
-        kinds = _of_every_rank(_kinds(self._parts))
+        kinds = of_every_rank(_kinds(self._parts))
         none = [(torch.Size([0]), torch.float32), (torch.Size([]), torch.int64)]
         kind = next((kind for kind in kinds if kind), [*none, none[1]])
         parts = self._parts or [tuple(torch.empty(0, *shape, dtype=of) for shape, of in kind)]
@@ -65,11 +65,3 @@ class EmbeddingCollector:
 
 def _kinds(parts: list[tuple[Tensor, ...]]) -> list[tuple[torch.Size, torch.dtype]]:
     return [(part.shape[1:], part.dtype) for part in parts[0]] if parts else []
-
-
-def _of_every_rank(value: Any) -> list[Any]:
-    if not (dist.is_available() and dist.is_initialized()):
-        return [value]
-    values = [None] * dist.get_world_size()
-    dist.all_gather_object(values, value)
-    return values

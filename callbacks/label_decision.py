@@ -15,10 +15,9 @@ from pytorch_lightning.utilities import rank_zero_info
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
-from torchmetrics.utilities.distributed import gather_all_tensors
 
 from datamodules import Batch, evaluation_loader, rank_and_world_size
-from metrics import LabelSetScores
+from metrics import LabelSetScores, shard
 from models import DecisionRule, top_labels
 
 _COLUMNS = {
@@ -192,9 +191,9 @@ def cache_features(module: LightningModule, loader: Iterable[Batch]) -> Cached:
         parts.append((*(part.cpu() for part in scored), batch.labels, batch.index))
     module.train(training)
     columns = [torch.cat(column) for column in zip(*parts, strict=True)]
-    *rows, index = (_gathered(column, module.device) for column in columns)
-    order = index.argsort()
-    return Cached(*(row[order] for row in rows))
+    *rows, index = (column.to(module.device) for column in columns)
+    kept, shards = shard(index)
+    return Cached(*(shards.whole(row[kept]).cpu() for row in rows))
 
 
 def fit_decisions(module: LightningModule, train: Cached, val: Cached, seed: int = 0) -> None:
@@ -220,12 +219,6 @@ def fit_decisions(module: LightningModule, train: Cached, val: Cached, seed: int
 
 def _rules(module: LightningModule) -> dict[str, DecisionRule]:
     return dict(cast(nn.ModuleDict, module.decisions).items())  # type: ignore[arg-type]
-
-
-def _gathered(rows: Tensor, device: torch.device) -> Tensor:
-    if rank_and_world_size()[1] == 1:
-        return rows
-    return torch.cat(gather_all_tensors(rows.to(device))).cpu()
 
 
 def _store(module: LightningModule, content: dict[str, Any], checkpoint: Path) -> None:

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities import rank_zero_warn
 
 from callbacks.metrics_file import MetricsFile
 from datamodules import Batch
+from pairs.across_ranks import of_every_rank
 
 
 class ExactResume(Callback):
@@ -35,7 +35,7 @@ class ExactResume(Callback):
     ) -> None:
         """Add them."""
         _put_between_steps(checkpoint["loops"]["fit_loop"], trainer.num_training_batches)
-        checkpoint["random_states"] = _of_all_ranks(_random_state())
+        checkpoint["random_states"] = of_every_rank(_random_state())
         checkpoint["metrics_rows"] = [len(file.rows()) for file in _metrics_files(trainer)]
 
     def on_load_checkpoint(
@@ -132,11 +132,3 @@ def _restore(state: dict[str, Any]) -> None:
     torch.set_rng_state(state["torch"].cpu())
     if state["cuda"] is not None and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"].cpu())
-
-
-def _of_all_ranks(state: dict[str, Any]) -> list[dict[str, Any]]:
-    if not (dist.is_available() and dist.is_initialized()):
-        return [state]
-    states: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(states, state)
-    return states

@@ -12,6 +12,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from callbacks.last_checkpoint import LastCheckpoint
 from datamodules import Batch
+from pairs.across_ranks import in_group
 
 EXIT_CODE = 128 + signal.SIGTERM
 
@@ -36,7 +37,7 @@ class SaveOnTermination(Callback):
         self._told = trainer.received_sigterm
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._listen)
-        if dist.is_available() and dist.is_initialized():
+        if in_group():
             self._ranks = dist.new_group(backend="gloo")
 
     def on_train_batch_start(

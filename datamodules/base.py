@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from jaxtyping import Int
 from numpy.typing import NDArray
 from pytorch_lightning import LightningDataModule
@@ -22,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from datamodules.batch import Batch
 from datamodules.randomness import scramble
 from datamodules.samplers import Resumable, Sharded
+from pairs.across_ranks import rank_and_world_size as rank_and_world_size
 
 Key = int | tuple[int, int]
 """An image's place in its split; in training (epoch, place), which all its randomness follows."""
@@ -107,13 +107,6 @@ def evaluation_loader(
         collate_fn=_as_it_is,
         generator=torch.Generator(),
     )
-
-
-def rank_and_world_size() -> tuple[int, int]:
-    """This process and how many there are; (0, 1) outside of torch.distributed."""
-    if dist.is_available() and dist.is_initialized():
-        return dist.get_rank(), dist.get_world_size()
-    return 0, 1
 
 
 def epochs_and_places(keys: Sequence[Key]) -> tuple[list[int | None], list[int]]:

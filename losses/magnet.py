@@ -5,7 +5,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pairs.masked import all_reduce_sum, at_least_float32, log_sum_exp, masked_mean, split
+from pairs.across_ranks import sum_ranks
+from pairs.masked import at_least_float32, log_sum_exp, masked_mean, split
 
 
 class MagnetLoss(nn.Module):
@@ -43,8 +44,8 @@ class MagnetLoss(nn.Module):
         has_both = positive.any(1) & negative.any(1)
         own = torch.where(positive, squared, torch.inf).amin(1)
         own = torch.where(has_both, own, 0)
-        anchors = all_reduce_sum(has_both.sum().to(own.dtype))
-        variance = all_reduce_sum(own.sum()) / (anchors - 1).clamp(min=1)
+        anchors = sum_ranks(has_both.sum().to(own.dtype))
+        variance = sum_ranks(own.sum()) / (anchors - 1).clamp(min=1)
         scale = 0.5 / variance.clamp(min=1e-12)
         others = log_sum_exp(-scale * squared, negative)
         cost = F.relu(self.alpha + scale * own + torch.where(has_both, others, 0))

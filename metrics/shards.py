@@ -7,6 +7,8 @@ import torch.distributed as dist
 from jaxtyping import Int, Shaped
 from torch import Tensor
 
+from pairs.across_ranks import in_group, of_every_rank
+
 Block = tuple[Tensor, ...]
 Kind = tuple[torch.Size, torch.dtype]
 
@@ -109,7 +111,7 @@ class Shards:
             return
         while True:
             block = next(waiting, None)
-            kinds = _kinds(block, self.ranks)
+            kinds = of_every_rank([(tensor.shape, tensor.dtype) for tensor in block or ()])
             if not any(kinds):
                 return
             for step in range(self.ranks):
@@ -145,7 +147,7 @@ def shard(index: Int[Tensor, "n"]) -> tuple[Int[Tensor, "k"], Shards]:
         The rows that this rank keeps, by ascending image, and where they stand among all.
     """
     rank, ranks = 0, [index]
-    if dist.is_available() and dist.is_initialized():
+    if in_group():
         rank = dist.get_rank()
         count = torch.tensor([len(index)], device=index.device)
         counts = _gather(count, [1] * dist.get_world_size())
@@ -174,10 +176,3 @@ def _gather(rows: Tensor, counts: list[int]) -> list[Tensor]:
     parts = [torch.empty_like(padded) for _ in counts]
     dist.all_gather(parts, padded)
     return [part[:count] for part, count in zip(parts, counts, strict=True)]
-
-
-def _kinds(block: Block | None, ranks: int) -> list[list[Kind]]:
-    """Shape and type of the tensors in every rank's block; none where there is no block."""
-    kinds: list[list[Kind]] = [[] for _ in range(ranks)]
-    dist.all_gather_object(kinds, [(tensor.shape, tensor.dtype) for tensor in block or ()])
-    return kinds

@@ -1,9 +1,10 @@
 """The selection of a batch that is made around its first images."""
 
 import torch
-import torch.distributed as dist
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+
+from pairs.across_ranks import rank_and_world_size
 
 
 class FirstAnchors(nn.Module):
@@ -32,8 +33,6 @@ class FirstAnchors(nn.Module):
         mask: Bool[Tensor, "n m"],
     ) -> Bool[Tensor, "n m"]:
         """The pairs of the first rows."""
-        rank, ranks = 0, 1
-        if dist.is_available() and dist.is_initialized():
-            rank, ranks = dist.get_rank(), dist.get_world_size()
+        rank, ranks = rank_and_world_size()
         row = torch.arange(len(mask), device=mask.device) * ranks + rank
         return mask & (row < self.anchors).unsqueeze(1)

@@ -1,4 +1,4 @@
-"""Collectives that gradients go back through."""
+"""What ranks tell each other; each function is the identity where there is one process alone."""
 
 from typing import Any
 
@@ -8,14 +8,37 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 
+def in_group() -> bool:
+    """Whether this process belongs to a group of ranks."""
+    return dist.is_available() and dist.is_initialized()
+
+
+def rank_and_world_size() -> tuple[int, int]:
+    """This process and how many there are; (0, 1) outside of a group."""
+    return (dist.get_rank(), dist.get_world_size()) if in_group() else (0, 1)
+
+
+def of_every_rank(value: Any) -> list[Any]:
+    """Any value that can be pickled, of every rank."""
+    if not in_group():
+        return [value]
+    values: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
 def gather_ranks(rows: Shaped[Tensor, "n ..."]) -> Shaped[Tensor, "ranks n ..."]:
     """The rows of every rank, as many on each. A row's gradient is the sum of all ranks' for it."""
+    if not in_group():
+        return rows[None]
     gathered: Tensor = _Gather.apply(rows)
     return gathered
 
 
 def sum_ranks(values: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
     """The sum over ranks. Its gradient is the sum of all ranks' gradients for it."""
+    if not in_group():
+        return values
     total: Tensor = _Sum.apply(values)
     return total
 

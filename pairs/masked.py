@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from pairs.across_ranks import gather_ranks, sum_ranks
+from pairs.across_ranks import gather_ranks, in_group, sum_ranks
 from pairs.fused import kept
 
 _SMALLEST_EXPONENT = {torch.float32: -60.0, torch.float64: -600.0}
@@ -44,25 +44,16 @@ def mean_over_ranks(total: Float[Tensor, ""], count: Shaped[Tensor, ""]) -> Floa
     gradients of the ranks, each selected element weighs the same wherever it was selected.
     """
     count = count.to(total.dtype)
-    if dist.is_available() and dist.is_initialized():
-        count = count.clone()
-        dist.all_reduce(count)
-        count = count / dist.get_world_size()
+    if in_group():
+        count = sum_ranks(count) / dist.get_world_size()
     return total / torch.where(count > 0, count, 1)
 
 
 def sum_over_ranks(total: Float[Tensor, ""]) -> Float[Tensor, ""]:
     """A total, such that the average over ranks is the sum over all of them."""
-    if dist.is_available() and dist.is_initialized():
+    if in_group():
         return total * dist.get_world_size()
     return total
-
-
-def all_reduce_sum(value: Float[Tensor, ""]) -> Float[Tensor, ""]:
-    """The sum over ranks, with gradient on every rank."""
-    if not (dist.is_available() and dist.is_initialized()):
-        return value
-    return sum_ranks(value)
 
 
 def log_sum_exp(exponents: Float[Tensor, "n m"], mask: Bool[Tensor, "n m"]) -> Float[Tensor, " n"]:
@@ -121,7 +112,7 @@ def log_sum_exp_over_ranks(
     gradients of the ranks, every row has the gradient that one process would give it.
     """
     columns = log_sum_exp(exponents.T, mask.T)
-    if not (dist.is_available() and dist.is_initialized()):
+    if not in_group():
         return columns
     shards = gather_ranks(columns).T
     return log_sum_exp(shards, shards > -torch.inf)

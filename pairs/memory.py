@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
@@ -187,6 +186,4 @@ def _join(batch: References, past: References) -> References:
 
 def _global_batch(rows: Tensor) -> Tensor:
     """The rows of all ranks, as the global batch had them before each rank took its stride."""
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
-        return rows
     return gather_ranks(rows).transpose(0, 1).flatten(0, 1)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
-from pairs.across_ranks import gather_ranks
+from pairs.across_ranks import gather_ranks, rank_and_world_size, sum_ranks
 
 
 class References(NamedTuple):
@@ -38,7 +38,7 @@ class InBatch(nn.Module):
     ) -> References:
         """The global batch, own anchors first, everything but the self pairs."""
         references, ref_labels = embeddings, labels
-        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        if rank_and_world_size()[1] > 1:
             references = _own_first(gather_ranks(embeddings))
             ref_labels = _own_first(gather_ranks(labels))
         mask = torch.ones(
@@ -109,10 +109,7 @@ class ClassCentres(nn.Module):
         total = torch.zeros_like(centres).index_add_(0, closest, centres[closest] - embeddings)
         count = centres.new_zeros(len(centres), 1)
         count.index_add_(0, closest, centres.new_ones(len(closest), 1))
-        if dist.is_available() and dist.is_initialized():
-            dist.all_reduce(total)
-            dist.all_reduce(count)
-        self.centres.copy_(centres - rate * total / (1 + count))
+        self.centres.copy_(centres - rate * sum_ranks(total) / (1 + sum_ranks(count)))
 
 
 def _own_first(shards: Tensor) -> Tensor:
