@@ -1,17 +1,18 @@
 """How near the labels of what the model finds are, after every validation and test."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 from torch import nn
 
-from callbacks.query_gallery import QueryGallery
-from callbacks.stages import name_embedding, stage
+from callbacks.evaluation import EmbeddingEvaluation, Stage
+from callbacks.query_gallery import queries_and_gallery, refuse_third_loader
+from callbacks.stages import stage_bar
+from datamodules import Batch
 from metrics import evaluate_label_distances
 
 
-class LabelRanking(Callback):
+class LabelRanking(EmbeddingEvaluation):
     """Searches the gallery for each query, and compares with the order of the labels.
 
     Validation and test have two loaders, **[queries, gallery]**. Logs `val/label_distance@K` (mean
@@ -36,58 +37,19 @@ class LabelRanking(Callback):
         relevance: nn.Module | None = None,
         spearman: bool = True,
     ) -> None:
+        super().__init__()
         self.ks = tuple(ks)
         self.relevance = relevance
         self.spearman = spearman
-        self._rows = QueryGallery()
 
-    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget what an interrupted epoch collected."""
-        self._rows.clear()
+    def check(self, batch: Batch, loader: int) -> None:
+        """There are two loaders."""
+        refuse_third_loader(loader)
 
-    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget what an interrupted epoch collected."""
-        self._rows.clear()
-
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Keep the embeddings of a batch."""
-        if not trainer.sanity_checking:
-            name_embedding(trainer, "val_progress_bar_id")
-            self._rows.add(outputs, batch, dataloader_idx)
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Keep the embeddings of a batch."""
-        name_embedding(trainer, "test_progress_bar_id")
-        self._rows.add(outputs, batch, dataloader_idx)
-
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def evaluate(self, trainer: Trainer, pl_module: LightningModule, stage: Stage) -> None:
         """Search, compare and log."""
-        if not trainer.sanity_checking:
-            self._evaluate(trainer, pl_module, "val")
-
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Search, compare and log."""
-        self._evaluate(trainer, pl_module, "test")
-
-    def _evaluate(self, trainer: Trainer, pl_module: LightningModule, name: str) -> None:
-        queries, gallery = self._rows.rows(pl_module.device)
-        bar = stage(trainer, f"{name}: search", len(queries.index), gallery.shards.size)
+        queries, gallery = queries_and_gallery(self, pl_module.device)
+        bar = stage_bar(trainer, f"{stage}: search", len(queries.index), gallery.shards.size)
         with bar as advance:
             scores = evaluate_label_distances(
                 *(queries.embeddings, queries.labels, gallery.embeddings, gallery.labels),
@@ -98,8 +60,5 @@ class LabelRanking(Callback):
                 shards=queries.shards,
                 gallery_shards=gallery.shards,
             )
-        shown = (f"label_distance@{min(self.ks, key=lambda k: abs(k - 10))}", "spearman")
-        for score, value in scores.items():
-            pl_module.log(
-                f"{name}/{score}", value, prog_bar=score in shown, sync_dist=True, reduce_fx="max"
-            )
+        shown = {f"label_distance@{min(self.ks, key=lambda k: abs(k - 10))}", "spearman"}
+        self.log_scores(pl_module, stage, scores, shown)

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 
-from callbacks.embedded import Embedded, EmbeddingCollector
-from callbacks.stages import name_embedding, stage
+from callbacks.embedded import Embedded
+from callbacks.evaluation import EmbeddingEvaluation, Stage
+from callbacks.stages import stage_bar
 from datamodules import Batch
 from metrics import (
     ApproximateSearch,
@@ -20,7 +21,7 @@ from metrics import (
 from metrics.sharded_search import Prepare
 
 
-class RetrievalEvaluation(Callback):
+class RetrievalEvaluation(EmbeddingEvaluation):
     """Every image of the validation and test loaders as a query among the others.
 
     Logs `val/recall@K` (the hit rate), `val/r_precision`, `val/map@r`, `val/queries` (how many
@@ -65,6 +66,7 @@ class RetrievalEvaluation(Callback):
         effort: int = 32,
         cluster_at_most: int = 1_000_000,
     ) -> None:
+        super().__init__()
         if cluster_every_n_epochs < 1:
             raise ValueError(f"cluster_every_n_epochs is 1 or more, not {cluster_every_n_epochs}")
         self.ks = tuple(ks)
@@ -76,88 +78,42 @@ class RetrievalEvaluation(Callback):
         self.effort = effort
         self.cluster_at_most = cluster_at_most
         self.last: Embedded | None = None
-        self._loaders: dict[int, EmbeddingCollector] = {}
 
-    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget what an interrupted epoch collected."""
-        self._loaders = {}
+    def check(self, batch: Batch, loader: int) -> None:
+        """Labels are class numbers.
 
-    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget what an interrupted epoch collected."""
-        self._loaders = {}
-
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Keep the embeddings of a batch."""
-        if not trainer.sanity_checking:
-            name_embedding(trainer, "val_progress_bar_id")
-            self._add(outputs, batch, dataloader_idx)
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Keep the embeddings of a batch."""
-        name_embedding(trainer, "test_progress_bar_id")
-        self._add(outputs, batch, dataloader_idx)
-
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Search, cluster and log."""
-        if not trainer.sanity_checking:
-            training = trainer.state.fn == "fit"
-            due = (trainer.current_epoch + 1) % self.cluster_every_n_epochs == 0
-            names = _loader_names("val", trainer.val_dataloaders)
-            self._evaluate_loaders(trainer, pl_module, names, due or not training)
-
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Search, cluster and log."""
-        names = _loader_names("test", trainer.test_dataloaders)
-        self._evaluate_loaders(trainer, pl_module, names, True)
-
-    def _add(self, outputs: Any, batch: Batch, loader: int) -> None:
+        Raises:
+            ValueError: They are not.
+        """
         if batch.labels.ndim != 1 or batch.labels.is_floating_point():
             raise ValueError(
                 "RetrievalEvaluation needs one class number an image, "
                 f"not labels of shape {tuple(batch.labels.shape)} and type {batch.labels.dtype}"
             )
-        self._loaders.setdefault(loader, EmbeddingCollector()).add(outputs, batch)
 
-    def _evaluate_loaders(
-        self, trainer: Trainer, pl_module: LightningModule, names: list[str], cluster: bool
-    ) -> None:
-        for place, name in enumerate(names):
-            rows = self._loaders.pop(place, EmbeddingCollector()).rows(pl_module.device)
+    def evaluate(self, trainer: Trainer, pl_module: LightningModule, stage: Stage) -> None:
+        """Search, cluster and log."""
+        loaders = trainer.val_dataloaders if stage == "val" else trainer.test_dataloaders
+        due = (trainer.current_epoch + 1) % self.cluster_every_n_epochs == 0
+        cluster = self.clustering and (due or trainer.state.fn != "fit")
+        shown = {f"recall@{min(self.ks)}", "map@r"}
+        for place, name in enumerate(_loader_names(stage, loaders)):
+            rows = self.collected(place, pl_module.device)
             if rows.shards.size == 0:
                 continue
             scores = self._search(trainer, name, rows)
-            if cluster and self.clustering:
+            if cluster:
                 scores |= self._cluster(trainer, name, rows)
             if place == 0:
                 embeddings, labels, index = (tensor.cpu() for tensor in rows[:3])
                 self.last = Embedded(embeddings, labels, index, rows.shards)
-            for key, value in scores.items():
-                shown = key in (f"recall@{min(self.ks)}", "map@r")
-                pl_module.log(
-                    f"{name}/{key}", value, prog_bar=shown, sync_dist=True, reduce_fx="max"
-                )
+            self.log_scores(pl_module, name, scores, shown)
 
     def _search(self, trainer: Trainer, name: str, rows: Embedded) -> dict[str, float]:
         prepare: Prepare = ExactSearch
         if self.index != "exact":
             prepare = partial(ApproximateSearch, kind=self.index, effort=self.effort)
-        bar = stage(trainer, f"{name}: search", len(rows.index), rows.shards.size)
+        bar = stage_bar(trainer, f"{name}: search", len(rows.index), rows.shards.size)
         with bar as advance:
             scores = evaluate_retrieval(
                 *(rows.embeddings, rows.labels, self.ks),
@@ -178,7 +134,7 @@ class RetrievalEvaluation(Callback):
                 f"{self.cluster_at_most:,}: they are not clustered, there is no NMI"
             )
             return {}
-        with stage(trainer, f"{name}: cluster", self.restarts, rows.shards.size) as advance:
+        with stage_bar(trainer, f"{name}: cluster", self.restarts, rows.shards.size) as advance:
             return cluster_on_first(
                 rows, trainer, seed=self.seed, restarts=self.restarts, advance=advance
             )

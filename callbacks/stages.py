@@ -19,7 +19,9 @@ def name_embedding(trainer: Trainer, task: str) -> None:
 
 
 @contextlib.contextmanager
-def stage(trainer: Trainer, name: str, steps: int, rows: int) -> Iterator[Callable[[int], object]]:
+def stage_bar(
+    trainer: Trainer, name: str, steps: int, rows: int
+) -> Iterator[Callable[[int], object]]:
     """A bar beside the trainer's if that is Rich, else a line in the log; nothing if tiny."""
     bar = trainer.progress_bar_callback
     if rows < _TINY:

@@ -4,15 +4,17 @@ from typing import Any
 
 import torch
 from jaxtyping import Int
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
 from callbacks.embedded import Embedded
-from callbacks.query_gallery import QueryGallery
+from callbacks.evaluation import EmbeddingEvaluation, Stage
+from callbacks.query_gallery import queries_and_gallery, refuse_third_loader
+from datamodules import Batch
 from metrics import evaluate_triplets, read_triplets
 
 
-class TripletPrecision(Callback):
+class TripletPrecision(EmbeddingEvaluation):
     """Scores triplets (query, positive, negative): is the positive nearer than the negative?
 
     Validation and test have two loaders, **[queries, gallery]**. Logs `val/similarity_precision`,
@@ -30,54 +32,17 @@ class TripletPrecision(Callback):
     def __init__(
         self, val_file: str | None = None, test_file: str | None = None, k: int = 30
     ) -> None:
+        super().__init__()
         self.files = {"val": val_file, "test": test_file}
         self.k = k
-        self._rows = QueryGallery()
 
-    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget what an interrupted epoch collected."""
-        self._rows.clear()
+    def check(self, batch: Batch, loader: int) -> None:
+        """There are two loaders."""
+        refuse_third_loader(loader)
 
-    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget what an interrupted epoch collected."""
-        self._rows.clear()
-
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Keep the embeddings of a batch."""
-        if not trainer.sanity_checking:
-            self._rows.add(outputs, batch, dataloader_idx)
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Keep the embeddings of a batch."""
-        self._rows.add(outputs, batch, dataloader_idx)
-
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def evaluate(self, trainer: Trainer, pl_module: LightningModule, stage: Stage) -> None:
         """Score the triplets and log."""
-        if not trainer.sanity_checking:
-            self._evaluate(trainer, pl_module, "val")
-
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Score the triplets and log."""
-        self._evaluate(trainer, pl_module, "test")
-
-    def _evaluate(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        queries, gallery = self._rows.rows(pl_module.device)
+        queries, gallery = queries_and_gallery(self, pl_module.device)
         scores = evaluate_triplets(
             queries.embeddings,
             gallery.embeddings,
@@ -86,11 +51,7 @@ class TripletPrecision(Callback):
             shards=queries.shards,
             gallery_shards=gallery.shards,
         )
-        for name, value in scores.items():
-            shown = name == "similarity_precision"
-            pl_module.log(
-                f"{stage}/{name}", float(value), prog_bar=shown, sync_dist=True, reduce_fx="max"
-            )
+        self.log_scores(pl_module, stage, scores, {"similarity_precision"})
 
     def _triplets(
         self, trainer: Trainer, stage: str, queries: Embedded, gallery: Embedded
