@@ -11,7 +11,7 @@ from torch import Tensor
 
 from benchmarks.measure import Comparison, compare_on_gpu
 from metrics import ExactSearch, evaluate_retrieval
-from metrics.search import Largest, largest_by_torch
+from metrics.backends import Largest, largest_by_torch
 
 _TILE = 1 << 28
 

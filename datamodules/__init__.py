@@ -26,13 +26,8 @@ from datamodules.long_tail import long_tail
 from datamodules.mpii_pose import MPIIPose, PoseDistances
 from datamodules.multi_label_data import MultiLabelData
 from datamodules.nabirds import NABirds
-from datamodules.neighbours import (
-    Neighbours,
-    label_neighbours,
-    neighbours_by,
-    read_neighbours,
-    write_neighbours,
-)
+from datamodules.neighbour_files import Neighbours, read_neighbours, write_neighbours
+from datamodules.neighbours import label_neighbours, neighbours_by
 from datamodules.nus_wide import NUSWIDE
 from datamodules.regression_table import RegressionTable
 from datamodules.relevance import ByFeatures, ByTable, GradedByAttributes, total_relevance

@@ -22,7 +22,7 @@ from datamodules.base import (
 )
 from datamodules.batch import Batch
 from datamodules.image_files import ImageFiles, evaluation_transform, refuse_empty
-from datamodules.neighbours import check_neighbours, read_lists
+from datamodules.neighbour_files import check_neighbours, read_lists
 from datamodules.randomness import scramble
 from datamodules.samplers import NearestLabels
 from datamodules.split_data import SplitData

@@ -1,21 +1,21 @@
-"""Which images have the nearest labels: found by FAISS, by any distance, or read from a file."""
+"""Which images have the nearest labels: found by FAISS, or by any distance."""
 
 import hashlib
 import importlib
 import importlib.util
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Shaped
 from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
-from datamodules.plain_pickle import read_plain_pickle
+from datamodules.neighbour_files import Neighbours, read_neighbours, write_neighbours
+from pairs.blocks import blocks
 
 faiss: Any = importlib.import_module("faiss") if importlib.util.find_spec("faiss") else None
 
@@ -30,21 +30,6 @@ _VERSION = 1
 
 LabelDistance = Callable[[Tensor, Tensor], Tensor]
 """(labels "b ...", all labels "n ...") -> distances "b n"."""
-
-
-class Neighbours(NamedTuple):
-    """The k nearest other images of each image by label, nearest first.
-
-    Args:
-        index: Which images.
-        distance: Their label distances, ascending.
-        recall: Share of the true k nearest among them; 1 where the search was exact, else measured
-            on a sample.
-    """
-
-    index: Int[np.ndarray, "n k"]  # type: ignore[assignment]
-    distance: Float[np.ndarray, "n k"]
-    recall: float
 
 
 def label_neighbours(
@@ -113,7 +98,7 @@ def neighbours_by(distance: LabelDistance, labels: Shaped[Tensor, "n ..."], k: i
     _refuse_not_finite(labels.numpy())
     index, nearest = np.empty((n, k), np.int64), np.empty((n, k))
     lowest, highest = np.inf, -np.inf
-    for rows in _blocks(n, max(1, _ELEMENTS // n)):
+    for rows in blocks(n, max(1, _ELEMENTS // n)):
         block = distance(labels[rows], labels).double()
         if block.isnan().any():
             row = rows.start + int(block.isnan().any(1).nonzero()[0])
@@ -128,101 +113,6 @@ def neighbours_by(distance: LabelDistance, labels: Shaped[Tensor, "n ..."], k: i
     neighbours = Neighbours(index, nearest, 1.0)
     _warn_of_duplicates(neighbours)
     return neighbours
-
-
-def write_neighbours(path: str, neighbours: Neighbours) -> None:
-    """Save lists as .npz; whoever reads meanwhile sees the old file or the new one, whole."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    unfinished = f"{path}.{os.getpid()}.npz"
-    np.savez(unfinished, **neighbours._asdict())
-    os.replace(unfinished, path)
-
-
-def read_neighbours(
-    path: str,
-    images: int,
-    k: int | None = None,
-    distances: str | None = None,
-    part: str = "trn",
-) -> Neighbours:
-    """Lists from a file: .npz, or the .pkl files of the log-ratio paper's release.
-
-    An .npz file has an array `index`, and if wanted `distance` and `recall`. A pickle is a dict
-    from part to lists, `list_nn.pkl`, with their distances in a second file, `dist_nn.pkl`; it is
-    read without executing what it says (`read_plain_pickle`).
-
-    Args:
-        path: The file.
-        images: How many images the data set has.
-        k: How many neighbours to read; all by default.
-        distances: The second file of a pickle.
-        part: Of a pickle.
-
-    Raises:
-        FileNotFoundError: No such file.
-        ValueError: The lists are for another number of images, hold fewer neighbours, or are not
-            nearest first.
-    """
-    is_pickle = path.endswith(".pkl")
-    read = _read_pickles(path, distances, part) if is_pickle else _read_arrays(path)
-    index, distance, recall = read
-    check_neighbours(index, images, path)
-    if np.shape(distance) != np.shape(index) or (np.diff(distance, axis=1) < 0).any():
-        raise ValueError(f"the distances beside {path} are of other lists, or not ascending")
-    if k is not None and index.shape[1] < k:
-        raise ValueError(f"{path} holds {index.shape[1]} neighbours an image, {k} are needed")
-    return Neighbours(index[:, :k], distance[:, :k], recall)
-
-
-def read_lists(path: str, part: str = "trn") -> NDArray[Any]:
-    """One part of a pickled dict of lists of equal length, as an array.
-
-    Raises:
-        ValueError: No such part, or lists of several lengths; names the file.
-    """
-    lists = read_plain_pickle(path)
-    if not isinstance(lists, dict) or part not in lists:
-        raise ValueError(f"{path} must hold a dict with the key {part}")
-    lengths = {len(row) for row in lists[part]}
-    if len(lengths) != 1:
-        raise ValueError(f"{path} must list equally many neighbours of each image; got {lengths}")
-    return np.asarray(lists[part])
-
-
-def _read_pickles(
-    path: str, distances: str | None, part: str
-) -> tuple[NDArray[np.int64], NDArray[np.float64], float]:
-    index = read_lists(path, part).astype(np.int64)
-    if distances is None:
-        return index, np.full(index.shape, np.nan), np.nan
-    return index, read_lists(distances, part).astype(np.float64), np.nan
-
-
-def _read_arrays(path: str) -> tuple[NDArray[np.int64], NDArray[np.float64], float]:
-    with np.load(path) as arrays:
-        if "index" not in arrays:
-            raise ValueError(f"{path} has no array `index`; it has {', '.join(arrays)}")
-        index = arrays["index"]
-        distance = arrays["distance"] if "distance" in arrays else np.full(index.shape, np.nan)
-        recall = float(arrays["recall"]) if "recall" in arrays else np.nan
-    return index, distance, recall
-
-
-def check_neighbours(index: Int[np.ndarray, "m k"], images: int, source: str) -> None:
-    """Refuse lists that are not of this data set.
-
-    Raises:
-        ValueError: Another number of images, an image that does not exist, or one in its own list.
-    """
-    if len(index) != images:
-        raise ValueError(f"{source} lists neighbours of {len(index)} images, the data has {images}")
-    if index.size and not 0 <= index.min() <= index.max() < images:
-        raise ValueError(
-            f"{source} names images {index.min()}..{index.max()}, the data has 0..{images - 1}"
-        )
-    own = (index == np.arange(images)[:, None]).any(1)
-    if own.any():
-        raise ValueError(f"{source} lists image {own.argmax()} as its own neighbour")
 
 
 def _finite_vectors(labels: Tensor | NDArray[np.generic]) -> NDArray[np.float32]:
@@ -261,7 +151,7 @@ def _warn_of_duplicates(neighbours: Neighbours) -> None:
 def _exact(vectors: NDArray[np.float32], k: int, inner_product: bool) -> NDArray[np.int64]:
     asked = min(k + 1 + _LOOKAHEAD, len(vectors))
     found = np.empty((len(vectors), asked), np.int64)
-    for rows in _blocks(len(vectors), _ROWS):
+    for rows in blocks(len(vectors), _ROWS):
         found[rows] = _compare_all(vectors[rows], vectors, asked, inner_product)
     return found
 
@@ -275,7 +165,7 @@ def _compare_all(
         return index
     some, all_ = torch.from_numpy(queries), torch.from_numpy(vectors)
     parts = []
-    for rows in _blocks(len(some), max(1, _ELEMENTS // len(all_))):
+    for rows in blocks(len(some), max(1, _ELEMENTS // len(all_))):
         far = -some[rows] @ all_.T if inner_product else torch.cdist(some[rows], all_)
         parts.append(far.topk(k, largest=False).indices)
     return torch.cat(parts).numpy()
@@ -301,7 +191,7 @@ def _by_index(
         f"{recall:.4f} of the {k} nearest"
     )
     found = np.empty((n, asked), np.int32)
-    for rows in _blocks(n, _ROWS):
+    for rows in blocks(n, _ROWS):
         found[rows] = index.search(vectors[rows], asked)[1]
     return _settled(vectors, found, k, inner_product), recall
 
@@ -330,7 +220,7 @@ def _settled(
     """The k nearest of what was found, without the image itself, by exact distance, then index."""
     images = np.arange(len(vectors)) if images is None else images
     index, nearest = np.empty((len(found), k), np.int64), np.empty((len(found), k))
-    for rows in _blocks(len(found), _ROWS):
+    for rows in blocks(len(found), _ROWS):
         own, others = vectors[images[rows], None].astype(np.float64), found[rows]
         if inner_product:
             distance = 1 - (own * vectors[others]).sum(2)
@@ -362,8 +252,3 @@ def _cache_file(
     asked = f"{_VERSION} {k} {inner_product} {least_recall} {vectors.shape}"
     digest = hashlib.sha256(asked.encode() + vectors.tobytes()).hexdigest()[:16]
     return folder / f"neighbours-{digest}.npz"
-
-
-def _blocks(n: int, rows: int) -> Iterator[slice]:
-    for start in range(0, n, rows):
-        yield slice(start, min(start + rows, n))

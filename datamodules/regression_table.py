@@ -21,7 +21,8 @@ from datamodules.image_files import (
     evaluation_transform,
     refuse_empty,
 )
-from datamodules.neighbours import Neighbours, label_neighbours, read_neighbours
+from datamodules.neighbour_files import Neighbours, read_neighbours
+from datamodules.neighbours import label_neighbours
 from datamodules.samplers import NearestLabels
 from datamodules.split_data import SplitData
 

@@ -1,14 +1,8 @@
 """Pure functions of ranked relevance, neighbour search, clustering."""
 
+from metrics.agreement import adjusted_mutual_information, normalized_mutual_information
 from metrics.approximate import ApproximateSearch, index_recall
-from metrics.clustering import (
-    Clusters,
-    adjusted_mutual_information,
-    evaluate_clustering,
-    greedy_start,
-    kmeans,
-    normalized_mutual_information,
-)
+from metrics.clustering import Clusters, evaluate_clustering, greedy_start, kmeans
 from metrics.label_distance import (
     LabelDistanceScores,
     closeness_ndcg_at_k,

@@ -7,9 +7,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from metrics.search import ExactSearch, blocks, faiss, rows_for, squared_distance, without
+from metrics.backends import faiss
+from metrics.search import ExactSearch, rows_for, squared_distance, without
 from metrics.sharded_search import Prepare, ShardedSearch
 from metrics.shards import Shards
+from pairs.blocks import blocks
 
 Kind = Literal["IVFFlat", "IVFPQ", "HNSW"]
 

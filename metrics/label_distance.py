@@ -7,9 +7,10 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from metrics.search import ExactSearch, blocks, check_finite
+from metrics.search import ExactSearch, check_finite
 from metrics.sharded_search import Prepare, ShardedSearch
 from metrics.shards import Block, Shards, check_both_shared
+from pairs.blocks import blocks
 from pairs.relevance import LabelCloseness
 
 Relevance = Callable[[Tensor, Tensor], Tensor]

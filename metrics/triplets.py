@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from metrics.search import ExactSearch, blocks, check_finite, rows_for, squared_distance
+from metrics.search import ExactSearch, check_finite, rows_for, squared_distance
 from metrics.sharded_search import Prepare, ShardedSearch
 from metrics.shards import Shards, check_both_shared
+from pairs.blocks import blocks
 
 _ROWS = 1024
 

@@ -5,13 +5,8 @@ import pytest
 import torch
 
 from datamodules import neighbours as module
-from datamodules.neighbours import (
-    Neighbours,
-    label_neighbours,
-    neighbours_by,
-    read_neighbours,
-    write_neighbours,
-)
+from datamodules.neighbour_files import Neighbours, read_neighbours, write_neighbours
+from datamodules.neighbours import label_neighbours, neighbours_by
 
 
 def labels_of(n=60, d=3, seed=0):

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from metrics import ExactSearch, evaluate_retrieval
-from metrics.search import FaissOnGpu, faiss, largest_by_torch
+from metrics.backends import FaissOnGpu, faiss, largest_by_torch
 
 MIB = 1 << 20
 N, DIM, CLASSES = 60_000, 512, 11_300

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from metrics import ExactSearch, evaluate_retrieval, nearest, squared_distance
-from metrics.search import (
+from metrics.backends import (
     GPU_LARGEST_K,
     FaissOnGpu,
     choose_backend,

@@ -15,7 +15,7 @@ from metrics import (
     recall_at_k,
     score_queries,
 )
-from metrics.search import largest_by_torch
+from metrics.backends import largest_by_torch
 
 KS = (1, 2, 4, 8)
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from metrics import ExactSearch, nearest, squared_distance
-from metrics import search as module
-from metrics.search import largest_by_faiss, largest_by_torch
+from metrics import backends as module
+from metrics.backends import largest_by_faiss, largest_by_torch
 
 BACKENDS = [largest_by_faiss, largest_by_torch]
 KINDS = ["random", "tied", "duplicated", "collapsed", "almost collapsed", "far away", "half"]
@@ -116,7 +116,7 @@ def test_without_faiss_torch_searches_and_says_so_once(monkeypatch, caplog):
     expected = nearest(embeddings, 3)
     monkeypatch.setattr(module, "faiss", None)
     monkeypatch.setattr(module, "_said", set())
-    with caplog.at_level("INFO", logger="metrics.search"):
+    with caplog.at_level("INFO", logger="metrics.backends"):
         assert torch.equal(nearest(embeddings, 3), expected)
         nearest(embeddings, 3)
     assert [record.message for record in caplog.records] == [

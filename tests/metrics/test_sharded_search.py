@@ -17,7 +17,7 @@ from metrics import (
     score_queries,
     shard,
 )
-from metrics.search import largest_by_faiss, largest_by_torch
+from metrics.backends import largest_by_faiss, largest_by_torch
 
 KINDS = ("spread", "tied", "copies")
 KS = (1, 5, 70)
