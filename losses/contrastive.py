@@ -2,11 +2,10 @@
 
 from typing import Literal
 
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pairs.fused import kept, pull_and_push
+from pairs.fused import how_many, kept, pull_and_push
 from pairs.masked import at_least_float32, mean_over_ranks, split
 
 
@@ -60,7 +59,7 @@ class ContrastiveLoss(nn.Module):
         self, similarity: Tensor, relevance: Tensor, selection: Tensor
     ) -> tuple[Tensor, ...]:
         positive, negative = split(relevance, selection)
-        pull = kept(F.relu(self.positive_margin - similarity), positive)
-        push = kept(F.relu(similarity - self.negative_margin), negative)
-        derivative = push.sign().sub_(pull.sign())
-        return pull.sum(1), derivative, push.sum(1), positive.sum(1), negative.sum(1)
+        pull = kept((self.positive_margin - similarity).relu_(), positive)
+        push = kept((similarity - self.negative_margin).relu_(), negative)
+        found = push.sum(1), how_many(positive), how_many(negative)
+        return pull.sum(1), push.sub_(pull).sign_(), *found

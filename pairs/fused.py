@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
@@ -36,6 +36,11 @@ def kept(
         return all_ones.bitwise_and_(values.view(integer)).view(values.dtype)
     fill = torch.tensor(otherwise, dtype=values.dtype).view(integer)
     return all_ones.bitwise_and_(values.view(integer) ^ fill).bitwise_xor_(fill).view(values.dtype)
+
+
+def how_many(mask: Bool[Tensor, "n m"]) -> Int[Tensor, " 1"]:
+    """How often the mask is True: one number for a block of rows, without a wider copy of it."""
+    return mask.count_nonzero().unsqueeze(0)
 
 
 def row_blocks(tensor: Tensor, elements_per_row: int) -> list[slice]:
@@ -72,8 +77,8 @@ def in_row_blocks(
 
     Args:
         costs: `costs(similarity, *others) -> (cost, derivative, ...)` of some rows: the cost of
-            each row, its derivative with respect to the similarity, then any other tensors of one
-            element a row. It runs without gradient.
+            each row, its derivative with respect to the similarity, then any other tensors, of one
+            element a row or of one a block. It runs without gradient.
         similarity: S.
         others: What else `costs` takes, by rows.
         elements_per_row: Size of the largest intermediate result; m by default.

@@ -78,9 +78,9 @@ class Objective(nn.Module):
 
     def _term(self, found: References, embeddings: Tensor, labels: Tensor) -> Evaluated:
         similarity, relevance, mask = pairs_with(found, embeddings, labels, self.relevance)
-        selection = mask
-        if self.miner is not None:
-            selection = self.miner(similarity.detach(), relevance, mask)
+        if self.miner is None:
+            return Evaluated(self.loss(similarity, relevance, mask), similarity.new_ones(()))
+        selection = self.miner(similarity.detach(), relevance, mask)
         return Evaluated(self.loss(similarity, relevance, selection), _share(selection, mask))
 
 

@@ -25,7 +25,8 @@ class SameClass(nn.Module):
                     f"{given.dtype} of shape {list(given.shape)}; multi-hot labels go with "
                     "SharesLabel or LabelOverlap, continuous ones with LabelCloseness"
                 )
-        return (labels.unsqueeze(1) == ref_labels.unsqueeze(0)).float()
+        same = labels.unsqueeze(1) == ref_labels.unsqueeze(0)
+        return same.view(torch.int8).float()
 
 
 class SharesLabel(nn.Module):

@@ -25,7 +25,7 @@ def pairwise_similarity(
     squared distance is wrong by less than 1e-3 of itself, where the usual ‖z‖² + ‖r‖² − 2z·r in
     float32 is off by more than the distance. On the CPU, vectors no longer than √2 (unit vectors)
     are summed in float32, which rounds them no worse. The gradient Σ_j G_ij (r_j − z_i) is taken in
-    float32 about the references' mean. Blocks of references keep the extra memory at a few MiB.
+    float32 about the anchors' mean. Blocks of references keep the extra memory at a few MiB.
 
     Args:
         embeddings: Anchors, of any floating type.
@@ -51,11 +51,12 @@ def pairwise_similarity(
     return similarity
 
 
-def _are_short(vectors: Tensor) -> bool:
-    """Whether all squared norms are at most 2; on the CPU alone, where looking costs no wait."""
+def _half_squares_of_short(vectors: Tensor) -> Tensor | None:
+    """½‖v‖², if all squared norms are at most 2; on the CPU alone, where looking costs no wait."""
     if not eager_on_cpu(vectors) or not vectors.numel():
-        return False
-    return bool(torch.linalg.vector_norm(vectors, dim=1).max() <= _SHORT)
+        return None
+    norms = torch.linalg.vector_norm(vectors, dim=1)
+    return norms.square_().div_(2) if norms.max() <= _SHORT else None
 
 
 def _widest(tensor: Tensor) -> torch.dtype:
@@ -67,9 +68,12 @@ class _Similarity(torch.autograd.Function):
     def forward(ctx: Any, embeddings: Tensor, references: Tensor, among_themselves: bool) -> Tensor:
         ctx.save_for_backward(embeddings, references)
         ctx.among_themselves = among_themselves
-        if _are_short(embeddings) and (among_themselves or _are_short(references)):
+        own = _half_squares_of_short(embeddings)
+        others = own if among_themselves or own is None else _half_squares_of_short(references)
+        if own is not None and others is not None:
             with torch.autocast("cpu", enabled=False):
-                return _of_short(embeddings, references, among_themselves)
+                product = torch.addmm(others, embeddings, references.T, beta=-1)
+                return product.add_((1 - own).unsqueeze(1))
         if among_themselves:
             return _among_themselves(embeddings)
         wide = _widest(embeddings)
@@ -89,23 +93,16 @@ class _Similarity(torch.autograd.Function):
         embeddings, references = ctx.saved_tensors
         grad_embeddings = grad_references = None
         with torch.autocast(grad.device.type, enabled=False):
-            centre = references.mean(0)
+            centre = embeddings.mean(0)
             anchors = embeddings - centre
             if ctx.among_themselves:
                 return _of_both_sides(grad, anchors), None, None
-            others = references - centre
             if ctx.needs_input_grad[0]:
-                grad_embeddings = grad @ others - grad.sum(1, keepdim=True) * anchors
+                grad_embeddings = _of_anchors(grad, anchors, references, centre)
             if ctx.needs_input_grad[1]:
+                others = references - centre
                 grad_references = grad.T @ anchors - grad.sum(0).unsqueeze(1) * others
         return grad_embeddings, grad_references, None
-
-
-def _of_short(embeddings: Tensor, references: Tensor, among_themselves: bool) -> Tensor:
-    half_squares = embeddings.square().sum(1) / 2
-    others = half_squares if among_themselves else references.square().sum(1) / 2
-    product = torch.addmm(others, embeddings, references.T, beta=-1)
-    return product.add_((1 - half_squares).unsqueeze(1))
 
 
 def _among_themselves(vectors: Tensor) -> Tensor:
@@ -121,6 +118,14 @@ def _among_themselves(vectors: Tensor) -> Tensor:
         similarity[block, start:] = torch.addmm(norms, wide[block], wide[start:].T)
         similarity[later, block] = similarity[block, later].T
     return similarity
+
+
+def _of_anchors(grad: Tensor, anchors: Tensor, references: Tensor, centre: Tensor) -> Tensor:
+    """Σ_j G_ij (r_j − z_i), the references centred a few at a time."""
+    result = grad.sum(1, keepdim=True).neg() * anchors
+    for rows in row_blocks(references, references.shape[1]):
+        result.addmm_(grad[:, rows], references[rows] - centre)
+    return result
 
 
 def _of_both_sides(grad: Tensor, vectors: Tensor) -> Tensor:
