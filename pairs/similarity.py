@@ -72,8 +72,8 @@ class _Similarity(torch.autograd.Function):
         others = own if among_themselves or own is None else _half_squares_of_short(references)
         if own is not None and others is not None:
             with torch.autocast("cpu", enabled=False):
-                product = torch.addmm(others, embeddings, references.T, beta=-1)
-                return product.add_((1 - own).unsqueeze(1))
+                norms = (1 - own).unsqueeze(1) - others
+                return norms.addmm_(embeddings, references.T)
         if among_themselves:
             return _among_themselves(embeddings)
         wide = _widest(embeddings)
