@@ -32,9 +32,13 @@ def _leave_out_what_no_user_can_act_on() -> None:
     warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")
     warnings.filterwarnings("ignore", message=".*does not have many workers")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
-        lambda record: "litlogger" not in record.getMessage()
-    )
+    _silence("utilities.rank_zero", "litlogger")
+    _silence("trainer.connectors.checkpoint_connector", "`weights_only` was not set")
+
+
+def _silence(module: str, words: str) -> None:
+    logger = logging.getLogger(f"pytorch_lightning.{module}")
+    logger.addFilter(lambda record: words not in record.getMessage())
 
 
 if __name__ == "__main__":
