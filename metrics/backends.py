@@ -35,18 +35,18 @@ def choose_backend(device: torch.device, k: int) -> Largest:
     searched by torch on that GPU.
     """
     if faiss is None:
-        _say("FAISS is not installed: exact search in plain torch")
+        say_once("FAISS is not installed: exact search in plain torch")
         return largest_by_torch
     if device.type == "cpu":
-        _say("exact search by FAISS on the CPU")
+        say_once("exact search by FAISS on the CPU")
         return largest_by_faiss
     if device.type != "cuda" or faiss.get_num_gpus() <= (device.index or 0):
-        _say(f"FAISS does not see {device}: exact search in plain torch there")
+        say_once(f"FAISS does not see {device}: exact search in plain torch there")
         return largest_by_torch
     if k > GPU_LARGEST_K:
-        _say(f"{k} neighbours are more than FAISS's {GPU_LARGEST_K} on a GPU: plain torch")
+        say_once(f"{k} neighbours are more than FAISS's {GPU_LARGEST_K} on a GPU: plain torch")
         return largest_by_torch
-    _say(f"exact search by FAISS on {device}")
+    say_once(f"exact search by FAISS on {device}")
     return FaissOnGpu(device)
 
 
@@ -123,7 +123,8 @@ def full_precision() -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
-def _say(message: str) -> None:
+def say_once(message: str) -> None:
+    """Log what is true of the whole run, the first time."""
     if message not in _said:
         _said.add(message)
         _log.info(message)

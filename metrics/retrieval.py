@@ -1,17 +1,18 @@
 """Retrieval scores: pure functions of ranked relevance, and the search that ranks."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from metrics.search import ExactSearch, check_finite, rows_for
+from metrics.search import ExactSearch, check_finite, pays_at_once, rows_for
 from metrics.sharded_search import Prepare, ShardedSearch
 from metrics.shards import Shards, check_both_shared
 
 Ranked = Float[Tensor, "n k"] | Bool[Tensor, "n k"]
+Found = Int[Tensor, "n k"]
 
 
 def recall_at_k(ranked_relevance: Ranked, relevant: Int[Tensor, "n"], k: int) -> Float[Tensor, "n"]:
@@ -169,7 +170,8 @@ def score_queries(
 
     Queries are searched in the order of R_i, in blocks whose k is the largest that one of them
     needs, max(R_i, K), and are reduced to scores at once: one huge class does not make the others'
-    lists long, and nothing of size n × k is kept.
+    lists long, and nothing of size n × k is kept. Where all lists are short and the queries are the
+    gallery, on the CPU, they are searched all at once, which takes half the products.
     """
     if gallery is not None:
         check_both_shared(shards, gallery_shards)
@@ -185,14 +187,15 @@ def score_queries(
     most = shards.largest(int(relevant.max()) if len(relevant) else 0)
     if most == 0:
         return QueryScores(scores[:, :-2], scores[:, -2], scores[:, -1])
-    searcher = ShardedSearch(among, gallery_shards or shards, max(most, *ks), search)
-    blocks = list(_by_need(relevant, max(ks)))
-    own = None if gallery is not None else shards.own.to(labels.device)
-    asked = (
-        (embeddings[query], max(int(relevant[query[-1]]), *ks), None if own is None else own[query])
-        for query in blocks
-    )
-    for found, query in zip(searcher.lists(asked), blocks, strict=True):
+    longest = max(most, *ks)
+    at_once = search is ExactSearch and shards.ranks == 1 and pays_at_once(embeddings, longest)
+    if gallery is None and at_once:
+        lists = _in_order(ExactSearch(embeddings, longest).all_nearest(longest))
+    else:
+        searcher = ShardedSearch(among, gallery_shards or shards, longest, search)
+        own = None if gallery is not None else shards.own.to(labels.device)
+        lists = _as_needed(searcher, embeddings, own, relevant, max(ks))
+    for query, found in lists:
         hits = (found_labels[found] == labels[query, None]) & (found >= 0)
         scores[query] = _score(hits, relevant[query], ks)
         if advance is not None:
@@ -205,6 +208,34 @@ def _score(
 ) -> Float[Tensor, "n c"]:
     columns = [recall_at_k(hits, relevant, k) for k in ks]
     return torch.stack([*columns, r_precision(hits, relevant), map_at_r(hits, relevant)], 1)
+
+
+def _in_order(lists: Iterable[Found]) -> Iterator[tuple[Tensor, Found]]:
+    """Lists of all queries in their order, each block with its queries."""
+    start = 0
+    for found in lists:
+        yield torch.arange(start, start + len(found)), found
+        start += len(found)
+
+
+def _as_needed(
+    searcher: ShardedSearch,
+    embeddings: Float[Tensor, "n d"],
+    own: Int[Tensor, "n"] | None,
+    relevant: Int[Tensor, "n"],
+    least: int,
+) -> Iterator[tuple[Tensor, Found]]:
+    """Blocks of the queries that count, with lists as long as one of the block needs."""
+    blocks = list(_by_need(relevant, least))
+    asked = (
+        (
+            embeddings[query],
+            max(int(relevant[query[-1]]), least),
+            None if own is None else own[query],
+        )
+        for query in blocks
+    )
+    yield from zip(blocks, searcher.lists(asked), strict=True)
 
 
 def _by_need(relevant: Int[Tensor, "n"], least: int) -> Iterator[Int[Tensor, "b"]]:

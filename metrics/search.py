@@ -1,11 +1,14 @@
 """Exact nearest neighbours, in blocks, with one order of the neighbours on every device."""
 
+from collections.abc import Iterator
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from metrics.backends import Largest, choose_backend, full_precision
 from metrics.shards import Shards
+from metrics.symmetric import largest_among, swapped, symmetric_pays
 from pairs.blocks import blocks
 
 _ROWS = 4096
@@ -22,11 +25,12 @@ class ExactSearch:
     first**, also where the list is cut. Equal means equal in float64, summed in a fixed order
     (`squared_distance`), so that exact copies tie and rounding decides nothing.
 
-    A backend (FAISS on a GPU or on the CPU, or torch) proposes neighbours by float32 inner
-    products of q' = (q − c, 1) and g' = (g − c, −½‖g − c‖²), c the gallery's mean, whose order is
-    that of −d². Its rounding error has the bound
+    A backend (FAISS on a GPU or on the CPU, or torch) proposes neighbours by −½ d², as the float32
+    inner product of q' = (q − c, 1, −½‖q − c‖²) and g' = (g − c, −½‖g − c‖², 1), c the gallery's
+    mean; for the short lists of a whole gallery on the CPU `metrics.symmetric` does, with half the
+    products. Its rounding error has the bound
 
-        η = u [(d + 4)(‖q'‖ r + ½ r²) + (‖q'‖ + r)²],   u = 2⁻²⁴, r = max ‖g − c‖,
+        η = ½ u (d + 7)(‖q − c‖ + r)²,   u = 2⁻²⁴, r = max ‖g − c‖,
 
     for any order of summation. Proposals more than 2η apart are in their true order; runs of
     closer ones are sorted by `squared_distance` and index; where such a run goes over the end of
@@ -34,7 +38,7 @@ class ExactSearch:
     + 1 exact copies can be in nobody's list and are left out beforehand, so a collapsed model
     costs no more than others.
 
-    Memory beside the arguments: the prepared gallery of m × (d + 1) float32, and a few blocks.
+    Memory beside the arguments: the prepared gallery of m × (d + 2) float32, and a few blocks.
 
     Args:
         gallery: Rows to find.
@@ -55,15 +59,12 @@ class ExactSearch:
         self.most = most
         self.kept = _leading_copies(gallery, most + 1)
         self.centre = gallery.float().mean(0)
-        asked = min(most + 1 + _LOOKAHEAD, len(self.kept))
-        self.backend = backend or choose_backend(gallery.device, asked)
-        self.points = gallery.new_empty(len(self.kept), gallery.shape[1] + 1, dtype=torch.float32)
+        self.backend = backend
+        self.points = gallery.new_empty(len(self.kept), gallery.shape[1] + 2, dtype=torch.float32)
         for rows in blocks(len(self.kept), _rows_of(gallery.shape[1])):
-            self.points[rows, :-1] = self._centred(gallery[self.kept[rows]])
-            squares = self.points[rows, :-1].double().square().sum(1)
-            self.points[rows, -1] = (squares / -2).float()
-        self.reach = (-2 * self.points[:, -1].min()).sqrt()
-        if not torch.isfinite(self.reach):
+            self.points[rows] = self._points(gallery[self.kept[rows]])
+        self.reach = (-2 * self.points[:, -2].min()).sqrt()
+        if not torch.isfinite(2 * self.reach.square()):
             raise ValueError("embeddings so far apart that their squares overflow: scale them down")
 
     def nearest(
@@ -80,8 +81,42 @@ class ExactSearch:
             raise ValueError(f"asked for {k} neighbours of a search prepared for {self.most}")
         needed = min(k + (own is not None), len(self.kept))
         asked = min(needed + _LOOKAHEAD, len(self.kept))
-        points = torch.nn.functional.pad(self._centred(queries), (0, 1), value=1.0)
-        scores, found = self.backend(points, self.points, asked)
+        points = swapped(self._points(queries))
+        if self.backend is None:
+            most = min(self.most + 1 + _LOOKAHEAD, len(self.kept))
+            self.backend = choose_backend(self.gallery.device, most)
+        return self._settled(queries, points, self.backend(points, self.points, asked), k, own)
+
+    def all_nearest(self, k: int) -> Iterator[Int[Tensor, "n k"]]:
+        """What `nearest` gives for the gallery's own rows, block after block.
+
+        Args:
+            k: Neighbours a row, at most `most`, where `pays_at_once` says so.
+        """
+        own = torch.arange(len(self.gallery), device=self.gallery.device)
+        if len(self.kept) < len(own):
+            for rows in blocks(len(own), rows_for(k)):
+                yield self.nearest(self.gallery[rows], k, own[rows])
+            return
+        asked, start = min(k + 1 + _LOOKAHEAD, len(own)), 0
+        for proposed in largest_among(self.points, asked):
+            rows = slice(start, start + len(proposed[0]))
+            points = swapped(self.points[rows])
+            yield self._settled(self.gallery[rows], points, proposed, k, own[rows])
+            start = rows.stop
+
+    def _settled(
+        self,
+        queries: Tensor,
+        points: Tensor,
+        proposed: tuple[Tensor, Tensor],
+        k: int,
+        own: Tensor | None,
+    ) -> Tensor:
+        """Proposals in their true order, searched again where the end of the list is unsure."""
+        needed = min(k + (own is not None), len(self.kept))
+        scores, found = proposed
+        asked = scores.shape[1]
         tolerance = self._tolerance(points)
         close = scores[:, :-1] - scores[:, 1:] <= tolerance
         found = self._settle(queries, found, close)[:, :needed]
@@ -94,16 +129,17 @@ class ExactSearch:
         found = torch.nn.functional.pad(self.kept[found], (0, k + 1 - needed), value=-1)
         return found[:, :k] if own is None else without(found, own)
 
-    def _centred(self, rows: Tensor) -> Tensor:
+    def _points(self, rows: Tensor) -> Tensor:
+        """(v, −½‖v‖², 1) of each row, v being centred."""
         wide = torch.promote_types(rows.dtype, torch.float32)
-        centred: Tensor = rows.to(wide) - self.centre.to(wide)
-        return centred.float()
+        centred = (rows.to(wide) - self.centre.to(wide)).float()
+        half_squares = centred.double().square().sum(1, keepdim=True).float() / -2
+        return torch.cat([centred, half_squares, torch.ones_like(half_squares)], 1)
 
     def _tolerance(self, points: Tensor) -> Tensor:
-        norms = torch.linalg.vector_norm(points[:, :-1], dim=1, keepdim=True)
-        products = (points.shape[1] + 3) * (norms + self.reach / 2) * self.reach
-        tolerance: Tensor = 2.0**-23 * (products + (norms + self.reach).square()) + 2.0**-100
-        return tolerance
+        norms = torch.linalg.vector_norm(points[:, :-2], dim=1, keepdim=True)
+        error: Tensor = (points.shape[1] + 5) * (norms + self.reach).square()
+        return 2.0**-24 * error + 2.0**-100
 
     def _settle(self, queries: Tensor, found: Tensor, close: Tensor) -> Tensor:
         """Sort every run of close neighbours."""
@@ -144,11 +180,18 @@ def nearest(
     """
     check_finite(queries)
     search = ExactSearch(queries if gallery is None else gallery, k, backend)
+    if gallery is None and backend is None and pays_at_once(queries, k):
+        return torch.cat(list(search.all_nearest(k)))
     found = torch.empty(len(queries), k, dtype=torch.int64, device=queries.device)
     own = torch.arange(len(queries), device=queries.device) if gallery is None else None
     for rows in blocks(len(queries), rows_for(k)):
         found[rows] = search.nearest(queries[rows], k, None if own is None else own[rows])
     return found
+
+
+def pays_at_once(gallery: Float[Tensor, "m d"], k: int) -> bool:
+    """Whether `ExactSearch.all_nearest` is the faster way to the lists of a whole gallery."""
+    return symmetric_pays(gallery, k + 1 + _LOOKAHEAD)
 
 
 def squared_distance(

@@ -7,7 +7,7 @@ from metrics import ExactSearch, nearest, squared_distance
 from metrics import backends as module
 from metrics.backends import largest_by_faiss, largest_by_torch
 
-BACKENDS = [largest_by_faiss, largest_by_torch]
+BACKENDS = [None, largest_by_faiss, largest_by_torch]
 KINDS = ["random", "tied", "duplicated", "collapsed", "almost collapsed", "far away", "half"]
 
 
@@ -106,19 +106,19 @@ def test_faiss_stays_on_blas_and_gets_its_setting_back():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module.faiss, "knn", spy)
-        nearest(make("random", 30, 4), 3)
+        nearest(make("random", 30, 4), 3, make("random", 40, 4))
     assert seen == [1]
     assert module.faiss.cvar.distance_compute_blas_threshold == before
 
 
 def test_without_faiss_torch_searches_and_says_so_once(monkeypatch, caplog):
-    embeddings = make("random", 50, 4)
-    expected = nearest(embeddings, 3)
+    queries, gallery = make("random", 50, 4), make("random", 60, 4)
+    expected = nearest(queries, 3, gallery)
     monkeypatch.setattr(module, "faiss", None)
     monkeypatch.setattr(module, "_said", set())
     with caplog.at_level("INFO", logger="metrics.backends"):
-        assert torch.equal(nearest(embeddings, 3), expected)
-        nearest(embeddings, 3)
+        assert torch.equal(nearest(queries, 3, gallery), expected)
+        nearest(queries, 3, gallery)
     assert [record.message for record in caplog.records] == [
         "FAISS is not installed: exact search in plain torch"
     ]
