@@ -242,7 +242,7 @@ def rows_for(k: int) -> int:
 
 
 def _rows_of(width: int) -> int:
-    return max(1, 2 * _ELEMENTS // max(1, width))
+    return max(1, _ELEMENTS // max(1, width))
 
 
 def _leading_copies(rows: Tensor, copies: int) -> Tensor:

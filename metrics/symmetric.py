@@ -96,7 +96,7 @@ class _Lists:
 
     def finish(self) -> tuple[Float[Tensor, "n k"], Int[Tensor, "n k"]]:
         """Scores and columns, best first."""
-        keys = self._settle()
+        keys, self.candidates = self._settle(), []
         return _score(keys), keys & ((1 << _COLUMN_BITS) - 1)
 
     def _least(self, largest: Float[Tensor, "n g"]) -> Float[Tensor, "n 1"]:
