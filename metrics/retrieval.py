@@ -188,8 +188,8 @@ def score_queries(
     if most == 0:
         return QueryScores(scores[:, :-2], scores[:, -2], scores[:, -1])
     longest = max(most, *ks)
-    at_once = search is ExactSearch and shards.ranks == 1 and pays_at_once(embeddings, longest)
-    if gallery is None and at_once:
+    alone = gallery is None and shards.ranks == 1
+    if alone and search is ExactSearch and pays_at_once(embeddings, longest):
         lists = _in_order(ExactSearch(embeddings, longest).all_nearest(longest))
     else:
         searcher = ShardedSearch(among, gallery_shards or shards, longest, search)

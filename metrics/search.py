@@ -77,14 +77,11 @@ class ExactSearch:
             k: Neighbours a query, at most `most`.
             own: Each query's own place in the gallery, left out wherever it stands in the list.
         """
-        if k > self.most:
-            raise ValueError(f"asked for {k} neighbours of a search prepared for {self.most}")
-        needed = min(k + (own is not None), len(self.kept))
-        asked = min(needed + _LOOKAHEAD, len(self.kept))
+        asked = self._asked(k, own is not None)
         points = swapped(self._points(queries))
         if self.backend is None:
-            most = min(self.most + 1 + _LOOKAHEAD, len(self.kept))
-            self.backend = choose_backend(self.gallery.device, most)
+            longest = self._asked(self.most, True)
+            self.backend = choose_backend(self.gallery.device, longest)
         return self._settled(queries, points, self.backend(points, self.points, asked), k, own)
 
     def all_nearest(self, k: int) -> Iterator[Int[Tensor, "n k"]]:
@@ -98,12 +95,18 @@ class ExactSearch:
             for rows in blocks(len(own), rows_for(k)):
                 yield self.nearest(self.gallery[rows], k, own[rows])
             return
-        asked, start = min(k + 1 + _LOOKAHEAD, len(own)), 0
-        for proposed in largest_among(self.points, asked):
+        start = 0
+        for proposed in largest_among(self.points, self._asked(k, True)):
             rows = slice(start, start + len(proposed[0]))
             points = swapped(self.points[rows])
             yield self._settled(self.gallery[rows], points, proposed, k, own[rows])
             start = rows.stop
+
+    def _asked(self, k: int, besides_own: bool) -> int:
+        """How many proposals k neighbours take."""
+        if k > self.most:
+            raise ValueError(f"asked for {k} neighbours of a search prepared for {self.most}")
+        return min(k + besides_own + _LOOKAHEAD, len(self.kept))
 
     def _settled(
         self,

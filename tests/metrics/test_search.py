@@ -152,3 +152,5 @@ def test_says_what_is_wrong():
         nearest(torch.tensor([[1e25], [-1e25]]), 1)
     with pytest.raises(ValueError, match="asked for 3 neighbours of a search prepared for 2"):
         ExactSearch(torch.ones(5, 1), 2).nearest(torch.ones(5, 1), 3)
+    with pytest.raises(ValueError, match="asked for 3 neighbours of a search prepared for 2"):
+        next(ExactSearch(torch.arange(5.0)[:, None], 2).all_nearest(3))
