@@ -71,3 +71,26 @@ def test_short_lists_on_few_threads_only(monkeypatch):
     assert not symmetric_pays(gallery.to("meta"), 4)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 16)
     assert not symmetric_pays(gallery, 4)
+
+
+TIES = points_of(torch.eye(512))
+RISING = torch.stack([torch.zeros(512), torch.arange(512.0), torch.ones(512)], 1)
+
+
+@pytest.mark.parametrize("points", [TIES, RISING], ids=["ties", "rising"])
+def test_candidates_do_not_pile_up(monkeypatch, points):
+    monkeypatch.setattr(symmetric, "_BLOCK", 32)
+    monkeypatch.setattr(symmetric, "_MOST_CANDIDATES", 8)
+    held = []
+
+    class Watched(symmetric._Lists):
+        def _add(self, *group):
+            super()._add(*group)
+            held.append(sum(map(len, self.candidates)))
+
+    monkeypatch.setattr(symmetric, "_Lists", Watched)
+    scores, columns = (torch.cat(parts) for parts in zip(*largest_among(points, 3), strict=True))
+    product = symmetric.swapped(points) @ points.T
+    assert torch.equal(scores, product.topk(3).values)
+    assert torch.equal(product.gather(1, columns), scores)
+    assert max(held) <= 32 * 8
