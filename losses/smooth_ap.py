@@ -4,9 +4,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pairs.counting import first_columns
 from pairs.fused import in_row_blocks, row_blocks
 from pairs.masked import at_least_float32, mean_over_ranks, split
+from pairs.passes import columns_of
 
 
 class SmoothAPLoss(nn.Module):
@@ -40,7 +40,7 @@ class SmoothAPLoss(nn.Module):
     ) -> Float[Tensor, ""]:
         """Loss of a selection of pairs."""
         positive, _ = split(relevance, selection)
-        similarity, columns = at_least_float32(similarity), first_columns(positive)
+        similarity, columns = at_least_float32(similarity), columns_of(positive)
         (cost,) = in_row_blocks(
             self._costs,
             *(similarity, positive, selection, columns),

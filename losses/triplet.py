@@ -8,9 +8,10 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from pairs.counting import first_columns, hinge_of_triplets, softplus_of_triplets
+from pairs.counting import hinge_of_triplets, softplus_of_triplets
 from pairs.fused import in_row_blocks
 from pairs.masked import at_least_float32, mean_over_ranks
+from pairs.passes import columns_of
 
 
 class TripletLoss(nn.Module):
@@ -73,7 +74,7 @@ class TripletLoss(nn.Module):
             hinge = partial(hinge_of_triplets, margin=self.margin)
             return in_row_blocks(hinge, similarity, relevance, selection)
         lowest = torch.where(selection, relevance, torch.inf).amin(1, keepdim=True)
-        better = first_columns(selection & (relevance > lowest))
+        better = columns_of(selection & (relevance > lowest))
         total, triplets, pairs = in_row_blocks(
             softplus_of_triplets,
             *(similarity, relevance, selection, better),
@@ -82,8 +83,10 @@ class TripletLoss(nn.Module):
         return total, triplets, triplets, pairs
 
     def _of_opponents(self, similarity: Tensor, opponents: Tensor) -> tuple[Tensor, ...]:
-        chosen, opponents = opponents >= 0, opponents.long().clamp(min=0)
-        excess = 2 * (similarity.gather(1, opponents) - similarity)
+        column = columns_of(opponents >= 0)
+        chosen, column = column >= 0, column.clamp(min=0)
+        opponent = opponents.gather(1, column).long().clamp(min=0)
+        excess = 2 * (similarity.gather(1, opponent) - similarity.gather(1, column))
         if self.soft_margin:
             cost, slope = F.softplus(excess), 2 * excess.sigmoid()
         else:
@@ -91,4 +94,5 @@ class TripletLoss(nn.Module):
             slope = 2 * (cost > 0).to(cost.dtype)
         cost, slope = torch.where(chosen, cost, 0), torch.where(chosen, slope, 0)
         number = cost > 0 if self.average == "active" else chosen
-        return cost.sum(1), (-slope).scatter_add(1, opponents, slope), number.sum(1)
+        derivative = torch.zeros_like(similarity).scatter_add(1, column, -slope)
+        return cost.sum(1), derivative.scatter_add_(1, opponent, slope), number.sum(1)

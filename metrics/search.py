@@ -9,6 +9,7 @@ from torch import Tensor
 from metrics.backends import Largest, choose_backend, full_precision
 from metrics.shards import Shards
 from metrics.symmetric import largest_among, swapped, symmetric_pays
+from pairs.bits import bits_of
 from pairs.blocks import blocks
 
 _ROWS = 4096
@@ -250,15 +251,13 @@ def _rows_of(width: int) -> int:
 
 def _leading_copies(rows: Tensor, copies: int) -> Tensor:
     """Indices, ascending, of rows before which fewer than `copies` equal rows stand."""
-    integer = {8: torch.int64, 4: torch.int32, 2: torch.int16}[rows.element_size()]
     generator = torch.Generator().manual_seed(0)
     shape, bounds = (rows.shape[1],), (-(2**62), 2**62)
     weights = torch.randint(*bounds, shape, generator=generator).to(rows.device) | 1
     hashes = torch.empty(len(rows), dtype=torch.int64, device=rows.device)
     for part in blocks(len(rows), _rows_of(rows.shape[1])):
         # adding 0 makes −0 the same bits as 0
-        bits = (rows[part] + 0.0).view(integer)
-        hashes[part] = (bits * weights).sum(1)
+        hashes[part] = (bits_of(rows[part] + 0.0) * weights).sum(1)
     hashes, order = hashes.sort(stable=True)
     place = torch.arange(len(rows), device=rows.device)
     begins = torch.ones_like(place, dtype=torch.bool)

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from metrics.backends import full_precision, say_once
+from pairs.bits import from_ordered_bits, ordered_bits
 
 LONGEST_LIST = 16
 _MOST_ROWS = 1 << 18
@@ -168,14 +169,10 @@ def _key(
     row: Int[Tensor, " c"], score: Float[Tensor, " c"], column: Int[Tensor, " c"]
 ) -> Int[Tensor, " c"]:
     """Integers that ascend by row, within it by falling score, then by column."""
-    bits = score.view(torch.int32)
-    ascending = (bits >> 31).bitwise_and_(0x7FFFFFFF).bitwise_xor_(bits).long()
-    falling = ascending.neg_().add_((1 << 31) - 1)
+    falling = ordered_bits(score).long().neg_().add_((1 << 31) - 1)
     return (row << _ROW_SHIFT).bitwise_or_(falling << _COLUMN_BITS).bitwise_or_(column)
 
 
 def _score(keys: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     falling = (keys >> _COLUMN_BITS).bitwise_and_((1 << 32) - 1)
-    ascending = falling.neg_().add_((1 << 31) - 1).int()
-    bits = (ascending >> 31).bitwise_and_(0x7FFFFFFF).bitwise_xor_(ascending)
-    return bits.view(torch.float32)
+    return from_ordered_bits(falling.neg_().add_((1 << 31) - 1).int(), torch.float32)

@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from pairs.counting import closest_below
-from pairs.masked import split
+from pairs.masked import at_least_float32, split
 
 
 class SemiHard(nn.Module):
@@ -39,10 +39,9 @@ class SemiHard(nn.Module):
     ) -> Int[Tensor, "n m"]:
         """One opponent a positive pair, −1 elsewhere."""
         positive, negative = split(relevance, mask)
+        similarity = at_least_float32(similarity)
+        if self.margin is None:
+            return closest_below(similarity, positive, negative, or_farthest=True)
         opponent = closest_below(similarity, positive, negative)
-        if self.margin is not None:
-            found = similarity.gather(1, opponent.clamp(min=0))
-            return torch.where(found > similarity - self.margin / 2, opponent, -1)
-        farthest = torch.where(negative, similarity, torch.inf).argmin(1, keepdim=True)
-        stands_in = positive & (opponent < 0) & negative.any(1, keepdim=True)
-        return torch.where(stands_in, farthest, opponent)
+        found = similarity.gather(1, opponent.clamp(min=0))
+        return torch.where(found > similarity - self.margin / 2, opponent, -1)

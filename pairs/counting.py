@@ -5,7 +5,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from pairs.bits import ordered_bits
 from pairs.fused import eager_on_cpu, kept, row_blocks
+from pairs.passes import active_among_few, closest_below_few, few_columns
 
 _COLUMN_BITS = 31
 _COLUMN_MASK = 2**_COLUMN_BITS - 1
@@ -36,17 +38,25 @@ def dense_ranks(keys: Float[Tensor, "n m"], selected: Bool[Tensor, "n m"]) -> In
 
 
 def closest_below(
-    similarity: Float[Tensor, "n m"], positive: Bool[Tensor, "n m"], negative: Bool[Tensor, "n m"]
+    similarity: Float[Tensor, "n m"],
+    positive: Bool[Tensor, "n m"],
+    negative: Bool[Tensor, "n m"],
+    or_farthest: bool = False,
 ) -> Int[Tensor, "n m"]:
-    """For each positive the column of the most similar negative strictly below it, or −1."""
-    below = torch.empty_like(similarity, dtype=torch.int64)
+    """For each positive the column of the most similar negative strictly below it, or −1.
+
+    Of equally similar negatives the last. With `or_farthest` the least similar negative stands in,
+    of equals the first.
+    """
+    below = torch.full_like(similarity, -1, dtype=torch.int64)
     for rows in row_blocks(similarity, similarity.shape[1]):
-        order = ascending(similarity[rows], negative[rows], positive[rows] | negative[rows])
-        position = torch.where(negative[rows].gather(1, order), _columns(order), -1)
-        position = position.cummax(1).values
-        column = torch.where(position < 0, -1, order.gather(1, position.clamp(min=0)))
-        column = torch.empty_like(order).scatter_(1, order, column)
-        below[rows] = torch.where(positive[rows], column, -1)
+        columns = few_columns(positive[rows])
+        if columns is None:
+            sides = positive[rows], negative[rows]
+            below[rows] = _closest_below(similarity[rows], *sides, or_farthest)
+        else:
+            found = closest_below_few(similarity[rows], columns, negative[rows], or_farthest)
+            below[rows].scatter_reduce_(1, columns.clamp(min=0), found, "amax")
     return below
 
 
@@ -60,9 +70,9 @@ def hinge_of_triplets(
 
     With w_ak = active triplets that have k as j, minus those that have k as i, the sum is
     2 Σ_k w_ak S_ak + m · active. The weights are counted in O(m log m) time a row and no more
-    memory than S: relevance of two levels takes one sort, of L levels log2(L). There two columns
-    are counted at the highest bit in which the ranks of their relevance differ, among the columns
-    that share all bits above.
+    memory than S: relevance of two levels takes one sort (on the CPU none, where the better ones
+    are few: `pairs.passes`), of L levels log2(L). There two columns are counted at the highest bit
+    in which the ranks of their relevance differ, among the columns that share all bits above.
 
     Returns:
         Rows of the sum, its derivative, active triplets, triplets, and pairs (a, i) in a triplet.
@@ -109,15 +119,18 @@ def _softplus(
     return cost, derivative, triplet.sum((1, 2)), triplet.any(2).sum(1)
 
 
-def first_columns(mask: Bool[Tensor, "n m"]) -> Int[Tensor, "n p"]:
-    """Columns where the mask is True, ascending, then −1; as many as the fullest row needs.
-
-    Where shapes may not depend on data there are m.
-    """
-    m = mask.shape[1]
-    most = int(mask.sum(1).amax()) if eager_on_cpu(mask) and mask.numel() else m
-    columns = _sort(torch.where(mask, _columns(mask), m))[:, :most]
-    return torch.where(columns == m, -1, columns)
+def _closest_below(
+    similarity: Tensor, positive: Tensor, negative: Tensor, or_farthest: bool
+) -> Tensor:
+    order = ascending(similarity, negative, positive | negative)
+    place = torch.where(negative.gather(1, order), _columns(order), -1)
+    place = place.cummax(1).values
+    if or_farthest:
+        first = (place < 0).sum(1, keepdim=True)
+        place = torch.where((place < 0) & (first < place.shape[1]), first, place)
+    column = torch.where(place < 0, -1, order.gather(1, place.clamp(min=0)))
+    column = torch.empty_like(order).scatter_(1, order, column)
+    return torch.where(positive, column, -1)
 
 
 def _count(
@@ -125,8 +138,9 @@ def _count(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     if eager_on_cpu(similarity):
         lowest, highest = relevance.aminmax()
-        high = (relevance == highest) & (highest > lowest)
-        if bool((high | (relevance == lowest)).all()):
+        above, below = relevance - lowest, highest - relevance
+        if torch.minimum(above, below).max() == 0:
+            high = above.bool()
             return _count_two_levels(similarity, selected & high, selected & ~high, gap)
     return _count_levels(similarity, dense_ranks(relevance, selected), selected, gap)
 
@@ -134,19 +148,29 @@ def _count(
 def _count_two_levels(
     similarity: Tensor, positive: Tensor, negative: Tensor, gap: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    columns = few_columns(positive)
+    if columns is None:
+        weight, active = _active(similarity, positive, negative, gap)
+    else:
+        weight, active = active_among_few(similarity, columns, negative, gap)
+    negatives, pairs = negative.sum(1), positive.sum(1)
+    return weight, active, pairs * negatives, pairs * (negatives > 0)
+
+
+def _active(
+    similarity: Tensor, positive: Tensor, negative: Tensor, gap: float
+) -> tuple[Tensor, Tensor]:
     selected = positive | negative
     keys = torch.where(positive, similarity - gap, similarity)
     order = ascending(keys, positive, selected)
     is_positive = positive.gather(1, order)
     positives_before = is_positive.cumsum(1, dtype=torch.int32)
     negatives_before = _columns(order).int() + 1 - positives_before
-    negatives, pairs = negative.sum(1, keepdim=True), positive.sum(1, keepdim=True)
-    weight = torch.where(is_positive, negatives_before - negatives.int(), positives_before)
+    negatives = negative.sum(1, keepdim=True).int()
+    weight = torch.where(is_positive, negatives_before - negatives, positives_before)
     active = -weight.clamp(max=0).sum(1)
     weight = torch.empty_like(weight).scatter_(1, order, weight)
-    weight = kept(weight.to(similarity.dtype), selected)
-    triplets, pairs = pairs * negatives, pairs * (negatives > 0)
-    return weight, active, triplets.squeeze(1), pairs.squeeze(1)
+    return kept(weight.to(similarity.dtype), selected), active
 
 
 def _count_levels(
@@ -190,9 +214,7 @@ def _bits(level: Tensor, levels: int) -> int:
 
 
 def _packed(keys: Tensor, later: Tensor) -> Tensor:
-    bits = (keys + 0.0).view(torch.int32)
-    ordered = (bits >> 31).bitwise_and_(0x7FFFFFFF).bitwise_xor_(bits).long()
-    packed = ordered.bitwise_left_shift_(32).bitwise_or_(_columns(later))
+    packed = ordered_bits(keys).long().bitwise_left_shift_(32).bitwise_or_(_columns(later))
     return packed.bitwise_or_(later.long().bitwise_left_shift_(_COLUMN_BITS))
 
 

@@ -8,6 +8,8 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
+from pairs.bits import bits_of
+
 _BLOCK_ELEMENTS = {"cpu": 1 << 17}
 _BLOCK_ELEMENTS_ELSEWHERE = 1 << 26
 
@@ -30,12 +32,12 @@ def kept(
     """
     if not eager_on_cpu(values):
         return torch.where(mask, values, otherwise)
-    integer = {2: torch.int16, 4: torch.int32, 8: torch.int64}[values.element_size()]
-    all_ones = mask.view(torch.int8).neg().to(integer)
+    bits = bits_of(values)
+    all_ones = mask.view(torch.int8).neg().to(bits.dtype)
     if otherwise == 0:
-        return all_ones.bitwise_and_(values.view(integer)).view(values.dtype)
-    fill = torch.tensor(otherwise, dtype=values.dtype).view(integer)
-    return all_ones.bitwise_and_(values.view(integer) ^ fill).bitwise_xor_(fill).view(values.dtype)
+        return all_ones.bitwise_and_(bits).view(values.dtype)
+    fill = bits_of(torch.tensor(otherwise, dtype=values.dtype))
+    return all_ones.bitwise_and_(bits ^ fill).bitwise_xor_(fill).view(values.dtype)
 
 
 def how_many(mask: Bool[Tensor, "n m"]) -> Int[Tensor, " 1"]:
