@@ -59,23 +59,24 @@ class LogRatioLoss(nn.Module):
     def _costs(
         self, similarity: Tensor, relevance: Tensor, selected: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        squared = (2 - 2 * similarity).clamp_(min=0).add_(self.epsilon)
-        label_distance = (1 - relevance).clamp_(min=0).add_(self.label_epsilon)
+        squared = similarity.mul(-2).add_(2).clamp_(min=0).add_(self.epsilon)
+        label_distance = relevance.neg().add_(1).clamp_(min=0).add_(self.label_epsilon)
         ratio = kept(squared.sqrt().div_(label_distance).log_(), selected)
         count = selected.sum(1)
         number = count.unsqueeze(1).to(ratio.dtype)
         excess = kept(ratio - ratio.sum(1, keepdim=True) / number.clamp(min=1), selected)
         if self.keep_ties:
-            cost, slope = number * excess.square(), number * excess
+            cost, slope = number.squeeze(1) * excess.square().sum(1), number * excess
             triplets = count * (count - 1) // 2
         else:
             ties, within = _of_ties(ratio, relevance, selected)
             tied = ties.to(ratio.dtype)
-            cost = (number - tied) * within.square() + number * (excess - within).square()
+            between = number * (excess - within).square()
+            cost = ((number - tied) * within.square() + between).sum(1)
             slope = number * excess - tied * within
             triplets = (count.square() - ties.sum(1)) // 2
         derivative = kept(slope.div_(squared).mul_(-2), selected & (similarity <= 1))
-        return cost.sum(1), derivative, triplets
+        return cost, derivative, triplets
 
 
 def _of_ties(ratio: Tensor, relevance: Tensor, selected: Tensor) -> tuple[Tensor, Tensor]:

@@ -22,7 +22,8 @@ def ascending(
     """
     keys = torch.where(selected, keys, torch.inf)
     if keys.dtype == torch.float32:
-        order: Tensor = _sort(_packed(keys, later)) & _COLUMN_MASK
+        last = later.long().bitwise_left_shift_(_COLUMN_BITS)
+        order: Tensor = _sort(_packed(keys).bitwise_or_(last)) & _COLUMN_MASK
         return order
     by_kind: Tensor = _sort(later.long() << _COLUMN_BITS | _columns(later)) & _COLUMN_MASK
     return by_kind.gather(1, keys.gather(1, by_kind).sort(dim=1, stable=True).indices)
@@ -30,8 +31,12 @@ def ascending(
 
 def dense_ranks(keys: Float[Tensor, "n m"], selected: Bool[Tensor, "n m"]) -> Int[Tensor, "n m"]:
     """Number of distinct smaller selected keys in the row; equal keys have equal ranks."""
-    order = ascending(keys, torch.zeros_like(selected), selected)
-    ordered = torch.where(selected, keys, torch.inf).gather(1, order)
+    keys = torch.where(selected, keys, torch.inf)
+    if keys.dtype == torch.float32:
+        packed = _sort(_packed(keys))
+        ordered, order = packed >> 32, packed & _COLUMN_MASK
+    else:
+        ordered, order = keys.sort(dim=1)
     larger = torch.zeros_like(order)
     larger[:, 1:] = ordered[:, 1:] > ordered[:, :-1]
     return torch.zeros_like(order).scatter_(1, order, larger.cumsum(1))
@@ -213,9 +218,9 @@ def _bits(level: Tensor, levels: int) -> int:
     return largest.bit_length()
 
 
-def _packed(keys: Tensor, later: Tensor) -> Tensor:
-    packed = ordered_bits(keys).long().bitwise_left_shift_(32).bitwise_or_(_columns(later))
-    return packed.bitwise_or_(later.long().bitwise_left_shift_(_COLUMN_BITS))
+def _packed(keys: Tensor) -> Tensor:
+    """Integers in the order of the keys, the columns in their lowest bits."""
+    return ordered_bits(keys).long().bitwise_left_shift_(32).bitwise_or_(_columns(keys))
 
 
 def _columns(tensor: Tensor) -> Tensor:
