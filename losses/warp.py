@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from pairs.counting import ascending
 from pairs.masked import at_least_float32, split
-from pairs.ranking import active_partners, ranking_hinge
+from pairs.ranking import active_negatives, ranking_hinge
 
 
 class WARPLoss(nn.Module):
@@ -58,8 +58,8 @@ class WARPLoss(nn.Module):
 
     def _sampled_ranks(self, similarity: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         candidates = negative.sum(1, keepdim=True)
-        violating = active_partners(similarity, positive, negative, self.margin)
-        chance = torch.where(positive, violating / candidates.clamp(min=1), 0)
+        violating = active_negatives(similarity, positive, negative, self.margin)
+        chance = violating / candidates.clamp(min=1)
         uniform = 1 - torch.rand_like(similarity)
         draws = (uniform.log() / torch.log1p(-chance)).ceil().clamp(min=1)
         return (candidates / draws).long()
