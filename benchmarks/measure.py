@@ -12,6 +12,8 @@ import torch
 
 Work = Callable[[], object]
 
+_SHORT_TURN = 0.02
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -47,10 +49,21 @@ def medians(works: dict[str, Work], repeats: int) -> dict[str, float]:
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(repeats):
         for name, work in works.items():
-            start = time.perf_counter()
-            work()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(_turn(work))
     return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def _turn(work: Work) -> float:
+    """Seconds of one call; of a short one the mean of some, after one in the other's cold cache."""
+    first = _seconds(work)
+    more = int(_SHORT_TURN / first)
+    return sum(_seconds(work) for _ in range(more)) / more if more else first
+
+
+def _seconds(work: Work) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
 
 
 def extra_memory(work: Work) -> float:

@@ -68,7 +68,7 @@ def _hinge(labels: int, at_least: float | None = None, memory: float | None = No
         limit=_passes(labels),
         at_least=at_least,
         memory=memory,
-        repeats=3 if labels >= 10_000 else 21,
+        repeats=3 if labels >= 10_000 else 11,
     )
 
 
@@ -102,7 +102,7 @@ def _from_timm(labels: int) -> list[Comparison]:
             peer=_step(similarity, lambda peer=peer: peer(similarity, relevance)),
             ours=_step(similarity, lambda ours=ours: ours(similarity, relevance, known)),
             limit=_passes(labels),
-            repeats=21,
+            repeats=11,
         )
         for item, peer, ours in pairs
     ]
