@@ -59,7 +59,7 @@ def _retrieval(
         at_least=at_least,
         at_most_limit=at_most_limit,
         memory=memory,
-        repeats=3 if n <= 20_000 else 1,
+        repeats=5 if n <= 20_000 else 1,
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from metrics.backends import full_precision, say_once
@@ -84,7 +84,7 @@ class _Lists:
         if self.tiles == 0:
             # The k-th best of the groups' maxima is no better than that of all.
             self.least = _kth_largest(largest, self.k)
-        row, group = _where(largest >= self.least[:, None])
+        row, group = _where_reached(largest, self.least[:, None])
         self._add(groups[row, :, group], row, first + group, largest.shape[1])
 
     def take_rows(self, tile: Float[Tensor, "m n"], first: int) -> None:
@@ -92,7 +92,7 @@ class _Lists:
         if len(tile) % _GROUP:
             tile = F.pad(tile, (0, 0, 0, -len(tile) % _GROUP), value=-torch.inf)
         groups = tile.view(-1, _GROUP, tile.shape[1])
-        group, row = _where(groups.amax(1) >= self.least)
+        group, row = _where_reached(groups.amax(1), self.least)
         self._add(groups[group, :, row], row, first + _GROUP * group, 1)
 
     def finish(self) -> tuple[Float[Tensor, "n k"], Int[Tensor, "n k"]]:
@@ -109,7 +109,7 @@ class _Lists:
         step: int,
     ) -> None:
         """Keep what is good enough of groups whose members are `step` columns apart."""
-        group, member = _where(score >= self.least.index_select(0, row)[:, None])
+        group, member = _where_reached(score, self.least.index_select(0, row)[:, None])
         column = first.index_select(0, group) + step * member
         self.candidates.append(_key(row.index_select(0, group), score[group, member], column))
         self.tiles += 1
@@ -158,11 +158,13 @@ def _place_in_row(row: Int[Tensor, " c"], rows: int) -> Int[Tensor, " c"]:
     return torch.arange(len(row)) - (counts.cumsum(0) - counts).index_select(0, row)
 
 
-def _where(mask: Bool[Tensor, "a b"]) -> tuple[Int[Tensor, " c"], Int[Tensor, " c"]]:
-    """Where the mask is True; NumPy finds it seven times faster than torch."""
-    place = np.flatnonzero(mask.numpy())
-    first = place // mask.shape[1]
-    return torch.from_numpy(first), torch.from_numpy(place - mask.shape[1] * first)
+def _where_reached(
+    values: Float[Tensor, "a b"], least: Float[Tensor, "..."]
+) -> tuple[Int[Tensor, " c"], Int[Tensor, " c"]]:
+    """Where values are not below `least`; NumPy compares three times faster, and finds seven."""
+    place = np.flatnonzero(values.numpy() >= least.numpy())
+    first = place // values.shape[1]
+    return torch.from_numpy(first), torch.from_numpy(place - values.shape[1] * first)
 
 
 def _key(
