@@ -1,6 +1,5 @@
 """Orders and counts by a pass over the row for each of its few positives: no sort, on the CPU."""
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -27,7 +26,7 @@ def columns_of(mask: Bool[Tensor, "n m"]) -> Int[Tensor, "n p"]:
     """
     if not eager_on_cpu(mask):
         return torch.where(mask, torch.arange(mask.shape[1], device=mask.device), -1)
-    place = np.flatnonzero(mask.numpy())
+    (place,) = mask.numpy().reshape(-1).nonzero()
     row = torch.from_numpy(place // max(1, mask.shape[1]))
     counts = torch.bincount(row, minlength=len(mask))
     columns = torch.full((len(mask), int(counts.max()) if len(mask) else 0), -1)
@@ -49,7 +48,7 @@ def closest_below_few(
     """
     order = ordered_bits(kept(similarity, negative, -torch.inf)).flip(1)
     bounds = ordered_bits(similarity.gather(1, columns.clamp(min=0)))
-    unsigned = np.dtype(f"uint{8 * order.element_size()}")
+    unsigned = f"uint{8 * order.element_size()}"
     below = torch.empty_like(columns)
     for p in range(columns.shape[1]):
         # Unsigned, the distance to what is not below wraps around, beyond all that is.
@@ -83,12 +82,12 @@ def active_among_few(
     bounds = torch.where(
         columns < 0, torch.inf, similarity.gather(1, columns.clamp(min=0)) - gap
     ).numpy()
-    partners = np.zeros(negatives.shape, np.uint8)
+    partners = torch.zeros_like(negative, dtype=torch.uint8)
     active = torch.empty_like(columns)
     for p in range(columns.shape[1]):
-        beyond = negatives > bounds[:, p, None]
-        partners += beyond.view(np.uint8)
-        active[:, p] = torch.from_numpy(beyond).sum(1, dtype=torch.int32)
-    weight = torch.from_numpy(partners).to(similarity.dtype)
+        beyond = torch.from_numpy(negatives > bounds[:, p, None])
+        partners += beyond.view(torch.uint8)
+        active[:, p] = beyond.sum(1, dtype=torch.int32)
+    weight = partners.to(similarity.dtype)
     weight.scatter_add_(1, columns.clamp(min=0), active.to(weight.dtype).neg_())
     return weight, active.sum(1)
