@@ -53,6 +53,12 @@ def medians(works: dict[str, Work], repeats: int) -> dict[str, float]:
     return {name: statistics.median(times) for name, times in seconds.items()}
 
 
+def median_alone(work: Work, repeats: int) -> float:
+    """Median seconds of a work of several ranks: each calls it equally often."""
+    work()
+    return statistics.median(_seconds(work) for _ in range(repeats))
+
+
 def _turn(work: Work) -> float:
     """Seconds of one call; of a short one the mean of some, after one in the other's cold cache."""
     first = _seconds(work)
@@ -67,9 +73,16 @@ def _seconds(work: Work) -> float:
 
 
 def extra_memory(work: Work) -> float:
-    """Growth of the resident set's high-water mark during one call, in MiB (Linux; else nan)."""
+    """Growth of the resident set's high-water mark during a call, in MiB (Linux; else nan).
+
+    The least of three: what the process takes for itself, once, is not the work's.
+    """
     if sys.platform != "linux":
         return float("nan")
+    return min(_growth(work) for _ in range(3))
+
+
+def _growth(work: Work) -> float:
     gc.collect()
     ctypes.CDLL("libc.so.6").malloc_trim(0)
     with open("/proc/self/clear_refs", "w") as reset:

@@ -14,7 +14,7 @@ import torch.multiprocessing as processes
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.measure import Work, extra_memory, medians
+from benchmarks.measure import Work, extra_memory, median_alone
 from losses import MultiSimilarityLoss
 from metrics import Shards, evaluate_retrieval
 from miners import MultiSimilarityMiner
@@ -61,9 +61,8 @@ def _run(rank: int, ranks: int, folder: str) -> None:
     result: dict[str, Any] = {"rows": len(range(rank, _ROWS, ranks)), "scores": evaluate()}
     result["sent"] = sent[0]
     result["memory"] = extra_memory(evaluate)
-    works: dict[str, Work] = {"evaluation": evaluate, "objective": _objective(rank, ranks)}
-    result |= medians({"evaluation": works["evaluation"]}, 3)
-    result |= medians({"objective": works["objective"]}, 11)
+    result["evaluation"] = median_alone(evaluate, 3)
+    result["objective"] = median_alone(_objective(rank, ranks), 11)
     torch.save(result, Path(folder) / f"{rank}.pt")
     dist.destroy_process_group()
 
