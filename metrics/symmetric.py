@@ -24,10 +24,11 @@ _ROW_SHIFT = _COLUMN_BITS + 32
 def symmetric_pays(gallery: Float[Tensor, "m d"], k: int) -> bool:
     """Whether `largest_among` is the faster way: for short lists on one or two threads of a CPU.
 
-    Two fifths of it are NumPy's, on one thread; FAISS uses all it is given.
+    Two fifths of it are NumPy's, on one thread; FAISS uses all it is given. Of few rows most
+    products are tiles on the diagonal, of which nothing is saved.
     """
-    few = k <= LONGEST_LIST and len(gallery) <= _MOST_ROWS
-    return few and gallery.device.type == "cpu" and torch.get_num_threads() <= _MOST_THREADS
+    suits = k <= LONGEST_LIST and 2 * _BLOCK <= len(gallery) <= _MOST_ROWS
+    return suits and gallery.device.type == "cpu" and torch.get_num_threads() <= _MOST_THREADS
 
 
 def swapped(points: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:

@@ -47,12 +47,14 @@ def test_scores_of_any_size_are_sorted(monkeypatch, scale):
 def test_many_blocks_give_the_lists_and_scores_of_the_other_way(monkeypatch):
     monkeypatch.setattr(symmetric, "_BLOCK", 64)
     generator = torch.Generator().manual_seed(0)
-    for kind in ("random", "almost equal", "twice"):
+    for kind in ("random", "almost equal", "twice", "25 times"):
         embeddings = torch.randn(500, 12, generator=generator)
         if kind == "almost equal":
             embeddings = 1 + 1e-7 * embeddings
         if kind == "twice":
             embeddings[250:] = embeddings[:250]
+        if kind == "25 times":
+            embeddings = embeddings[:20].repeat(25, 1)
         expected = nearest(embeddings, 9, backend=largest_by_torch)
         assert torch.equal(nearest(embeddings, 9), expected)
         labels = torch.randint(90, (500,), generator=generator)
@@ -63,10 +65,11 @@ def test_many_blocks_give_the_lists_and_scores_of_the_other_way(monkeypatch):
 
 
 def test_short_lists_on_few_threads_only(monkeypatch):
-    gallery = torch.zeros(10, 2)
+    gallery = torch.zeros(2048, 2)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     assert symmetric_pays(gallery, 16)
     assert not symmetric_pays(gallery, 17)
+    assert not symmetric_pays(gallery[1:], 4)
     assert not symmetric_pays(torch.zeros(1, 1).expand(2**18 + 1, 1), 4)
     assert not symmetric_pays(gallery.to("meta"), 4)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
