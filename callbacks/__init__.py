@@ -13,6 +13,7 @@ from callbacks.last_checkpoint import LastCheckpoint
 from callbacks.metrics_file import MetricsFile
 from callbacks.non_finite import StopOnNonFiniteLoss
 from callbacks.predictions import SavePredictions
+from callbacks.progress import StepsBar
 from callbacks.resume import ExactResume
 from callbacks.retrieval import RetrievalEvaluation
 from callbacks.sampler_statistics import SamplerStatistics
@@ -34,6 +35,7 @@ __all__ = [
     "SamplerStatistics",
     "SaveOnTermination",
     "SavePredictions",
+    "StepsBar",
     "StopOnNonFiniteLoss",
     "TrainingCurves",
     "TripletPrecision",

@@ -5,7 +5,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 from pytorch_lightning import Trainer
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint, ProgressBar, RichProgressBar
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_warn
@@ -18,6 +18,7 @@ from callbacks.last_checkpoint import LastCheckpoint
 from callbacks.metrics_file import MetricsFile
 from callbacks.non_finite import StopOnNonFiniteLoss
 from callbacks.predictions import SavePredictions
+from callbacks.progress import StepsBar
 from callbacks.resume import ExactResume
 from callbacks.termination import SaveOnTermination
 from experiments.checkpoint_io import AtomicCheckpointIO, newest_whole
@@ -151,7 +152,7 @@ class RanklightCLI(LightningCLI):
         if config.trainer.enable_progress_bar is not False and not any(
             isinstance(callback, ProgressBar) for callback in callbacks
         ):
-            callbacks.append(RichProgressBar())
+            callbacks.append(StepsBar())
         callbacks += [ExactResume(), StopOnNonFiniteLoss(), SaveOnTermination()]
         callbacks += [WarnOfLocalBatchNorm(), SavePredictions()]
         if config.trainer.logger is not False:
