@@ -1,6 +1,5 @@
 """Retrieval scores, k-means and NMI against pytorch-metric-learning, scikit-learn and FAISS."""
 
-import math
 import time
 from collections.abc import Callable
 
@@ -116,8 +115,8 @@ def _clustering(n: int, classes: int, noise: float, slow: bool) -> None:
         seconds = time.perf_counter() - start
         nmi = normalized_mutual_information(labels, found)
         squares = _within_ss(embeddings, found, classes)
-        memory = extra_memory(method) if name.startswith("ours") else math.nan
-        print(f"| {name} | {seconds:.3g} s | {nmi:.4f} | {squares:.1f} | {memory:.0f} MiB |")
+        memory = f"{extra_memory(method):.0f} MiB" if name.startswith("ours") else "-"
+        print(f"| {name} | {seconds:.3g} s | {nmi:.4f} | {squares:.1f} | {memory} |")
 
 
 def _within_ss(embeddings: Tensor, found: Tensor, classes: int) -> float:
