@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from losses import TripletLoss
+from losses import SmoothAPLoss, TripletLoss
 from miners import SemiHard
 from pairs import passes
 from pairs.counting import closest_below
@@ -116,4 +116,29 @@ def test_both_ways_give_the_same_loss_and_gradient(monkeypatch, miner):
         loss.backward()
         assert loss > 0
         outcomes.append((loss, similarity.grad))
+    torch.testing.assert_close(*outcomes, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("loss", "miner"),
+    [
+        (SmoothAPLoss(), None),
+        (TripletLoss(soft_margin=True), None),
+        (TripletLoss(), SemiHard()),
+        (TripletLoss(), SemiHard(0.5)),
+    ],
+)
+def test_columns_that_are_not_packed_give_the_same(monkeypatch, loss, miner):
+    labels = torch.arange(72) // 4
+    relevance = (labels[:, None] == labels).float()
+    mask = ~torch.eye(72, dtype=torch.bool)
+    outcomes = []
+    for eager in (passes.eager_on_cpu, lambda tensor: False):
+        monkeypatch.setattr(passes, "eager_on_cpu", eager)
+        torch.manual_seed(0)
+        similarity = torch.randn(72, 72, dtype=torch.float64).requires_grad_()
+        selection = miner(similarity.detach(), relevance, mask) if miner else mask
+        cost = loss(similarity, relevance, selection)
+        cost.backward()
+        outcomes.append((cost, similarity.grad))
     torch.testing.assert_close(*outcomes, rtol=1e-12, atol=1e-12)
