@@ -6,7 +6,7 @@ from typing import Literal
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pairs.counting import hinge_of_triplets
+from pairs.counting import hinge_of_pairs
 from pairs.fused import in_row_blocks
 from pairs.masked import at_least_float32, split
 
@@ -51,9 +51,8 @@ class HingeRankingLoss(nn.Module):
             TypeError: The selection is not of pairs (Bool).
         """
         positive, negative = split(relevance, selection)
-        similarity = at_least_float32(similarity)
-        hinge = partial(hinge_of_triplets, margin=2 * self.margin)
-        twice, _, pairs, _ = in_row_blocks(
-            hinge, similarity, positive.to(similarity.dtype), positive | negative
-        )
-        return (twice / 2 if self.average == "anchors" else twice / 2 / pairs.clamp(min=1)).mean()
+        hinge = partial(hinge_of_pairs, margin=self.margin)
+        (cost,) = in_row_blocks(hinge, at_least_float32(similarity), positive, negative)
+        if self.average == "pairs":
+            cost = cost / (positive.sum(1) * negative.sum(1)).clamp(min=1)
+        return cost.mean()

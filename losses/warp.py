@@ -1,13 +1,15 @@
 """The weighted approximate-rank pairwise loss."""
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pairs.counting import ascending
+from pairs.counting import active_negatives, ascending, hinge_of_pairs
+from pairs.fused import in_row_blocks
 from pairs.masked import at_least_float32, split
-from pairs.ranking import active_negatives, ranking_hinge
 
 
 class WARPLoss(nn.Module):
@@ -54,7 +56,9 @@ class WARPLoss(nn.Module):
         else:
             ranks = _exact_ranks(similarity.detach(), selection)
         weights = _harmonic_numbers(similarity)[ranks]
-        return ranking_hinge(similarity, positive, negative, self.margin, weights).mean()
+        hinge = partial(hinge_of_pairs, margin=self.margin)
+        (cost,) = in_row_blocks(hinge, similarity, positive, negative, weights)
+        return cost.mean()
 
     def _sampled_ranks(self, similarity: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         candidates = negative.sum(1, keepdim=True)

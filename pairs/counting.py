@@ -6,7 +6,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pairs.bits import ordered_bits
-from pairs.fused import eager_on_cpu, kept, row_blocks
+from pairs.fused import by_rows, eager_on_cpu, kept, row_blocks
 from pairs.passes import active_among_few, closest_below_few, few_columns
 
 _COLUMN_BITS = 31
@@ -82,11 +82,45 @@ def hinge_of_triplets(
     Returns:
         Rows of the sum, its derivative, active triplets, triplets, and pairs (a, i) in a triplet.
     """
-    similarity = kept(similarity, selected)
     weight, active, triplets, pairs = _count(similarity, relevance, selected, margin / 2)
-    mean = similarity.sum(1, keepdim=True) / selected.sum(1, keepdim=True).clamp(min=1)
-    total = 2 * (weight * (similarity - mean)).sum(1) + margin * active
-    return total, 2 * weight, active, triplets, pairs
+    cost = _hinge(similarity, selected, weight, active, margin / 2)
+    return 2 * cost, 2 * weight, active, triplets, pairs
+
+
+def hinge_of_pairs(
+    similarity: Float[Tensor, "n m"],
+    positive: Bool[Tensor, "n m"],
+    negative: Bool[Tensor, "n m"],
+    worth: Float[Tensor, "n m"] | None = None,
+    *,
+    margin: float,
+) -> tuple[Tensor, Tensor]:
+    """Σ w_i max(0, S_aj − S_ai + m) over the positives i and negatives j of each anchor.
+
+    `hinge_of_triplets` of two levels that are known, in one sort; w is `worth` of the positives, at
+    least 0, or 1.
+
+    Returns:
+        Rows of the sum, and its derivative: active pairs, at negatives those of worth w each, at
+        positives minus w times their number.
+    """
+    weight, active = _active(similarity, positive, negative, margin, worth)
+    return _hinge(similarity, positive | negative, weight, active, margin), weight
+
+
+def active_negatives(
+    similarity: Float[Tensor, "n m"],
+    positive: Bool[Tensor, "n m"],
+    negative: Bool[Tensor, "n m"],
+    margin: float,
+) -> Float[Tensor, "n m"]:
+    """For each positive i the number of negatives j with S_aj > S_ai − m, 0 elsewhere."""
+
+    def count(similarity: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        weight, _ = _active(similarity, positive, negative, margin)
+        return weight.clamp_(max=0).abs_()
+
+    return by_rows(count, similarity, positive, negative)
 
 
 def softplus_of_triplets(
@@ -153,29 +187,44 @@ def _count(
 def _count_two_levels(
     similarity: Tensor, positive: Tensor, negative: Tensor, gap: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    columns = few_columns(positive)
-    if columns is None:
-        weight, active = _active(similarity, positive, negative, gap)
-    else:
-        weight, active = active_among_few(similarity, columns, negative, gap)
+    weight, active = _active(similarity, positive, negative, gap)
     negatives, pairs = negative.sum(1), positive.sum(1)
     return weight, active, pairs * negatives, pairs * (negatives > 0)
 
 
 def _active(
-    similarity: Tensor, positive: Tensor, negative: Tensor, gap: float
+    similarity: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    gap: float,
+    worth: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
+    columns = few_columns(positive) if worth is None else None
+    if columns is not None:
+        return active_among_few(similarity, columns, negative, gap)
     selected = positive | negative
     keys = torch.where(positive, similarity - gap, similarity)
     order = ascending(keys, positive, selected)
     is_positive = positive.gather(1, order)
-    positives_before = is_positive.cumsum(1, dtype=torch.int32)
-    negatives_before = _columns(order).int() + 1 - positives_before
-    negatives = negative.sum(1, keepdim=True).int()
-    weight = torch.where(is_positive, negatives_before - negatives, positives_before)
+    weight = is_positive.cumsum(1, dtype=torch.int32)
+    negatives_before = _columns(order).int() + 1 - weight
+    above = negatives_before - negative.sum(1, keepdim=True).int()
+    if worth is not None:
+        worth = kept(worth, positive).gather(1, order)
+        weight, above = worth.cumsum(1), worth * above
+    weight = torch.where(is_positive, above, weight)
     active = -weight.clamp(max=0).sum(1)
     weight = torch.empty_like(weight).scatter_(1, order, weight)
     return kept(weight.to(similarity.dtype), selected), active
+
+
+def _hinge(
+    similarity: Tensor, selected: Tensor, weight: Tensor, active: Tensor, gap: float
+) -> Tensor:
+    """Of active pairs Σ (S_aj − S_ai + gap); the weights of a row sum to 0, so a shift is free."""
+    similarity = kept(similarity, selected)
+    mean = similarity.sum(1, keepdim=True) / selected.sum(1, keepdim=True).clamp(min=1)
+    return (weight * (similarity - mean)).sum(1) + gap * active
 
 
 def _count_levels(
