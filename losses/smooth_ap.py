@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from pairs.fused import in_row_blocks, row_blocks
 from pairs.masked import at_least_float32, mean_over_ranks, split
-from pairs.passes import columns_of
+from pairs.places import columns_of
 
 
 class SmoothAPLoss(nn.Module):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pairs.counting import hinge_of_triplets, softplus_of_triplets
 from pairs.fused import in_row_blocks
 from pairs.masked import at_least_float32, mean_over_ranks
-from pairs.passes import columns_of
+from pairs.places import columns_of
 
 
 class TripletLoss(nn.Module):

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from pairs.bits import ordered_bits
 from pairs.fused import eager_on_cpu, kept
+from pairs.places import columns_of
 
 _MOST_PASSES = 32
 _ELEMENTS_A_PASS = 32
@@ -17,22 +18,6 @@ def few_columns(mask: Bool[Tensor, "n m"]) -> Int[Tensor, "n p"] | None:
         return None
     most = min(_MOST_PASSES, mask.shape[1] // _ELEMENTS_A_PASS)
     return columns_of(mask) if mask.sum(1, dtype=torch.int32).max() <= most else None
-
-
-def columns_of(mask: Bool[Tensor, "n m"]) -> Int[Tensor, "n p"]:
-    """Columns where the mask is True, ascending, and −1; as many as the fullest row needs.
-
-    Where shapes may not depend on data there are m, and −1 stands where the mask is False.
-    """
-    if not eager_on_cpu(mask):
-        return torch.where(mask, torch.arange(mask.shape[1], device=mask.device), -1)
-    (place,) = mask.numpy().reshape(-1).nonzero()
-    row = torch.from_numpy(place // max(1, mask.shape[1]))
-    counts = torch.bincount(row, minlength=len(mask))
-    columns = torch.full((len(mask), int(counts.max()) if len(mask) else 0), -1)
-    rank = torch.arange(len(row)) - (counts.cumsum(0) - counts)[row]
-    columns[row, rank] = torch.from_numpy(place) - mask.shape[1] * row
-    return columns
 
 
 def closest_below_few(

@@ -5,11 +5,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from losses import SmoothAPLoss, TripletLoss
+from losses import TripletLoss
 from miners import SemiHard
 from pairs import passes
 from pairs.counting import closest_below
-from pairs.passes import active_among_few, closest_below_few, columns_of, few_columns
+from pairs.passes import active_among_few, closest_below_few, few_columns
+from pairs.places import columns_of
 
 shapes = (st.integers(0, 2**31), st.integers(1, 6), st.integers(1, 9))
 dtypes = st.sampled_from([torch.float32, torch.float64])
@@ -22,23 +23,6 @@ def make(seed, anchors, references, dtype=torch.float32):
     similarity = scale * (torch.rand(anchors, references, dtype=dtype) * 8 - 4).round()
     side = torch.randint(4, (anchors, references))
     return similarity, side == 0, side >= 2
-
-
-@given(*shapes)
-def test_columns_are_those_of_the_mask(seed, rows, columns):
-    torch.manual_seed(seed)
-    mask = torch.rand(rows, columns) < 0.3
-    found = columns_of(mask)
-    assert found.shape[1] == mask.sum(1).max()
-    assert [[c for c in row if c >= 0] for row in found.tolist()] == [
-        row.nonzero().flatten().tolist() for row in mask
-    ]
-
-
-def test_columns_of_nothing():
-    assert columns_of(torch.zeros(3, 4, dtype=torch.bool)).shape == (3, 0)
-    assert columns_of(torch.zeros(3, 0, dtype=torch.bool)).shape == (3, 0)
-    assert columns_of(torch.zeros(0, 4, dtype=torch.bool)).shape == (0, 0)
 
 
 @settings(max_examples=100, deadline=None)
@@ -116,29 +100,4 @@ def test_both_ways_give_the_same_loss_and_gradient(monkeypatch, miner):
         loss.backward()
         assert loss > 0
         outcomes.append((loss, similarity.grad))
-    torch.testing.assert_close(*outcomes, rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("loss", "miner"),
-    [
-        (SmoothAPLoss(), None),
-        (TripletLoss(soft_margin=True), None),
-        (TripletLoss(), SemiHard()),
-        (TripletLoss(), SemiHard(0.5)),
-    ],
-)
-def test_columns_that_are_not_packed_give_the_same(monkeypatch, loss, miner):
-    labels = torch.arange(72) // 4
-    relevance = (labels[:, None] == labels).float()
-    mask = ~torch.eye(72, dtype=torch.bool)
-    outcomes = []
-    for eager in (passes.eager_on_cpu, lambda tensor: False):
-        monkeypatch.setattr(passes, "eager_on_cpu", eager)
-        torch.manual_seed(0)
-        similarity = torch.randn(72, 72, dtype=torch.float64).requires_grad_()
-        selection = miner(similarity.detach(), relevance, mask) if miner else mask
-        cost = loss(similarity, relevance, selection)
-        cost.backward()
-        outcomes.append((cost, similarity.grad))
     torch.testing.assert_close(*outcomes, rtol=1e-12, atol=1e-12)
