@@ -88,11 +88,14 @@ class ExactSearch:
     def all_nearest(self, k: int) -> Iterator[Int[Tensor, "n k"]]:
         """What `nearest` gives for the gallery's own rows, block after block.
 
+        By `metrics.symmetric` where that pays, no backend was given and no copies were left out.
+
         Args:
-            k: Neighbours a row, at most `most`, where `pays_at_once` says so.
+            k: Neighbours a row, at most `most`.
         """
         own = torch.arange(len(self.gallery), device=self.gallery.device)
-        if len(self.kept) < len(own):
+        pays = self.backend is None and pays_at_once(self.gallery, k)
+        if not pays or len(self.kept) < len(own):
             for rows in blocks(len(own), rows_for(k)):
                 yield self.nearest(self.gallery[rows], k, own[rows])
             return
@@ -182,14 +185,17 @@ def nearest(
             default.
         backend: Who proposes neighbours; chosen by device by default.
     """
-    check_finite(queries)
-    search = ExactSearch(queries if gallery is None else gallery, k, backend)
-    if gallery is None and backend is None and pays_at_once(queries, k):
-        return torch.cat(list(search.all_nearest(k)))
     found = torch.empty(len(queries), k, dtype=torch.int64, device=queries.device)
-    own = torch.arange(len(queries), device=queries.device) if gallery is None else None
+    if gallery is None:
+        start = 0
+        for lists in ExactSearch(queries, k, backend).all_nearest(k):
+            found[start : start + len(lists)] = lists
+            start += len(lists)
+        return found
+    check_finite(queries)
+    search = ExactSearch(gallery, k, backend)
     for rows in blocks(len(queries), rows_for(k)):
-        found[rows] = search.nearest(queries[rows], k, None if own is None else own[rows])
+        found[rows] = search.nearest(queries[rows], k)
     return found
 
 
