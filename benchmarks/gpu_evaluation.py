@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.measure import Comparison, compare_on_gpu
-from metrics import ExactSearch, evaluate_retrieval
-from metrics.backends import Largest, largest_by_torch
+from ranklight.metrics import evaluate_retrieval
+from ranklight.search import ExactSearch
+from ranklight.search.backends import Largest, largest_by_torch
 
 _TILE = 1 << 28
 

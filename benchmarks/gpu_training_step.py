@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.measure import Work, medians, waited_for
-from datamodules.samplers import ClassBalanced
-from losses import ContrastiveLoss, MultiSimilarityLoss, TripletLoss
-from miners import MultiSimilarityMiner, SemiHard
-from models import Encoder, TorchvisionTrunk
-from pairs import CrossBatchMemory, Objective
+from ranklight.datamodules.samplers import ClassBalanced
+from ranklight.losses import ContrastiveLoss, MultiSimilarityLoss, TripletLoss
+from ranklight.miners import MultiSimilarityMiner, SemiHard
+from ranklight.models import Encoder, TorchvisionTrunk
+from ranklight.pairs import CrossBatchMemory, Objective
 
 CLASSES_PER_BATCH, SAMPLES_PER_CLASS, SIDE, DIM = 32, 4, 224, 512
 BATCH = CLASSES_PER_BATCH * SAMPLES_PER_CLASS

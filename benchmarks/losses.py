@@ -19,9 +19,9 @@ from pytorch_metric_learning import miners as peer_miners
 from torch import Tensor, nn
 
 from benchmarks.measure import Comparison, Work, compare_with_peer
-from losses import ContrastiveLoss, LogRatioLoss, MultiSimilarityLoss, TripletLoss
-from miners import MultiSimilarityMiner, SemiHard
-from pairs import LabelCloseness, Objective
+from ranklight.losses import ContrastiveLoss, LogRatioLoss, MultiSimilarityLoss, TripletLoss
+from ranklight.miners import MultiSimilarityMiner, SemiHard
+from ranklight.pairs import LabelCloseness, Objective
 
 _SQUARED = distances.LpDistance(power=2)
 _TRIPLET = peer_losses.TripletMarginLoss(0.2, distance=_SQUARED)

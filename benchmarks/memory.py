@@ -12,9 +12,9 @@ from pytorch_metric_learning import losses as peer_losses
 from torch import Tensor, nn
 
 from benchmarks.measure import Comparison, Work, compare_with_peer
-from losses import ContrastiveLoss, MultiSimilarityLoss
-from miners import MultiSimilarityMiner
-from pairs import CrossBatchMemory, Objective
+from ranklight.losses import ContrastiveLoss, MultiSimilarityLoss
+from ranklight.miners import MultiSimilarityMiner
+from ranklight.pairs import CrossBatchMemory, Objective
 
 _BATCH, _ROWS, _DIM, _CLASSES = 64, 65_536, 128, 10_000
 

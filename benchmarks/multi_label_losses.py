@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.measure import Comparison, Work, compare_with_peer
-from losses import AsymmetricLoss, HingeRankingLoss, LSEPLoss, WARPLoss, ZLPRLoss
+from ranklight.losses import AsymmetricLoss, HingeRankingLoss, LSEPLoss, WARPLoss, ZLPRLoss
 
 ROWS = 64
 SHARE_OF_POSITIVES = 0.03

@@ -8,8 +8,8 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 
 from benchmarks.measure import Comparison, compare_with_peer
-from datamodules.neighbours import label_neighbours
-from datamodules.samplers import NearestLabels
+from ranklight.datamodules.samplers import NearestLabels
+from ranklight.datamodules.samplers.label_neighbours import label_neighbours
 
 IMAGES, DIMENSIONS, NEIGHBOURS, BATCH = 1_000_000, 32, 5, 150
 PEER_BATCHES = 200

@@ -6,7 +6,7 @@ import numpy as np
 from pytorch_metric_learning.samplers import MPerClassSampler
 
 from benchmarks.measure import Comparison, compare_with_peer
-from datamodules.samplers import ClassBalanced
+from ranklight.datamodules.samplers import ClassBalanced
 
 CLASSES_PER_BATCH, SAMPLES_PER_CLASS = 32, 4
 IMAGES = 1_000_000

@@ -15,10 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.measure import Work, extra_memory, median_alone
-from losses import MultiSimilarityLoss
-from metrics import Shards, evaluate_retrieval
-from miners import MultiSimilarityMiner
-from pairs import Objective
+from ranklight.losses import MultiSimilarityLoss
+from ranklight.metrics import evaluate_retrieval
+from ranklight.miners import MultiSimilarityMiner
+from ranklight.pairs import Objective
+from ranklight.search import Shards
 
 _WORLDS = (1, 2, 4)
 _ROWS, _DIM, _CLASSES = 20_000, 128, 4_000

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.measure import Work
-from losses import TripletLoss
-from miners import Hardest
-from models import TorchvisionTrunk, TwoHeads
-from pairs import Objective
+from ranklight.losses import TripletLoss
+from ranklight.miners import Hardest
+from ranklight.models import TorchvisionTrunk, TwoHeads
+from ranklight.pairs import Objective
 
 CLASSES, CLASSES_PER_BATCH, SAMPLES_PER_CLASS, SIDE = 196, 8, 4, 224
 REPEATS = 5

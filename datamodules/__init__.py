@@ -1,6 +1,14 @@
 """Images, labels and batches: one data set a file."""
 
-from datamodules.base import (
+from ranklight.datamodules.batch import Batch
+from ranklight.datamodules.class_data import ClassData
+from ranklight.datamodules.digits.classes import DigitClasses
+from ranklight.datamodules.digits.digits import Digits, Scenes
+from ranklight.datamodules.digits.poses import DigitPoses, PosedDigits
+from ranklight.datamodules.digits.relevance import DigitRelevance
+from ranklight.datamodules.digits.scenes import Arrangements, DigitScenes
+from ranklight.datamodules.image_folder import ImageFolder
+from ranklight.datamodules.loaders import (
     TrainLoader,
     evaluation_loader,
     hold_out,
@@ -8,34 +16,36 @@ from datamodules.base import (
     refuse_other_split,
     split_hash,
 )
-from datamodules.batch import Batch
-from datamodules.cars196 import Cars196
-from datamodules.class_data import ClassData
-from datamodules.coco import COCO
-from datamodules.cub200 import CUB200
-from datamodules.digit_classes import DigitClasses
-from datamodules.digit_poses import DigitPoses, PosedDigits
-from datamodules.digit_relevance import DigitRelevance
-from datamodules.digit_scenes import Arrangements, DigitScenes
-from datamodules.digits import Digits, Scenes
-from datamodules.fgvc_aircraft import FGVCAircraft
-from datamodules.flowers102 import Flowers102
-from datamodules.image_files import ImageFiles
-from datamodules.image_folder import ImageFolder
-from datamodules.long_tail import long_tail
-from datamodules.mpii_pose import MPIIPose, PoseDistances
-from datamodules.multi_label_data import MultiLabelData
-from datamodules.nabirds import NABirds
-from datamodules.neighbour_files import Neighbours, read_neighbours, write_neighbours
-from datamodules.neighbours import label_neighbours, neighbours_by
-from datamodules.nus_wide import NUSWIDE
-from datamodules.regression_table import RegressionTable
-from datamodules.relevance import ByFeatures, ByTable, GradedByAttributes, total_relevance
-from datamodules.samplers import ClassBalanced, NearestLabels, RelevanceTriplets, Sharded, Shuffled
-from datamodules.stanford_dogs import StanfordDogs
-from datamodules.stanford_online_products import StanfordOnlineProducts
-from datamodules.training_batches import TrainingBatches
-from datamodules.voc2007 import VOC2007
+from ranklight.datamodules.long_tail import long_tail
+from ranklight.datamodules.multi_label_data import MultiLabelData
+from ranklight.datamodules.published.cars196 import Cars196
+from ranklight.datamodules.published.coco import COCO
+from ranklight.datamodules.published.cub200 import CUB200
+from ranklight.datamodules.published.fgvc_aircraft import FGVCAircraft
+from ranklight.datamodules.published.flowers102 import Flowers102
+from ranklight.datamodules.published.mpii_pose import MPIIPose, PoseDistances
+from ranklight.datamodules.published.nabirds import NABirds
+from ranklight.datamodules.published.nus_wide import NUSWIDE
+from ranklight.datamodules.published.stanford_dogs import StanfordDogs
+from ranklight.datamodules.published.stanford_online_products import StanfordOnlineProducts
+from ranklight.datamodules.published.voc2007 import VOC2007
+from ranklight.datamodules.reading.image_files import ImageFiles
+from ranklight.datamodules.reading.neighbour_files import (
+    Neighbours,
+    read_neighbours,
+    write_neighbours,
+)
+from ranklight.datamodules.regression_table import RegressionTable
+from ranklight.datamodules.relevance import ByFeatures, ByTable, GradedByAttributes, total_relevance
+from ranklight.datamodules.samplers import (
+    ClassBalanced,
+    NearestLabels,
+    RelevanceTriplets,
+    Sharded,
+    Shuffled,
+)
+from ranklight.datamodules.samplers.label_neighbours import label_neighbours, neighbours_by
+from ranklight.datamodules.training_batches import TrainingBatches
 
 __all__ = [
     "COCO",

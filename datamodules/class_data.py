@@ -10,20 +10,24 @@ from jaxtyping import Int
 from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_info
 
-from datamodules.annotations import (
+from ranklight.datamodules.loaders import (
+    hold_out,
+    split_hash,
+)
+from ranklight.datamodules.long_tail import long_tail
+from ranklight.datamodules.reading.annotations import (
     Listed,
     refuse_missing,
     refuse_other_counts,
     warn_never_seen,
 )
-from datamodules.base import (
-    hold_out,
-    split_hash,
+from ranklight.datamodules.reading.image_files import (
+    ImageFiles,
+    evaluation_transform,
+    training_transform,
 )
-from datamodules.image_files import ImageFiles, evaluation_transform, training_transform
-from datamodules.long_tail import long_tail
-from datamodules.split_data import SplitData
-from datamodules.training_batches import TrainingBatches
+from ranklight.datamodules.split_data import SplitData
+from ranklight.datamodules.training_batches import TrainingBatches
 
 
 class ClassData(SplitData):

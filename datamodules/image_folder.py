@@ -8,19 +8,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from datamodules.base import (
+from ranklight.datamodules.loaders import (
     hold_out,
     rank_and_world_size,
     split_hash,
 )
-from datamodules.image_files import (
+from ranklight.datamodules.reading.image_files import (
     ImageFiles,
     evaluation_transform,
     refuse_empty,
     training_transform,
 )
-from datamodules.samplers import ClassBalanced
-from datamodules.split_data import SplitData
+from ranklight.datamodules.samplers import ClassBalanced
+from ranklight.datamodules.split_data import SplitData
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
 

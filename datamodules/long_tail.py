@@ -8,7 +8,7 @@ from jaxtyping import Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.randomness import scramble
+from ranklight.datamodules.randomness import random_bits
 
 
 def long_tail(
@@ -42,12 +42,12 @@ def long_tail(
     _, members, counts = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
     several = len(counts)
     rank = np.empty(several, dtype=np.int64)
-    rank[np.argsort(scramble(seed, 0, np.arange(several)), kind="stable")] = np.arange(several)
+    rank[np.argsort(random_bits(seed, 0, np.arange(several)), kind="stable")] = np.arange(several)
     if shape == "exponential":
         share = ratio ** (-rank / max(1, several - 1))
     else:
         share = np.where(rank < several / 2, 1.0, 1 / ratio)
     kept = np.maximum(1, np.rint(share * counts))
-    order = np.lexsort((scramble(seed, 1, np.arange(len(members))), members))
+    order = np.lexsort((random_bits(seed, 1, np.arange(len(members))), members))
     place = np.arange(len(members)) - np.repeat(np.cumsum(counts) - counts, counts)
     return np.sort(order[place < kept[members[order]]])

@@ -10,20 +10,24 @@ from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
-from datamodules.annotations import (
+from ranklight.datamodules.loaders import (
+    hold_out,
+    rank_and_world_size,
+    split_hash,
+)
+from ranklight.datamodules.reading.annotations import (
     Listed,
     refuse_missing,
     refuse_other_counts,
     warn_never_seen,
 )
-from datamodules.base import (
-    hold_out,
-    rank_and_world_size,
-    split_hash,
+from ranklight.datamodules.reading.image_files import (
+    ImageFiles,
+    evaluation_transform,
+    training_transform,
 )
-from datamodules.image_files import ImageFiles, evaluation_transform, training_transform
-from datamodules.samplers import Shuffled
-from datamodules.split_data import SplitData
+from ranklight.datamodules.samplers import Shuffled
+from ranklight.datamodules.split_data import SplitData
 
 
 class MultiLabelData(SplitData):

@@ -14,7 +14,7 @@ _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)
 
 
-def scramble(*words: Word) -> NDArray[np.uint64]:
+def random_bits(*words: Word) -> NDArray[np.uint64]:
     """64 random bits for each combination of the words, which are broadcast against each other.
 
     The finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014) after each word. Unlike NumPy's
@@ -31,12 +31,12 @@ def scramble(*words: Word) -> NDArray[np.uint64]:
 
 def uniform(*words: Word) -> NDArray[np.float64]:
     """A random number of [0, 1) for each combination of the words."""
-    return (scramble(*words) >> np.uint64(11)).astype(np.float64) * np.float64(2**-53)
+    return (random_bits(*words) >> np.uint64(11)).astype(np.float64) * np.float64(2**-53)
 
 
 def image_seed(seed: int, epoch: int | None, index: int) -> int:
     """The seed of one image's augmentation in one epoch; without an epoch, of its evaluation."""
-    return int(scramble(seed, -1 if epoch is None else epoch, index)[0])
+    return int(random_bits(seed, -1 if epoch is None else epoch, index)[0])
 
 
 @contextmanager

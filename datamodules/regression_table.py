@@ -10,21 +10,21 @@ import torch
 from numpy.typing import NDArray
 from torchvision.transforms import v2
 
-from datamodules.base import (
+from ranklight.datamodules.loaders import (
     hold_out,
     rank_and_world_size,
     split_hash,
 )
-from datamodules.image_files import (
+from ranklight.datamodules.reading.image_files import (
     ImageFiles,
     Transform,
     evaluation_transform,
     refuse_empty,
 )
-from datamodules.neighbour_files import Neighbours, read_neighbours
-from datamodules.neighbours import label_neighbours
-from datamodules.samplers import NearestLabels
-from datamodules.split_data import SplitData
+from ranklight.datamodules.reading.neighbour_files import Neighbours, read_neighbours
+from ranklight.datamodules.samplers import NearestLabels
+from ranklight.datamodules.samplers.label_neighbours import label_neighbours
+from ranklight.datamodules.split_data import SplitData
 
 _SPLITS = ("train", "val_query", "val_gallery", "test_query", "test_gallery")
 

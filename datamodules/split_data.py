@@ -6,9 +6,9 @@ from typing import Any
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.base import TrainLoader, evaluation_loader, refuse_other_split
-from datamodules.batch import Batch
-from datamodules.samplers import Resumable
+from ranklight.datamodules.batch import Batch
+from ranklight.datamodules.loaders import TrainLoader, evaluation_loader, refuse_other_split
+from ranklight.datamodules.samplers import Resumable
 
 Part = Dataset[Batch] | Sequence[Dataset[Batch]]
 Loaders = DataLoader[Batch] | list[DataLoader[Batch]]

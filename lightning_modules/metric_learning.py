@@ -8,18 +8,18 @@ from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from datamodules import Batch
-from lightning_modules.checkpoint import check_same_architecture
-from lightning_modules.optimizers import configure
-from pairs import Objective
+from ranklight.datamodules import Batch
+from ranklight.lightning_modules.checkpoint import check_same_architecture
+from ranklight.lightning_modules.optimizers import configure
+from ranklight.pairs import Objective
 
 
 class MetricLearning(pl.LightningModule):
     """Trains an encoder by an objective on its embeddings.
 
-    Logs `train/loss` and `train/kept`, the share of pairs that the miner kept; with a memory also
-    `train/memory_kept`, `train/memory_age` and `train/memory_drift`. Validation and test
-    steps give embeddings; callbacks such as `RetrievalEvaluation` score them.
+    Logs `train/loss` and `train/mined_fraction`, the share of pairs that the miner kept; with a
+    memory also `train/memory_mined_fraction`, `train/memory_age` and `train/memory_drift`.
+    Validation and test steps give embeddings; callbacks such as `RetrievalEvaluation` score them.
 
     Args:
         encoder: Images to embeddings, for example `models.Encoder`.
@@ -52,12 +52,19 @@ class MetricLearning(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Any:
         """The objective on one batch."""
         embeddings = self(batch.images)
-        loss, kept, past_kept = self.objective.evaluate(embeddings, batch.labels, batch.index)
+        loss, kept, memory_mined_fraction = self.objective.evaluate(
+            embeddings, batch.labels, batch.index
+        )
         size = len(batch.index)
         self.log("train/loss", loss, prog_bar=True, batch_size=size, sync_dist=True)
-        self.log("train/kept", kept, batch_size=size, sync_dist=True)
-        if past_kept is not None:
-            self.log("train/memory_kept", past_kept, batch_size=size, sync_dist=True)
+        self.log("train/mined_fraction", kept, batch_size=size, sync_dist=True)
+        if memory_mined_fraction is not None:
+            self.log(
+                "train/memory_mined_fraction",
+                memory_mined_fraction,
+                batch_size=size,
+                sync_dist=True,
+            )
         for name, value in getattr(self.objective.references, "diagnostics", {}).items():
             self.log(f"train/{name}", value, batch_size=size, sync_dist=True)
         return {"loss": loss, "embeddings": embeddings.detach()}

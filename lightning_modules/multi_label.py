@@ -8,10 +8,10 @@ from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from datamodules import Batch
-from lightning_modules.checkpoint import check_same_architecture
-from lightning_modules.optimizers import configure
-from metrics import LabelRankingScores
+from ranklight.datamodules import Batch
+from ranklight.lightning_modules.checkpoint import check_same_architecture
+from ranklight.lightning_modules.optimizers import configure
+from ranklight.metrics import LabelRankingScores
 
 
 class MultiLabelClassification(pl.LightningModule):

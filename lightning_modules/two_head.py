@@ -11,11 +11,11 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
-from datamodules import Batch
-from lightning_modules.checkpoint import check_same_architecture
-from lightning_modules.optimizers import configure
-from models import TwoHeads
-from pairs import Objective
+from ranklight.datamodules import Batch
+from ranklight.lightning_modules.checkpoint import check_same_architecture
+from ranklight.lightning_modules.optimizers import configure
+from ranklight.models import TwoHeads
+from ranklight.pairs import Objective
 
 
 class TwoHeadClassification(pl.LightningModule):
@@ -81,7 +81,7 @@ class TwoHeadClassification(pl.LightningModule):
         if self.objective is not None:
             evaluated = self.objective.evaluate(output.embeddings, batch.labels, batch.index)
             ranking = evaluated.loss
-            terms |= {"train/ranking": ranking, "train/kept": evaluated.kept}
+            terms |= {"train/ranking": ranking, "train/mined_fraction": evaluated.kept}
             loss = loss + self.weight * ranking
         size = len(batch.index)
         self.log_dict(terms, batch_size=size, sync_dist=True)

@@ -1,25 +1,25 @@
 """Losses of (similarity S, relevance R, selection M) -> scalar, one a file."""
 
-from losses.asymmetric import AsymmetricLoss
-from losses.binary_cross_entropy import BinaryCrossEntropyLoss
-from losses.bp_mll import BPMLLLoss
-from losses.center import CenterLoss
-from losses.contrastive import ContrastiveLoss
-from losses.hinge_ranking import HingeRankingLoss
-from losses.log_ratio import LogRatioLoss
-from losses.lsep import LSEPLoss
-from losses.magnet import MagnetLoss
-from losses.multi_similarity import MultiSimilarityLoss
-from losses.proxy_anchor import ProxyAnchorLoss
-from losses.rank_n_contrast import RankNContrastLoss
-from losses.smooth_ap import SmoothAPLoss
-from losses.softmax import SoftmaxLoss
-from losses.sup_con import SupConLoss
-from losses.triplet import TripletLoss
-from losses.triplet_center import TripletCenterLoss
-from losses.two_way import TwoWayLoss
-from losses.warp import WARPLoss
-from losses.zlpr import ZLPRLoss
+from ranklight.losses.asymmetric import AsymmetricLoss
+from ranklight.losses.binary_cross_entropy import BinaryCrossEntropyLoss
+from ranklight.losses.bp_mll import BPMLLLoss
+from ranklight.losses.center import CenterLoss
+from ranklight.losses.contrastive import ContrastiveLoss
+from ranklight.losses.hinge_ranking import HingeRankingLoss
+from ranklight.losses.log_ratio import LogRatioLoss
+from ranklight.losses.lsep import LSEPLoss
+from ranklight.losses.magnet import MagnetLoss
+from ranklight.losses.multi_similarity import MultiSimilarityLoss
+from ranklight.losses.proxy_anchor import ProxyAnchorLoss
+from ranklight.losses.rank_n_contrast import RankNContrastLoss
+from ranklight.losses.smooth_ap import SmoothAPLoss
+from ranklight.losses.softmax import SoftmaxLoss
+from ranklight.losses.sup_con import SupConLoss
+from ranklight.losses.triplet import TripletLoss
+from ranklight.losses.triplet_center import TripletCenterLoss
+from ranklight.losses.two_way import TwoWayLoss
+from ranklight.losses.warp import WARPLoss
+from ranklight.losses.zlpr import ZLPRLoss
 
 __all__ = [
     "AsymmetricLoss",

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pairs.masked import at_least_float32, masked_mean, split
+from ranklight.kernels.masked import at_least_float32, masked_mean, split
 
 
 class BinaryCrossEntropyLoss(nn.Module):

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pairs.masked import log_sum_exp, split
+from ranklight.kernels.masked import log_sum_exp, split
 
 _LARGEST_EXPONENT = 60.0
 

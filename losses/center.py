@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pairs.masked import at_least_float32, masked_mean, split, sum_over_ranks
+from ranklight.kernels.masked import at_least_float32, masked_mean, split, sum_over_ranks
 
 
 class CenterLoss(nn.Module):
@@ -17,12 +17,13 @@ class CenterLoss(nn.Module):
         average="anchors":  mean of ℓ over the anchors that have a centre
         average="none":     Σ ℓ, the paper's form
 
-    The references are `ClassCentres`, of which the closest counts where a class has several.
+    The references are `ClassCenters`, of which the closest counts where a class has several.
 
     Wen, Zhang, Li, Qiao: A Discriminative Feature Learning Approach for Deep Face Recognition, ECCV
     2016; the baseline of the two-head regularizer (Taha et al., WACV 2020, arXiv 1901.08616) beside
     cross-entropy with weight 0.003, on average="none". The released code of the latter never moves
-    its centres, by a mistake; `ClassCentres(moved_by=0.5)` moves them by the paper's rule.
+    its centres, by a mistake; `ClassCenters(center_learning_rate=0.5)` moves them by the paper's
+    rule.
 
     Args:
         average: What the sum is divided by, see above.

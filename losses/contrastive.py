@@ -5,8 +5,8 @@ from typing import Literal
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pairs.fused import how_many, kept, pull_and_push
-from pairs.masked import at_least_float32, mean_over_ranks, split
+from ranklight.kernels.masked import at_least_float32, mean_over_ranks, split
+from ranklight.kernels.rowwise import count_true, kept, pull_and_push
 
 
 class ContrastiveLoss(nn.Module):
@@ -61,5 +61,5 @@ class ContrastiveLoss(nn.Module):
         positive, negative = split(relevance, selection)
         pull = kept((self.positive_margin - similarity).relu_(), positive)
         push = kept((similarity - self.negative_margin).relu_(), negative)
-        found = push.sum(1), how_many(positive), how_many(negative)
+        found = push.sum(1), count_true(positive), count_true(negative)
         return pull.sum(1), push.sub_(pull).sign_(), *found

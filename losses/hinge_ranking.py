@@ -6,9 +6,9 @@ from typing import Literal
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pairs.counting import hinge_of_pairs
-from pairs.fused import in_row_blocks
-from pairs.masked import at_least_float32, split
+from ranklight.kernels.masked import at_least_float32, split
+from ranklight.kernels.rowwise import in_row_blocks
+from ranklight.kernels.triplet_counts import pair_hinge
 
 
 class HingeRankingLoss(nn.Module):
@@ -51,7 +51,7 @@ class HingeRankingLoss(nn.Module):
             TypeError: The selection is not of pairs (Bool).
         """
         positive, negative = split(relevance, selection)
-        hinge = partial(hinge_of_pairs, margin=self.margin)
+        hinge = partial(pair_hinge, margin=self.margin)
         (cost,) = in_row_blocks(hinge, at_least_float32(similarity), positive, negative)
         if self.average == "pairs":
             cost = cost / (positive.sum(1) * negative.sum(1)).clamp(min=1)

@@ -4,9 +4,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pairs.counting import dense_ranks
-from pairs.fused import in_row_blocks, kept
-from pairs.masked import at_least_float32, mean_over_ranks
+from ranklight.kernels.masked import at_least_float32, mean_over_ranks
+from ranklight.kernels.rowwise import in_row_blocks, kept
+from ranklight.kernels.triplet_counts import dense_ranks
 
 
 class LogRatioLoss(nn.Module):

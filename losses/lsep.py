@@ -4,14 +4,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pairs.fused import in_row_blocks
-from pairs.masked import (
+from ranklight.kernels.masked import (
     at_least_float32,
     log1p_exp,
     log1p_sum_exp,
     log_sum_exp_and_weights,
     split,
 )
+from ranklight.kernels.rowwise import in_row_blocks
 
 
 class LSEPLoss(nn.Module):

@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pairs.across_ranks import sum_ranks
-from pairs.masked import at_least_float32, log_sum_exp, masked_mean, split
+from ranklight.kernels.distributed import all_reduce_sum
+from ranklight.kernels.masked import at_least_float32, log_sum_exp, masked_mean, split
 
 
 class MagnetLoss(nn.Module):
@@ -15,13 +15,13 @@ class MagnetLoss(nn.Module):
         L  = mean over i of max(0, α + D_i / 2σ² + log Σ_{j ∈ N_i} e^{−D_ij / 2σ²})
         D_ij = ‖z_i − c_j‖² = 2 − 2 S_ij,   D_i = min { D_ij : j ∈ P_i },   σ² = Σ_i D_i / (N − 1)
 
-    The references are `ClassCentres`, usually with several centres a class. N counts the anchors
+    The references are `ClassCenters`, usually with several centres a class. N counts the anchors
     that have centres of both kinds; the others are left out.
 
     Rippel, Paluri, Dollár, Bourdev: Metric Learning with Adaptive Density Discrimination, ICLR
     2016, arXiv 1511.05939; the two-head regularizer names it as a baseline. There the centres are
     k-means clusters of each class, computed anew between epochs and as means within batches of
-    whole clusters; here they are learned or moved by `ClassCentres`. σ² is the batch's, over all
+    whole clusters; here they are learned or moved by `ClassCenters`. σ² is the batch's, over all
     ranks, and has gradient.
 
     Args:
@@ -44,8 +44,8 @@ class MagnetLoss(nn.Module):
         has_both = positive.any(1) & negative.any(1)
         own = torch.where(positive, squared, torch.inf).amin(1)
         own = torch.where(has_both, own, 0)
-        anchors = sum_ranks(has_both.sum().to(own.dtype))
-        variance = sum_ranks(own.sum()) / (anchors - 1).clamp(min=1)
+        anchors = all_reduce_sum(has_both.sum().to(own.dtype))
+        variance = all_reduce_sum(own.sum()) / (anchors - 1).clamp(min=1)
         scale = 0.5 / variance.clamp(min=1e-12)
         others = log_sum_exp(-scale * squared, negative)
         cost = F.relu(self.alpha + scale * own + torch.where(has_both, others, 0))

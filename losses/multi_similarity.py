@@ -3,8 +3,8 @@
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pairs.fused import pull_and_push
-from pairs.masked import at_least_float32, log1p_sum_exp_and_weights, split
+from ranklight.kernels.masked import at_least_float32, log1p_sum_exp_and_weights, split
+from ranklight.kernels.rowwise import pull_and_push
 
 
 class MultiSimilarityLoss(nn.Module):

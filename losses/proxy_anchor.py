@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pairs.masked import at_least_float32, log1p_exp, log_sum_exp_over_ranks, split
+from ranklight.kernels.masked import at_least_float32, log1p_exp, log_sum_exp_over_ranks, split
 
 
 class ProxyAnchorLoss(nn.Module):
@@ -15,7 +15,7 @@ class ProxyAnchorLoss(nn.Module):
 
     over the columns j of S; P_j and N_j are the selected positives (R > 0) and negatives of column
     j in the batch of all ranks, J⁺ the columns that have positives. The references must be the same
-    on all ranks, hence `ClassCentres` and not the batch.
+    on all ranks, hence `ClassCenters` and not the batch.
 
     Kim, Kim, Cho, Kwak: Proxy Anchor Loss for Deep Metric Learning, CVPR 2020, arXiv 2003.13911;
     defaults are theirs. Same as the released code and as pytorch-metric-learning.

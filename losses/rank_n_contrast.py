@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pairs.counting import ascending
-from pairs.masked import at_least_float32, masked_mean
+from ranklight.kernels.masked import at_least_float32, masked_mean
+from ranklight.kernels.triplet_counts import ascending
 
 
 class RankNContrastLoss(nn.Module):

@@ -4,9 +4,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pairs.fused import in_row_blocks, row_blocks
-from pairs.masked import at_least_float32, mean_over_ranks, split
-from pairs.places import columns_of
+from ranklight.kernels.masked import at_least_float32, mean_over_ranks, split
+from ranklight.kernels.packing import columns_of
+from ranklight.kernels.rowwise import in_row_blocks, row_blocks
 
 
 class SmoothAPLoss(nn.Module):

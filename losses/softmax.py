@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pairs.masked import at_least_float32, log_sum_exp, split
+from ranklight.kernels.masked import at_least_float32, log_sum_exp, split
 
 
 class SoftmaxLoss(nn.Module):

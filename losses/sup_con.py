@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pairs.masked import at_least_float32, log_sum_exp, masked_mean, split
+from ranklight.kernels.masked import at_least_float32, log_sum_exp, masked_mean, split
 
 
 class SupConLoss(nn.Module):

@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from pairs.counting import hinge_of_triplets, softplus_of_triplets
-from pairs.fused import in_row_blocks
-from pairs.masked import at_least_float32, mean_over_ranks
-from pairs.places import columns_of
+from ranklight.kernels.masked import at_least_float32, mean_over_ranks
+from ranklight.kernels.packing import columns_of
+from ranklight.kernels.rowwise import in_row_blocks
+from ranklight.kernels.triplet_counts import triplet_hinge, triplet_softplus
 
 
 class TripletLoss(nn.Module):
@@ -71,12 +71,12 @@ class TripletLoss(nn.Module):
         self, similarity: Tensor, relevance: Tensor, selection: Tensor
     ) -> tuple[Tensor, ...]:
         if not self.soft_margin:
-            hinge = partial(hinge_of_triplets, margin=self.margin)
+            hinge = partial(triplet_hinge, margin=self.margin)
             return in_row_blocks(hinge, similarity, relevance, selection)
         lowest = torch.where(selection, relevance, torch.inf).amin(1, keepdim=True)
         better = columns_of(selection & (relevance > lowest))
         total, triplets, pairs = in_row_blocks(
-            softplus_of_triplets,
+            triplet_softplus,
             *(similarity, relevance, selection, better),
             elements_per_row=better.shape[1] * similarity.shape[1],
         )

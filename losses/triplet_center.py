@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pairs.masked import at_least_float32, masked_mean, split
+from ranklight.kernels.masked import at_least_float32, masked_mean, split
 
 
 class TripletCenterLoss(nn.Module):
@@ -14,7 +14,7 @@ class TripletCenterLoss(nn.Module):
         L = mean over i of max(0, m + ½ ‖z_i − c_{y_i}‖² − min_{j ∉ y_i} ½ ‖z_i − c_j‖²)
           = mean over i of max(0, m + max { S_ij : j ∈ N_i } − max { S_ij : j ∈ P_i })
 
-    The references are `ClassCentres`; anchors that lack either kind are left out of the mean.
+    The references are `ClassCenters`; anchors that lack either kind are left out of the mean.
 
     He, Zhou, Zhou, Bai, Bai: Triplet-Center Loss for Multi-View 3D Object Retrieval, CVPR 2018,
     arXiv 1803.06189, which sums over anchors. m = 5 is theirs, for embeddings that are not

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pairs.masked import (
+from ranklight.kernels.masked import (
     log1p_exp,
     log_sum_exp,
     log_sum_exp_over_ranks,

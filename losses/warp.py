@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pairs.counting import active_negatives, ascending, hinge_of_pairs
-from pairs.fused import in_row_blocks
-from pairs.masked import at_least_float32, split
+from ranklight.kernels.masked import at_least_float32, split
+from ranklight.kernels.rowwise import in_row_blocks
+from ranklight.kernels.triplet_counts import ascending, count_violations, pair_hinge
 
 
 class WARPLoss(nn.Module):
@@ -56,13 +56,13 @@ class WARPLoss(nn.Module):
         else:
             ranks = _exact_ranks(similarity.detach(), selection)
         weights = _harmonic_numbers(similarity)[ranks]
-        hinge = partial(hinge_of_pairs, margin=self.margin)
+        hinge = partial(pair_hinge, margin=self.margin)
         (cost,) = in_row_blocks(hinge, similarity, positive, negative, weights)
         return cost.mean()
 
     def _sampled_ranks(self, similarity: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         candidates = negative.sum(1, keepdim=True)
-        violating = active_negatives(similarity, positive, negative, self.margin)
+        violating = count_violations(similarity, positive, negative, self.margin)
         chance = violating / candidates.clamp(min=1)
         uniform = 1 - torch.rand_like(similarity)
         draws = (uniform.log() / torch.log1p(-chance)).ceil().clamp(min=1)

@@ -3,7 +3,7 @@
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pairs.masked import log1p_sum_exp, split
+from ranklight.kernels.masked import log1p_sum_exp, split
 
 
 class ZLPRLoss(nn.Module):

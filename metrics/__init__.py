@@ -1,9 +1,8 @@
-"""Pure functions of ranked relevance, neighbour search, clustering."""
+"""Pure functions of ranked relevance, and clustering."""
 
-from metrics.agreement import adjusted_mutual_information, normalized_mutual_information
-from metrics.approximate import ApproximateSearch, index_recall
-from metrics.clustering import Clusters, evaluate_clustering, greedy_start, kmeans
-from metrics.label_distance import (
+from ranklight.metrics.agreement import adjusted_mutual_information, normalized_mutual_information
+from ranklight.metrics.clustering import Clusters, evaluate_clustering, kmeans, kmeans_plusplus
+from ranklight.metrics.label_distance import (
     LabelDistanceScores,
     closeness_ndcg_at_k,
     evaluate_label_distances,
@@ -11,8 +10,13 @@ from metrics.label_distance import (
     rank_correlation,
     score_label_distances,
 )
-from metrics.label_sets import LabelSetCounts, LabelSetScores, count_label_sets, score_label_sets
-from metrics.multi_label import (
+from ranklight.metrics.label_sets import (
+    LabelSetCounts,
+    LabelSetScores,
+    count_label_sets,
+    score_label_sets,
+)
+from ranklight.metrics.multi_label import (
     LabelRankingScores,
     average_precision,
     coverage,
@@ -21,7 +25,7 @@ from metrics.multi_label import (
     pair_violations,
     ranking_loss,
 )
-from metrics.retrieval import (
+from ranklight.metrics.retrieval import (
     QueryScores,
     evaluate_retrieval,
     map_at_r,
@@ -29,22 +33,20 @@ from metrics.retrieval import (
     recall_at_k,
     score_queries,
 )
-from metrics.search import ExactSearch, nearest, squared_distance
-from metrics.sharded_search import ShardedSearch
-from metrics.shards import Shards, shard
-from metrics.triplets import evaluate_triplets, read_triplets, score_at_top_k, similarity_precision
+from ranklight.metrics.triplets import (
+    evaluate_triplets,
+    read_triplets,
+    score_at_top_k,
+    similarity_precision,
+)
 
 __all__ = [
-    "ApproximateSearch",
     "Clusters",
-    "ExactSearch",
     "LabelDistanceScores",
     "LabelRankingScores",
     "LabelSetCounts",
     "LabelSetScores",
     "QueryScores",
-    "ShardedSearch",
-    "Shards",
     "adjusted_mutual_information",
     "average_precision",
     "closeness_ndcg_at_k",
@@ -55,13 +57,11 @@ __all__ = [
     "evaluate_retrieval",
     "evaluate_triplets",
     "example_average_precision",
-    "greedy_start",
-    "index_recall",
     "kmeans",
+    "kmeans_plusplus",
     "label_distance_at_k",
     "label_ranking_average_precision",
     "map_at_r",
-    "nearest",
     "normalized_mutual_information",
     "pair_violations",
     "r_precision",
@@ -73,7 +73,5 @@ __all__ = [
     "score_label_distances",
     "score_label_sets",
     "score_queries",
-    "shard",
     "similarity_precision",
-    "squared_distance",
 ]

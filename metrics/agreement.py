@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from pairs.blocks import blocks
+from ranklight.kernels.chunks import blocks
 
 _ELEMENTS = 1 << 17
 

@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from metrics.agreement import adjusted_mutual_information, normalized_mutual_information
-from metrics.backends import faiss
-from metrics.search import check_finite
-from pairs.blocks import blocks
+from ranklight.kernels.chunks import blocks
+from ranklight.metrics.agreement import adjusted_mutual_information, normalized_mutual_information
+from ranklight.search.backends import faiss
+from ranklight.search.exact import check_finite
 
 _ELEMENTS = 1 << 21
 
@@ -20,7 +20,7 @@ class Clusters(NamedTuple):
     """Which cluster each row is in, and Σ ‖z − centre‖² over all rows."""
 
     assignments: Int[Tensor, "n"]
-    within_ss: float
+    inertia: float
 
 
 def evaluate_clustering(
@@ -31,7 +31,7 @@ def evaluate_clustering(
     iterations: int = 100,
     advance: Callable[[int], object] | None = None,
 ) -> dict[str, float]:
-    """Cluster into as many clusters as there are classes: `nmi`, `ami` and `within_ss`.
+    """Cluster into as many clusters as there are classes: `nmi`, `ami` and `inertia`.
 
     Two clusterings can only be compared at a similar within-cluster sum of squares, which says how
     well k-means did; NMI depends on its start more than on its iterations.
@@ -52,7 +52,7 @@ def evaluate_clustering(
     return {
         "nmi": normalized_mutual_information(labels, clusters.assignments),
         "ami": adjusted_mutual_information(labels, clusters.assignments),
-        "within_ss": clusters.within_ss,
+        "inertia": clusters.inertia,
     }
 
 
@@ -64,7 +64,7 @@ def kmeans(
     iterations: int = 100,
     advance: Callable[[int], object] | None = None,
 ) -> Clusters:
-    """Lloyd's k-means by FAISS from a greedy k-means++ start (`greedy_start`).
+    """Lloyd's k-means by FAISS from a greedy k-means++ start (`kmeans_plusplus`).
 
     FAISS's own starts, k-means++ included, end in worse optima when clusters are many and small:
     with 4,000 clusters of five its NMI is 0.025 to 0.06 under scikit-learn's, whose start is the
@@ -94,14 +94,14 @@ def kmeans(
     best: Clusters | None = None
     for _ in range(restarts):
         new = _kmeans_once(embeddings, clusters, iterations, generator)
-        best = new if best is None or new.within_ss < best.within_ss else best
+        best = new if best is None or new.inertia < best.inertia else best
         if advance is not None:
             advance(1)
     assert best is not None
     return best
 
 
-def greedy_start(
+def kmeans_plusplus(
     embeddings: Float[Tensor, "n d"], clusters: int, generator: torch.Generator
 ) -> Int[Tensor, "k"]:
     """Rows to start k-means from: greedy k-means++ in matrix products.
@@ -150,7 +150,7 @@ def _kmeans_once(
 ) -> Clusters:
     wide = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
     points = (wide - wide.mean(0)).float()
-    start = points[greedy_start(points, clusters, generator)].cpu().numpy()
+    start = points[kmeans_plusplus(points, clusters, generator)].cpu().numpy()
     # FAISS numbers no parameter for "all rows", only a limit for each cluster
     settings = {"min_points_per_centroid": 1, "max_points_per_centroid": len(points)}
     search = faiss.Kmeans(points.shape[1], clusters, niter=iterations, **settings)

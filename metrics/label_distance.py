@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from metrics.search import ExactSearch, check_finite
-from metrics.sharded_search import Prepare, ShardedSearch
-from metrics.shards import Block, Shards, check_both_shared
-from pairs.blocks import blocks
-from pairs.relevance import LabelCloseness
+from ranklight.kernels.chunks import blocks
+from ranklight.pairs.relevance import LabelCloseness
+from ranklight.search.exact import ExactSearch, check_finite
+from ranklight.search.sharded import Prepare, ShardedSearch
+from ranklight.search.shards import Block, Shards, check_both_shared
 
 Relevance = Callable[[Tensor, Tensor], Tensor]
 
@@ -116,7 +116,7 @@ def evaluate_label_distances(
         ks: Every K; K beyond the gallery looks at all of it.
         relevance: From two sets of labels to R = 1 − label distance; `LabelCloseness()` by default.
         spearman: Whether to correlate.
-        search: Prepares the gallery: exact, or a `metrics.ApproximateSearch`.
+        search: Prepares the gallery: exact, or a `search.ApproximateSearch`.
         advance: Called with the number of queries each time that some are searched.
         shards: Which rows `queries` are, where ranks share them; all of them by default.
         gallery_shards: The same of the gallery.

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from metrics.search import ExactSearch, check_finite, pays_at_once, rows_for
-from metrics.sharded_search import Prepare, ShardedSearch
-from metrics.shards import Shards, check_both_shared
+from ranklight.search.exact import ExactSearch, check_finite, rows_for, use_symmetric_search
+from ranklight.search.sharded import Prepare, ShardedSearch
+from ranklight.search.shards import Shards, check_both_shared
 
 Ranked = Float[Tensor, "n k"] | Bool[Tensor, "n k"]
 Found = Int[Tensor, "n k"]
@@ -114,7 +114,7 @@ def evaluate_retrieval(
 ) -> dict[str, float]:
     """Mean scores of every embedding as a query: `recall@K`, `r_precision`, `map@r`, `queries`.
 
-    Neighbours are exact and ordered by the rules of `metrics.search.ExactSearch`: at equal
+    Neighbours are exact and ordered by the rules of `search.exact.ExactSearch`: at equal
     distance the smaller index first, the query itself left out by its index. A query with nothing
     relevant in the gallery (a class with one image) is not counted, and stays in the gallery.
     Extra memory: one float32 copy of the gallery and a few blocks, never n × m.
@@ -132,7 +132,7 @@ def evaluate_retrieval(
         ks: Every K of Recall@K. K beyond the gallery looks at all of it.
         gallery: Where to look; among the other embeddings by default.
         gallery_labels: The gallery's classes.
-        search: Prepares the gallery: exact, or a `metrics.ApproximateSearch`.
+        search: Prepares the gallery: exact, or a `search.ApproximateSearch`.
         advance: Called with the number of queries each time that some are done.
         shards: Which rows `embeddings` are, where ranks share them; all of them by default.
         gallery_shards: The same of a gallery of its own.
@@ -189,7 +189,7 @@ def score_queries(
         return QueryScores(scores[:, :-2], scores[:, -2], scores[:, -1])
     longest = max(most, *ks)
     alone = gallery is None and shards.ranks == 1
-    if alone and search is ExactSearch and pays_at_once(embeddings, longest):
+    if alone and search is ExactSearch and use_symmetric_search(embeddings, longest):
         lists = _in_order(ExactSearch(embeddings, longest).all_nearest(longest))
     else:
         searcher = ShardedSearch(among, gallery_shards or shards, longest, search)

@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from metrics.search import ExactSearch, check_finite, rows_for, squared_distance
-from metrics.sharded_search import Prepare, ShardedSearch
-from metrics.shards import Shards, check_both_shared
-from pairs.blocks import blocks
+from ranklight.kernels.chunks import blocks
+from ranklight.search.exact import ExactSearch, check_finite, rows_for, squared_distance
+from ranklight.search.sharded import Prepare, ShardedSearch
+from ranklight.search.shards import Shards, check_both_shared
 
 _ROWS = 1024
 
@@ -62,7 +62,7 @@ def score_at_top_k(
         gallery: Embeddings.
         triplets: As `similarity_precision` takes them.
         k: How far to look; larger counts more triplets.
-        search: Prepares the gallery: exact, or a `metrics.ApproximateSearch`.
+        search: Prepares the gallery: exact, or a `search.ApproximateSearch`.
         shards: Which rows `queries` are, where ranks share them; all of them by default.
         gallery_shards: The same of the gallery.
     """

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pairs.across_ranks import rank_and_world_size
+from ranklight.kernels.distributed import rank_and_world_size
 
 
 class FirstAnchors(nn.Module):

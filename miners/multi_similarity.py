@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pairs.fused import by_rows, kept
-from pairs.masked import split
+from ranklight.kernels.masked import split
+from ranklight.kernels.rowwise import by_rows, kept
 
 
 class MultiSimilarityMiner(nn.Module):

@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from pairs.counting import closest_below
-from pairs.masked import at_least_float32, split
+from ranklight.kernels.masked import at_least_float32, split
+from ranklight.kernels.triplet_counts import closest_below
 
 
 class SemiHard(nn.Module):

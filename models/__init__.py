@@ -1,14 +1,14 @@
 """Encoders and heads."""
 
-from models.decision import DecisionRule
-from models.decision_label_count import LabelCount
-from models.decision_learned_threshold import LearnedThreshold
-from models.decision_threshold import GlobalThreshold, PerClassThreshold
-from models.decision_top_k import TopK, top_labels
-from models.encoder import Encoder, Pixels, pool
-from models.multi_scale import LowResolution, MultiScale
-from models.trunks import SmallConvNet, TimmTrunk, TorchvisionTrunk
-from models.two_heads import TwoHeadOutput, TwoHeads
+from ranklight.models.decisions.label_count import LabelCount
+from ranklight.models.decisions.learned_threshold import LearnedThreshold
+from ranklight.models.decisions.rule import DecisionRule
+from ranklight.models.decisions.threshold import GlobalThreshold, PerClassThreshold
+from ranklight.models.decisions.top_k import TopK, top_labels
+from ranklight.models.encoder import Encoder, Pixels, pool
+from ranklight.models.multi_scale import LowResolution, MultiScale
+from ranklight.models.trunks import SmallConvNet, TimmTrunk, TorchvisionTrunk
+from ranklight.models.two_heads import TwoHeadOutput, TwoHeads
 
 __all__ = [
     "DecisionRule",

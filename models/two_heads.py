@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from models.encoder import pool
+from ranklight.models.encoder import pool
 
 
 class TwoHeadOutput(NamedTuple):

@@ -1,27 +1,27 @@
 """The vocabulary: anchors against references as three matrices S, R and M."""
 
-from pairs.compare import Pairs, compare
-from pairs.memory import CrossBatchMemory
-from pairs.objective import Evaluated, Objective
-from pairs.references import ClassCentres, InBatch, References
-from pairs.relevance import (
+from ranklight.pairs.compare import Pairs, compare
+from ranklight.pairs.memory import CrossBatchMemory
+from ranklight.pairs.objective import Objective, ObjectiveOutput
+from ranklight.pairs.references import ClassCenters, InBatch, References
+from ranklight.pairs.relevance import (
     LabelCloseness,
     LabelOverlap,
     LabelWithin,
     SameClass,
     SharesLabel,
 )
-from pairs.similarity import pairwise_similarity
+from ranklight.pairs.similarity import pairwise_similarity
 
 __all__ = [
-    "ClassCentres",
+    "ClassCenters",
     "CrossBatchMemory",
-    "Evaluated",
     "InBatch",
     "LabelCloseness",
     "LabelOverlap",
     "LabelWithin",
     "Objective",
+    "ObjectiveOutput",
     "Pairs",
     "References",
     "SameClass",

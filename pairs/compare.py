@@ -6,8 +6,8 @@ from typing import NamedTuple
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from pairs.references import References
-from pairs.similarity import pairwise_similarity
+from ranklight.pairs.references import References
+from ranklight.pairs.similarity import pairwise_similarity
 
 
 class Pairs(NamedTuple):
@@ -29,7 +29,7 @@ def compare(
     Args:
         embeddings: Anchors.
         labels: Their labels, of the kind that `relevance` takes.
-        references: For example `InBatch()` or `ClassCentres(...)`.
+        references: For example `InBatch()` or `ClassCenters(...)`.
         relevance: For example `SameClass()`.
 
     Raises:

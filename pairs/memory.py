@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
-from pairs.across_ranks import gather_ranks
-from pairs.references import InBatch, References
+from ranklight.kernels.distributed import all_gather
+from ranklight.pairs.references import InBatch, References
 
 
 class CrossBatchMemory(nn.Module):
@@ -186,4 +186,4 @@ def _join(batch: References, past: References) -> References:
 
 def _global_batch(rows: Tensor) -> Tensor:
     """The rows of all ranks, as the global batch had them before each rank took its stride."""
-    return gather_ranks(rows).transpose(0, 1).flatten(0, 1)
+    return all_gather(rows).transpose(0, 1).flatten(0, 1)

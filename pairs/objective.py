@@ -5,18 +5,18 @@ from typing import NamedTuple
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
-from pairs.compare import pairs_with
-from pairs.references import InBatch, References
-from pairs.relevance import SameClass
+from ranklight.pairs.compare import pairs_with
+from ranklight.pairs.references import InBatch, References
+from ranklight.pairs.relevance import SameClass
 
 
-class Evaluated(NamedTuple):
+class ObjectiveOutput(NamedTuple):
     """A loss and what it was computed from."""
 
     loss: Float[Tensor, ""]
     kept: Float[Tensor, ""]
     """Share of the pairs that the miner kept, 0..1."""
-    past_kept: Float[Tensor, ""] | None = None
+    memory_mined_fraction: Float[Tensor, ""] | None = None
     """The same for references of the past, where there are any."""
 
 
@@ -66,7 +66,7 @@ class Objective(nn.Module):
         embeddings: Float[Tensor, "n d"],
         labels: Shaped[Tensor, "n ..."],
         index: Int[Tensor, " n"] | None = None,
-    ) -> Evaluated:
+    ) -> ObjectiveOutput:
         """The loss of a batch, with the share of its pairs that was kept."""
         known = () if index is None else (index,)
         found = self.references(embeddings, labels, *known)
@@ -74,14 +74,14 @@ class Objective(nn.Module):
         if found.past is None:
             return now
         past = self._term(found.past, embeddings, labels)
-        return Evaluated(now.loss + found.weight * past.loss, now.kept, past.kept)
+        return ObjectiveOutput(now.loss + found.weight * past.loss, now.kept, past.kept)
 
-    def _term(self, found: References, embeddings: Tensor, labels: Tensor) -> Evaluated:
+    def _term(self, found: References, embeddings: Tensor, labels: Tensor) -> ObjectiveOutput:
         similarity, relevance, mask = pairs_with(found, embeddings, labels, self.relevance)
         if self.miner is None:
-            return Evaluated(self.loss(similarity, relevance, mask), similarity.new_ones(()))
+            return ObjectiveOutput(self.loss(similarity, relevance, mask), similarity.new_ones(()))
         selection = self.miner(similarity.detach(), relevance, mask)
-        return Evaluated(self.loss(similarity, relevance, selection), _share(selection, mask))
+        return ObjectiveOutput(self.loss(similarity, relevance, selection), _share(selection, mask))
 
 
 def _share(

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
-from pairs.across_ranks import gather_ranks, rank_and_world_size, sum_ranks
+from ranklight.kernels.distributed import all_gather, all_reduce_sum, rank_and_world_size
 
 
 class References(NamedTuple):
@@ -39,19 +39,20 @@ class InBatch(nn.Module):
         """The global batch, own anchors first, everything but the self pairs."""
         references, ref_labels = embeddings, labels
         if rank_and_world_size()[1] > 1:
-            references = _own_first(gather_ranks(embeddings))
-            ref_labels = _own_first(gather_ranks(labels))
+            references = _own_first(all_gather(embeddings))
+            ref_labels = _own_first(all_gather(labels))
         mask = torch.ones(
             len(embeddings), len(references), dtype=torch.bool, device=embeddings.device
         )
         return References(references, ref_labels, mask.fill_diagonal_(False))
 
 
-class ClassCentres(nn.Module):
+class ClassCenters(nn.Module):
     """The references are one or more vectors a class (proxies, centres). They hold no anchor.
 
-    Centres are parameters, learned by the loss like any other; or, with `moved_by`, they have no
-    gradient, and after each batch in training the closest centre c of each anchor's class moves:
+    Centres are parameters, learned by the loss like any other; or, with `center_learning_rate`,
+    they have no gradient, and after each batch in training the closest centre c of each anchor's
+    class moves:
 
         c ← c − γ Σ_i (c − z_i) / (1 + number of i)      over the anchors i closest to c
 
@@ -61,8 +62,9 @@ class ClassCentres(nn.Module):
         num_classes: Classes are labelled 0..num_classes − 1.
         embedding_dim: Size of the encoder's output.
         normalize: Put the centres on the unit sphere, as the embeddings should be then.
-        centres_per_class: Columns of a class; they are neighbours in S.
-        moved_by: γ, 0.5 in the paper; larger follows the batch closer. None: centres are learned.
+        centers_per_class: Columns of a class; they are neighbours in S.
+        center_learning_rate: γ, 0.5 in the paper; larger follows the batch closer. None: centres
+            are learned.
     """
 
     def __init__(
@@ -70,19 +72,19 @@ class ClassCentres(nn.Module):
         num_classes: int,
         embedding_dim: int,
         normalize: bool = True,
-        centres_per_class: int = 1,
-        moved_by: float | None = None,
+        centers_per_class: int = 1,
+        center_learning_rate: float | None = None,
     ) -> None:
         super().__init__()
-        centres = torch.empty(num_classes * centres_per_class, embedding_dim)
+        centres = torch.empty(num_classes * centers_per_class, embedding_dim)
         self.centres: Tensor
-        if moved_by is None:
+        if center_learning_rate is None:
             self.centres = nn.Parameter(nn.init.kaiming_normal_(centres, mode="fan_out"))
         else:
             self.register_buffer("centres", nn.init.normal_(centres))
         self.normalize = normalize
-        self.centres_per_class = centres_per_class
-        self.moved_by = moved_by
+        self.centers_per_class = centers_per_class
+        self.center_learning_rate = center_learning_rate
 
     def forward(
         self,
@@ -92,24 +94,24 @@ class ClassCentres(nn.Module):
     ) -> References:
         """The centres of all classes, before they move; every pair counts."""
         centres = F.normalize(self.centres) if self.normalize else self.centres
-        ref_labels = torch.arange(len(centres), device=labels.device) // self.centres_per_class
+        ref_labels = torch.arange(len(centres), device=labels.device) // self.centers_per_class
         mask = torch.ones(len(embeddings), len(centres), dtype=torch.bool, device=embeddings.device)
-        if self.moved_by is not None and self.training:
+        if self.center_learning_rate is not None and self.training:
             centres = centres.clone()
-            self._move(embeddings.detach(), labels, centres, self.moved_by)
+            self._move(embeddings.detach(), labels, centres, self.center_learning_rate)
         return References(centres.to(embeddings.dtype), ref_labels, mask)
 
     @torch.no_grad()
     def _move(self, embeddings: Tensor, labels: Tensor, centres: Tensor, rate: float) -> None:
-        own = labels.unsqueeze(1) * self.centres_per_class
-        own = own + torch.arange(self.centres_per_class, device=labels.device)
+        own = labels.unsqueeze(1) * self.centers_per_class
+        own = own + torch.arange(self.centers_per_class, device=labels.device)
         embeddings = embeddings.to(centres.dtype)
         distance = (embeddings.unsqueeze(1) - centres[own]).square().sum(2)
         closest = own.gather(1, distance.argmin(1, keepdim=True)).squeeze(1)
         total = torch.zeros_like(centres).index_add_(0, closest, centres[closest] - embeddings)
         count = centres.new_zeros(len(centres), 1)
         count.index_add_(0, closest, centres.new_ones(len(closest), 1))
-        self.centres.copy_(centres - rate * sum_ranks(total) / (1 + sum_ranks(count)))
+        self.centres.copy_(centres - rate * all_reduce_sum(total) / (1 + all_reduce_sum(count)))
 
 
 def _own_first(shards: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pairs.fused import eager_on_cpu, row_blocks
+from ranklight.kernels.rowwise import eager_on_cpu, row_blocks
 
 _BLOCK_ELEMENTS = 1 << 20
 _SHORT = 2**0.5

@@ -13,7 +13,7 @@ from pathlib import Path
 import sklearn.manifold  # noqa: F401
 import torch.distributed.nn  # noqa: F401
 
-from experiments.__main__ import main
+from ranklight.__main__ import main
 
 
 def serve() -> None:

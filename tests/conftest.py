@@ -85,7 +85,7 @@ def start_command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
         stdout=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[1],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     started: list[Command] = []
 

@@ -8,10 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-import losses
-import miners
-from pairs import (
-    ClassCentres,
+from ranklight import losses, miners
+from ranklight.pairs import (
+    ClassCenters,
     CrossBatchMemory,
     LabelCloseness,
     LabelOverlap,
@@ -82,14 +81,16 @@ METHODS |= {
         "numbers",
     ),
     "proxies": Method(
-        lambda: Objective(losses.ProxyAnchorLoss(), references=ClassCentres(CLASSES, DIM))
+        lambda: Objective(losses.ProxyAnchorLoss(), references=ClassCenters(CLASSES, DIM))
     ),
     "centres, moved": Method(
-        lambda: Objective(losses.CenterLoss(), references=ClassCentres(CLASSES, DIM, moved_by=0.5))
+        lambda: Objective(
+            losses.CenterLoss(), references=ClassCenters(CLASSES, DIM, center_learning_rate=0.5)
+        )
     ),
     "centres, several a class": Method(
         lambda: Objective(
-            losses.MagnetLoss(), references=ClassCentres(CLASSES, DIM, centres_per_class=3)
+            losses.MagnetLoss(), references=ClassCenters(CLASSES, DIM, centers_per_class=3)
         )
     ),
     "memory": Method(

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from datamodules.randomness import scramble
-from datamodules.samplers.progress import GlobalBatches, Progress
+from ranklight.datamodules.randomness import random_bits
+from ranklight.datamodules.samplers.progress import GlobalBatches, Progress
 
 _CLASSES, _IMAGES = 1, 2
 
@@ -161,7 +161,7 @@ class ClassBalanced(Sampler[list[int]]):
 
     def _permuted_classes(self, number: int) -> NDArray[np.int64]:
         classes = np.arange(len(self._counts))
-        return np.lexsort((classes, scramble(self.seed, _CLASSES, number, classes)))
+        return np.lexsort((classes, random_bits(self.seed, _CLASSES, number, classes)))
 
     def _shuffle(self, classes: NDArray[np.int64], shuffles: NDArray[np.int64]) -> None:
         """Reorder these classes' images, each by the random numbers of its own shuffle.
@@ -172,7 +172,9 @@ class ClassBalanced(Sampler[list[int]]):
         counts = self._counts[classes]
         ends = np.cumsum(counts)
         place = np.arange(ends[-1]) - np.repeat(ends - counts, counts)
-        bits = scramble(np.repeat(scramble(self.seed, _IMAGES, classes, shuffles), counts), place)
+        bits = random_bits(
+            np.repeat(random_bits(self.seed, _IMAGES, classes, shuffles), counts), place
+        )
         class_bits = np.uint64(len(classes).bit_length())
         place_bits = np.uint64(int(counts.max()).bit_length())
         keys = np.repeat(np.arange(len(classes), dtype=np.uint64), counts)

@@ -9,8 +9,8 @@ from jaxtyping import Bool, Int
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
-from datamodules.randomness import scramble
-from datamodules.samplers.progress import GlobalBatches, Progress
+from ranklight.datamodules.randomness import random_bits
+from ranklight.datamodules.samplers.progress import GlobalBatches, Progress
 
 _ANCHORS, _OTHERS = 1, 2
 
@@ -105,7 +105,7 @@ class NearestLabels(Sampler[list[int]]):
         anchors = self._anchor_order(epoch)[places]
         chosen = [anchors, self._neighbours[anchors].reshape(len(anchors), -1)]
         leading = np.concatenate(chosen, 1)
-        streams = scramble(self.seed, _OTHERS, epoch, positions)[:, None]
+        streams = random_bits(self.seed, _OTHERS, epoch, positions)[:, None]
         # Enough draws for nearly every batch; those that need more go on in the same streams.
         wanted = self.progress.batch_size - self.anchors
         draws = wanted + 8 + 2 * wanted * self.progress.batch_size // self.size
@@ -121,7 +121,7 @@ class NearestLabels(Sampler[list[int]]):
         self, leading: NDArray[np.integer], streams: NDArray[np.uint64], draws: int
     ) -> tuple[Int[np.ndarray, "b batch"], Bool[np.ndarray, "b"]]:
         """The first distinct images of each row, and whether these are enough."""
-        bits = scramble(streams, np.arange(draws)) >> np.uint64(32)
+        bits = random_bits(streams, np.arange(draws)) >> np.uint64(32)
         drawn = (bits * np.uint64(self.size) >> np.uint64(32)).astype(np.int64)
         images = np.concatenate([leading, drawn], 1)
         batch_size = self.progress.batch_size
@@ -134,7 +134,7 @@ class NearestLabels(Sampler[list[int]]):
     def _anchor_order(self, epoch: int) -> NDArray[np.int64]:
         if self._order is None or self._order[0] != epoch:
             images = np.arange(self.size)
-            order = np.lexsort((images, scramble(self.seed, _ANCHORS, epoch, images)))
+            order = np.lexsort((images, random_bits(self.seed, _ANCHORS, epoch, images)))
             self._order = epoch, order
         return self._order[1]
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from datamodules.randomness import scramble
-from datamodules.relevance import OfPairs, total_relevance
-from datamodules.samplers.progress import GlobalBatches, Progress
-from datamodules.samplers.triplet_buffers import Rule, TripletBuffers
+from ranklight.datamodules.randomness import random_bits
+from ranklight.datamodules.relevance import OfPairs, total_relevance
+from ranklight.datamodules.samplers.progress import GlobalBatches, Progress
+from ranklight.datamodules.samplers.triplet_buffers import Rule, TripletBuffers
 
 _STREAM = 3
 
@@ -144,7 +144,7 @@ class RelevanceTriplets(Sampler[list[int]]):
         wanted = min(size, max(self._capacity(), -(-size * (position + 1) // len(self))))
         if epoch != self._epoch or wanted < self._came_by:
             images = np.arange(size)
-            self._order = np.lexsort((images, scramble(self.seed, _STREAM, epoch, images)))
+            self._order = np.lexsort((images, random_bits(self.seed, _STREAM, epoch, images)))
             self._epoch, self._came_by, self._buffers = epoch, 0, self._empty_buffers()
         some = self._order[self._came_by : wanted]
         self._buffers.add(some, self._classes[some], self._total[some], epoch)

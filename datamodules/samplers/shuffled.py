@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
-from datamodules.randomness import scramble
-from datamodules.samplers.progress import GlobalBatches, Progress
+from ranklight.datamodules.randomness import random_bits
+from ranklight.datamodules.samplers.progress import GlobalBatches, Progress
 
 
 class Shuffled(Sampler[list[int]]):
@@ -65,6 +65,6 @@ class Shuffled(Sampler[list[int]]):
         """The global batches at positions first..last − 1 of an epoch."""
         if self._order is None or self._order[0] != epoch:
             images = np.arange(self.size)
-            self._order = epoch, np.lexsort((images, scramble(self.seed, epoch, images)))
+            self._order = epoch, np.lexsort((images, random_bits(self.seed, epoch, images)))
         batch_size = self.progress.batch_size
         return self._order[1][first * batch_size : last * batch_size].reshape(-1, batch_size)

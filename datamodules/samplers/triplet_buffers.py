@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
-from datamodules.randomness import uniform
-from datamodules.relevance import OfPairs
+from ranklight.datamodules.randomness import uniform
+from ranklight.datamodules.relevance import OfPairs
 
 _KEYS, _DRAWS = 1, 2
 _ATTEMPTS = 200

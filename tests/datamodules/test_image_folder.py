@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from datamodules import ImageFolder
+from ranklight.datamodules import ImageFolder
 
 SMALL = {"classes_per_batch": 3, "samples_per_class": 2, "image_size": 16, "resize": 20}
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from datamodules import long_tail
+from ranklight.datamodules import long_tail
 
 LABELS = np.repeat(np.arange(10), 100)
 

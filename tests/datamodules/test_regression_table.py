@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from pyarrow import parquet, table
 
-from datamodules import RegressionTable
+from ranklight.datamodules import RegressionTable
 
 SPLITS = ["train"] * 30 + ["val_query"] * 3 + ["val_gallery"] * 5 + ["test"] * 10
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules import ByFeatures, ByTable, GradedByAttributes, total_relevance
-from datamodules import relevance as module
+from ranklight.datamodules import ByFeatures, ByTable, GradedByAttributes, total_relevance
+from ranklight.datamodules import relevance as module
 
 
 def test_same_class_and_near_above_same_class_above_others():

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from pytorch_lightning.trainer.states import TrainerFn
 
-from datamodules import DigitClasses, DigitPoses, DigitRelevance
+from ranklight.datamodules import DigitClasses, DigitPoses, DigitRelevance
 
 QUERIES = {"train_scenes": 80, "val_scenes": (6, 20), "test_scenes": (7, 30)}
 

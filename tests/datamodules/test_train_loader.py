@@ -6,9 +6,9 @@ import torch.distributed as dist
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import nn
 
-from datamodules import Batch, ClassBalanced, Shuffled, TrainLoader, evaluation_loader
-from datamodules.base import epochs_and_places
-from datamodules.randomness import image_seed
+from ranklight.datamodules import Batch, ClassBalanced, Shuffled, TrainLoader, evaluation_loader
+from ranklight.datamodules.loaders import epochs_and_places
+from ranklight.datamodules.randomness import image_seed
 
 SIZE, PER_EPOCH = 61, 7
 

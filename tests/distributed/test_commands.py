@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from callbacks import WarnOfLocalBatchNorm
+from ranklight.running import WarnOfLocalBatchNorm
 
 DDP_CPU = "experiments/trainer/ddp_cpu.yaml"
 REFERENCES = "--model.init_args.objective.init_args.references.init_args"
@@ -116,7 +116,14 @@ def launch(configs, tmp_path):
     environment.pop("RANKLIGHT_RUN", None)
 
     def run(*launcher):
-        command = [sys.executable, "-m", *launcher, "fit", "-c", str(configs / "pairs.yaml")]
+        command = [
+            sys.executable,
+            "-m",
+            *launcher,
+            "fit",
+            "-c",
+            str(configs / "ranklight.pairs.yaml"),
+        ]
         command += ["-c", DDP_CPU, "--runs", str(tmp_path), "--trainer.max_steps", "2"]
         ended = subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=180
@@ -130,11 +137,11 @@ def launch(configs, tmp_path):
 
 
 def test_the_command_starts_its_other_process_itself(launch):
-    launch("experiments")
+    launch("ranklight")
 
 
 def test_torchrun_starts_processes_with_one_run_directory(launch):
-    launch("torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "experiments")
+    launch("torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "ranklight")
 
 
 @pytest.mark.parametrize(
@@ -159,6 +166,6 @@ def test_batch_norm_of_a_share_of_the_batch_is_warned_of(
 
 @pytest.mark.parametrize("name", ["ddp_cpu", "gpus", "slurm"])
 def test_launch_files_say_what_the_trainer_understands(start_command, configs, name):
-    files = ["-c", str(configs / "pairs.yaml"), "-c", f"experiments/trainer/{name}.yaml"]
+    files = ["-c", str(configs / "ranklight.pairs.yaml"), "-c", f"experiments/trainer/{name}.yaml"]
     (command,) = start_command("fit", *files, "--print_config")
     assert "class_path: pytorch_lightning.strategies.DDPStrategy" in command.succeed()

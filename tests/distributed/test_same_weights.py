@@ -8,11 +8,13 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-import losses
-import miners
-import pairs
-from datamodules import Batch
-from lightning_modules import MetricLearning, MultiLabelClassification, TwoHeadClassification
+from ranklight import losses, miners, pairs
+from ranklight.datamodules import Batch
+from ranklight.lightning_modules import (
+    MetricLearning,
+    MultiLabelClassification,
+    TwoHeadClassification,
+)
 
 BATCH, PIXELS, DIM, CLASSES, STEPS = 8, (1, 4, 4), 6, 5, 20
 
@@ -53,8 +55,8 @@ def multi_label(loss):
     return MultiLabelClassification(Encoder(), loss, CLASSES, optimizer)
 
 
-def centres(moved_by=None, normalize=True):
-    return pairs.ClassCentres(CLASSES, DIM, normalize, moved_by=moved_by)
+def centres(center_learning_rate=None, normalize=True):
+    return pairs.ClassCenters(CLASSES, DIM, normalize, center_learning_rate=center_learning_rate)
 
 
 def memory():

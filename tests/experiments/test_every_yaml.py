@@ -13,11 +13,11 @@ import yaml
 from PIL import Image
 from scipy.io import savemat
 
-from datamodules import ImageFolder
-from datamodules.class_data import ClassData
-from datamodules.multi_label_data import MultiLabelData
-from datamodules.voc2007 import _CLASSES
-from experiments.__main__ import main
+from ranklight.__main__ import main
+from ranklight.datamodules import ImageFolder
+from ranklight.datamodules.class_data import ClassData
+from ranklight.datamodules.multi_label_data import MultiLabelData
+from ranklight.datamodules.published.voc2007 import _CLASSES
 
 FILES = [
     str(file)
@@ -27,8 +27,8 @@ FILES = [
 SIZE = 32
 FEW = {"classes_per_batch": 2, "samples_per_class": 2, "batch_size": 4}
 CHEAP = {
-    "callbacks.EmbeddingMap": {"points": 12},
-    "callbacks.Gallery": {"queries": 2, "neighbours": 2},
+    "ranklight.callbacks.EmbeddingMap": {"points": 12},
+    "ranklight.callbacks.Gallery": {"queries": 2, "neighbours": 2},
 }
 SMALL = {
     "MPIIPose": {"batch_size": 8, "queries": 2, "validation_fraction": 0.3},
@@ -36,7 +36,11 @@ SMALL = {
     "DigitPoses": {"train_scenes": 80, "val_scenes": "[8, 40]", "test_scenes": "[8, 40]"},
     "DigitScenes": {"train_scenes": 80, "val_scenes": 40, "test_scenes": 40},
 }
-PICTURES = {"callbacks.EmbeddingMap", "callbacks.Gallery", "callbacks.TrainingCurves"}
+PICTURES = {
+    "ranklight.callbacks.EmbeddingMap",
+    "ranklight.callbacks.Gallery",
+    "ranklight.callbacks.TrainingCurves",
+}
 
 
 def picture(file):
@@ -238,13 +242,19 @@ def smaller_model(config):
     for key, name, arguments in parts(config["model"], "model"):
         if "root" in arguments:
             yield f"--{key}.init_args.root", arguments["root"]
-        if name in ("models.TorchvisionTrunk", "models.TimmTrunk"):
+        if name in ("ranklight.models.TorchvisionTrunk", "ranklight.models.TimmTrunk"):
             wide = 128 if arguments["name"] == "vgg16" else 8
             small = {"in_channels": 3, "width": wide}
-            yield f"--{key}", json.dumps({"class_path": "models.SmallConvNet", "init_args": small})
-        if name == "models.TwoHeads" and arguments.get("image_shape", [3])[0] == 3:
+            yield (
+                f"--{key}",
+                json.dumps({"class_path": "ranklight.models.SmallConvNet", "init_args": small}),
+            )
+        if name == "ranklight.models.TwoHeads" and arguments.get("image_shape", [3])[0] == 3:
             yield f"--{key}.init_args.image_shape", f"[3, {SIZE}, {SIZE}]"
-        if name == "lightning_modules.MultiLabelClassification" and "decisions" in arguments:
+        if (
+            name == "ranklight.lightning_modules.MultiLabelClassification"
+            and "decisions" in arguments
+        ):
             rules = {
                 rule: {"class_path": rest} if isinstance(rest, str) else dict(rest)
                 for rule, rest in arguments["decisions"].items()
@@ -343,7 +353,7 @@ def test_it_opens_with_its_command_and_what_to_expect(file):
 @pytest.mark.parametrize("file", FILES)
 def test_pretrained_weights_exist(file):
     for _, name, arguments in parts(read(file)):
-        if name == "models.TorchvisionTrunk" and "weights" in arguments:
+        if name == "ranklight.models.TorchvisionTrunk" and "weights" in arguments:
             torchvision.models.get_model_weights(arguments["name"])[arguments["weights"]]
 
 

@@ -9,8 +9,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from metrics import ExactSearch, evaluate_retrieval
-from metrics.backends import FaissOnGpu, faiss, largest_by_torch
+from ranklight.metrics import evaluate_retrieval
+from ranklight.search import ExactSearch
+from ranklight.search.backends import FaissOnGpu, faiss, largest_by_torch
 
 MIB = 1 << 20
 N, DIM, CLASSES = 60_000, 512, 11_300

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from pairs.across_ranks import gather_ranks
+from ranklight.kernels.distributed import all_gather
 from tests.objectives import METHODS, batches, build, step
 
 every_method = pytest.mark.parametrize("name", METHODS)
@@ -90,7 +90,7 @@ def test_embeddings_are_gathered_with_their_gradient_on_nccl(device, tmp_path):
     dist.init_process_group("nccl", init_method=group, rank=0, world_size=1, device_id=device)
     try:
         embeddings = torch.randn(4, 3, device=device, requires_grad=True)
-        gathered = gather_ranks(embeddings).flatten(0, 1)
+        gathered = all_gather(embeddings).flatten(0, 1)
         gathered.square().sum().backward()
     finally:
         dist.destroy_process_group()

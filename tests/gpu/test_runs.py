@@ -28,7 +28,7 @@ SHORT = [
     ("launcher", "more"), [(ALONE, []), (TORCHRUN, NCCL)], ids=["alone", "torchrun, NCCL, bf16"]
 )
 def test_quickstart_fits_and_tests(launcher, more, tmp_path):
-    command = [*launcher, "experiments", "fit", "-c", QUICK, *more, *ON_GPU, *SHORT]
+    command = [*launcher, "ranklight", "fit", "-c", QUICK, *more, *ON_GPU, *SHORT]
     run = ranklight([*command, "--runs", str(tmp_path), "--test_after_fit", "true"], tmp_path)
     results = json.loads((run / "results.json").read_text())
     assert list(results) == ["raw pixels", "untrained", "trained"]

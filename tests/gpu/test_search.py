@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from metrics import ExactSearch, evaluate_retrieval, nearest, squared_distance
-from metrics.backends import (
+from ranklight.metrics import evaluate_retrieval
+from ranklight.search import ExactSearch, nearest, squared_distance
+from ranklight.search.backends import (
     GPU_LARGEST_K,
     FaissOnGpu,
     choose_backend,

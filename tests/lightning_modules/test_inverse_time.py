@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lightning_modules import InverseTimeLR
+from ranklight.lightning_modules import InverseTimeLR
 
 
 def of_one_weight(lr):

@@ -1,14 +1,14 @@
 import pytest
 import torch
 
-from datamodules import Batch
-from lightning_modules import MetricLearning
-from lightning_modules.checkpoint import check_same_architecture
-from lightning_modules.optimizers import configure
-from losses import MultiSimilarityLoss
-from miners import MultiSimilarityMiner
-from models import Encoder, SmallConvNet
-from pairs import ClassCentres, Objective
+from ranklight.datamodules import Batch
+from ranklight.lightning_modules import MetricLearning
+from ranklight.lightning_modules.checkpoint import check_same_architecture
+from ranklight.lightning_modules.optimizers import configure
+from ranklight.losses import MultiSimilarityLoss
+from ranklight.miners import MultiSimilarityMiner
+from ranklight.models import Encoder, SmallConvNet
+from ranklight.pairs import ClassCenters, Objective
 
 
 def module(**changes):
@@ -33,7 +33,7 @@ def test_a_training_step_is_the_objective_on_the_embeddings(monkeypatch):
     loss = learner.training_step(batch(), 0)["loss"]
     expected = learner.objective.evaluate(learner.encoder(images), labels)
     assert loss == expected.loss == logged["train/loss"]
-    assert 0 < logged["train/kept"] == expected.kept < 1
+    assert 0 < logged["train/mined_fraction"] == expected.kept < 1
 
 
 def test_evaluation_gives_embeddings():
@@ -46,7 +46,7 @@ def test_evaluation_gives_embeddings():
 
 
 def test_the_optimizer_sees_what_the_objective_learns():
-    objective = Objective(MultiSimilarityLoss(), references=ClassCentres(3, 16))
+    objective = Objective(MultiSimilarityLoss(), references=ClassCenters(3, 16))
     optimizer = module(objective=objective).configure_optimizers()
     learnt = {id(parameter) for parameter in optimizer.param_groups[0]["params"]}
     assert id(objective.references.centres) in learnt

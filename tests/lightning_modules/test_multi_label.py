@@ -3,10 +3,10 @@ from functools import partial
 import pytest
 import torch
 
-from datamodules import Batch
-from lightning_modules import MultiLabelClassification
-from losses import LSEPLoss, ZLPRLoss
-from models import Encoder, LabelCount, SmallConvNet
+from ranklight.datamodules import Batch
+from ranklight.lightning_modules import MultiLabelClassification
+from ranklight.losses import LSEPLoss, ZLPRLoss
+from ranklight.models import Encoder, LabelCount, SmallConvNet
 
 
 def model(**arguments):

@@ -4,11 +4,11 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules import Batch
-from lightning_modules import TwoHeadClassification
-from losses import ContrastiveLoss
-from models import SmallConvNet, TwoHeads
-from pairs import Objective
+from ranklight.datamodules import Batch
+from ranklight.lightning_modules import TwoHeadClassification
+from ranklight.losses import ContrastiveLoss
+from ranklight.models import SmallConvNet, TwoHeads
+from ranklight.pairs import Objective
 
 
 class Stripes(Dataset):

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from losses import AsymmetricLoss, BinaryCrossEntropyLoss
+from ranklight.losses import AsymmetricLoss, BinaryCrossEntropyLoss
 
 
 def log_sigmoid(x):

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from losses import BinaryCrossEntropyLoss
+from ranklight.losses import BinaryCrossEntropyLoss
 
 
 def log1p_exp(x):

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from losses import BPMLLLoss
+from ranklight.losses import BPMLLLoss
 
 
 def equation(rows, average="anchors"):

@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from losses import CenterLoss, MagnetLoss, TripletCenterLoss
-from pairs import ClassCentres, Objective
+from ranklight.losses import CenterLoss, MagnetLoss, TripletCenterLoss
+from ranklight.pairs import ClassCenters, Objective
 
 
 def rows(similarity, relevance, selection):
@@ -78,7 +78,7 @@ def test_anchors_on_their_centres_have_no_magnet_gradient_to_lose():
 
 
 def test_several_centres_a_class_are_neighbours():
-    found = ClassCentres(3, 4, centres_per_class=2)(
+    found = ClassCenters(3, 4, centers_per_class=2)(
         torch.randn(5, 4), torch.tensor([0, 1, 2, 2, 0])
     )
     assert found.labels.tolist() == [0, 0, 1, 1, 2, 2]
@@ -88,7 +88,7 @@ def test_several_centres_a_class_are_neighbours():
 
 def test_the_closest_centre_of_the_own_class_moves_by_the_paper_s_rule():
     torch.manual_seed(0)
-    centres = ClassCentres(3, 2, normalize=False, centres_per_class=2, moved_by=0.5)
+    centres = ClassCenters(3, 2, normalize=False, centers_per_class=2, center_learning_rate=0.5)
     before = centres.centres.tolist()
     z, labels = torch.randn(4, 2), torch.tensor([0, 0, 2, 0])
     found = centres(z, labels)
@@ -105,7 +105,7 @@ def test_the_closest_centre_of_the_own_class_moves_by_the_paper_s_rule():
 
 
 def test_moved_centres_stay_in_evaluation_and_are_saved():
-    centres = ClassCentres(3, 2, moved_by=0.5).eval()
+    centres = ClassCenters(3, 2, center_learning_rate=0.5).eval()
     before = centres.centres.clone()
     centres(torch.randn(4, 2), torch.tensor([0, 0, 2, 0]))
     assert torch.equal(centres.centres, before)
@@ -125,14 +125,14 @@ def move_with_my_half(z, labels):
 
 
 def _moved(z, labels):
-    centres = ClassCentres(2, 2, normalize=False, moved_by=0.5)
+    centres = ClassCenters(2, 2, normalize=False, center_learning_rate=0.5)
     centres.centres.copy_(torch.eye(2))
     centres(z, labels)
     return centres.centres
 
 
 def test_centres_are_learned_through_the_loss():
-    references = ClassCentres(3, 4)
+    references = ClassCenters(3, 4)
     objective = Objective(TripletCenterLoss(), references=references)
     objective(torch.randn(6, 4), torch.arange(6) // 2).backward()
     assert references.centres.grad.abs().sum() > 0

@@ -11,9 +11,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-import losses
-import pairs.fused
-from pairs import pairwise_similarity
+from ranklight import losses
+from ranklight.pairs import pairwise_similarity
 
 
 class Case(NamedTuple):

@@ -5,8 +5,8 @@ import torch
 from pytorch_metric_learning import distances, reducers
 from pytorch_metric_learning import losses as peers
 
-from losses import ContrastiveLoss
-from pairs import Objective
+from ranklight.losses import ContrastiveLoss
+from ranklight.pairs import Objective
 
 
 def equation(similarity, relevance, selection, average="pairs", near=1.0, far=0.5):

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from losses import HingeRankingLoss
+from ranklight.losses import HingeRankingLoss
 
 
 def equation(rows, margin=1.0, average="anchors"):

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from losses import LogRatioLoss
+from ranklight.losses import LogRatioLoss
 
 
 def equation(similarity, relevance, selection, keep_ties=True):

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from losses import LSEPLoss, TwoWayLoss
+from ranklight.losses import LSEPLoss, TwoWayLoss
 
 
 def equation(rows):

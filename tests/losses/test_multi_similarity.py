@@ -7,9 +7,9 @@ import torch
 from pytorch_metric_learning import losses as peer_losses
 from pytorch_metric_learning import miners as peer_miners
 
-from losses import MultiSimilarityLoss
-from miners import MultiSimilarityMiner
-from pairs import Objective
+from ranklight.losses import MultiSimilarityLoss
+from ranklight.miners import MultiSimilarityMiner
+from ranklight.pairs import Objective
 
 
 def log1p_sum_exp(exponents):

@@ -6,8 +6,8 @@ import pytest
 import torch
 from pytorch_metric_learning import losses as peers
 
-from losses import ProxyAnchorLoss
-from pairs import ClassCentres, Objective
+from ranklight.losses import ProxyAnchorLoss
+from ranklight.pairs import ClassCenters, Objective
 
 
 def equation(similarity, relevance, selection, alpha=32.0, margin=0.1):
@@ -43,7 +43,7 @@ def test_peer():
     z = torch.nn.functional.normalize(torch.randn(24, 8, dtype=torch.float64)).requires_grad_()
     labels = torch.randint(5, (24,))
     peer = peers.ProxyAnchorLoss(num_classes=7, embedding_size=8)
-    centres = ClassCentres(7, 8).double()
+    centres = ClassCenters(7, 8).double()
     centres.centres.data.copy_(peer.proxies)
     ours, theirs = Objective(ProxyAnchorLoss(), references=centres)(z, labels), peer(z, labels)
     torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=0)

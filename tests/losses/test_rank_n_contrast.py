@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from losses import RankNContrastLoss
+from ranklight.losses import RankNContrastLoss
 
 
 def equation(similarity, relevance, selection, temperature=2.0):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
-from losses import SmoothAPLoss
+from ranklight.losses import SmoothAPLoss
 
 
 def sigmoid(x):

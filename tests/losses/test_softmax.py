@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from losses import SoftmaxLoss
+from ranklight.losses import SoftmaxLoss
 
 
 def equation(rows):

@@ -6,8 +6,8 @@ import pytest
 import torch
 from pytorch_metric_learning import losses as peers
 
-from losses import SupConLoss
-from pairs import Objective
+from ranklight.losses import SupConLoss
+from ranklight.pairs import Objective
 
 
 def equation(similarity, relevance, selection, temperature=0.07):

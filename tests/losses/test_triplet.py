@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from pytorch_metric_learning import distances
 from pytorch_metric_learning import losses as peers
 
-import pairs.counting
-from losses import TripletLoss
-from miners import Hardest, SemiHard
-from pairs import Objective
+from ranklight.losses import TripletLoss
+from ranklight.miners import Hardest, SemiHard
+from ranklight.pairs import Objective
 
 AVERAGES = ["active", "all", "pairs"]
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from losses import TwoWayLoss
+from ranklight.losses import TwoWayLoss
 
 
 def log_sum(exponents):

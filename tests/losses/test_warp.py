@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from losses import HingeRankingLoss, WARPLoss
+from ranklight.losses import HingeRankingLoss, WARPLoss
 
 
 def harmonic(rank):

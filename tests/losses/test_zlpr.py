@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from losses import LSEPLoss, ZLPRLoss
+from ranklight.losses import LSEPLoss, ZLPRLoss
 
 
 def log1p_sum(exponents):

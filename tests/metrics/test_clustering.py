@@ -7,11 +7,11 @@ import torch
 from sklearn import metrics as peer
 from sklearn.cluster import KMeans
 
-from metrics import (
+from ranklight.metrics import (
     adjusted_mutual_information,
     evaluate_clustering,
-    greedy_start,
     kmeans,
+    kmeans_plusplus,
     normalized_mutual_information,
 )
 
@@ -55,7 +55,7 @@ def test_clusters_are_as_good_as_scikit_learns(classes, each, spread):
         KMeans(classes, n_init=1, random_state=seed).fit(embeddings.numpy()).inertia_
         for seed in range(8)
     ]
-    ours = [kmeans(embeddings, classes, seed).within_ss for seed in range(8)]
+    ours = [kmeans(embeddings, classes, seed).inertia for seed in range(8)]
     assert statistics.mean(ours) <= 1.02 * statistics.mean(theirs)
 
 
@@ -66,7 +66,7 @@ def test_the_sum_of_squares_is_that_of_the_assignments():
     for cluster in clusters.assignments.unique():
         rows = embeddings[clusters.assignments == cluster].double()
         total += (rows - rows.mean(0)).square().sum().item()
-    assert clusters.within_ss == pytest.approx(total, rel=1e-4)
+    assert clusters.inertia == pytest.approx(total, rel=1e-4)
 
 
 def test_the_seed_decides_and_restarts_do_not_hurt():
@@ -74,7 +74,7 @@ def test_the_seed_decides_and_restarts_do_not_hurt():
     once, again = evaluate_clustering(embeddings, labels), evaluate_clustering(embeddings, labels)
     assert once == again
     more = evaluate_clustering(embeddings, labels, restarts=4)
-    assert more["within_ss"] <= once["within_ss"]
+    assert more["inertia"] <= once["inertia"]
 
 
 def test_well_separated_classes_are_found():
@@ -86,14 +86,14 @@ def test_well_separated_classes_are_found():
 
 def test_the_greedy_start_covers_separated_classes():
     embeddings, labels = blobs(64, 5, 0.01)
-    rows = greedy_start(embeddings, 64, torch.Generator().manual_seed(0))
+    rows = kmeans_plusplus(embeddings, 64, torch.Generator().manual_seed(0))
     assert len(labels[rows].unique()) == 64
 
 
 def test_fewer_distinct_rows_than_clusters():
     clusters = kmeans(torch.ones(12, 3), 4)
-    assert clusters.within_ss == pytest.approx(0, abs=1e-9)
-    assert kmeans(torch.randn(5, 3), 5).within_ss == pytest.approx(0, abs=1e-6)
+    assert clusters.inertia == pytest.approx(0, abs=1e-9)
+    assert kmeans(torch.randn(5, 3), 5).inertia == pytest.approx(0, abs=1e-6)
 
 
 def test_says_what_is_wrong():

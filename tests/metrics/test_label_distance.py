@@ -5,16 +5,16 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from metrics import label_distance as module
-from metrics.label_distance import (
+from ranklight.metrics import label_distance as module
+from ranklight.metrics.label_distance import (
     closeness_ndcg_at_k,
     evaluate_label_distances,
     label_distance_at_k,
     rank_correlation,
     score_label_distances,
 )
-from metrics.shards import Shards
-from pairs import LabelCloseness
+from ranklight.pairs import LabelCloseness
+from ranklight.search.shards import Shards
 
 
 def make(n=7, m=40, d=5, seed=0):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from sklearn.metrics import f1_score, precision_score, recall_score
 
-from metrics import LabelSetScores, count_label_sets, score_label_sets
+from ranklight.metrics import LabelSetScores, count_label_sets, score_label_sets
 
 
 def decided_and_labels(seed, rows=50, classes=6):

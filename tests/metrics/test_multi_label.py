@@ -13,8 +13,8 @@ from sklearn.metrics import (
 )
 from torchmetrics.functional.classification import multilabel_average_precision
 
-from datamodules import rank_and_world_size
-from metrics import (
+from ranklight.datamodules import rank_and_world_size
+from ranklight.metrics import (
     LabelRankingScores,
     average_precision,
     coverage,

@@ -7,15 +7,9 @@ import pytest
 import torch
 from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 
-from metrics import (
-    ExactSearch,
-    evaluate_retrieval,
-    map_at_r,
-    r_precision,
-    recall_at_k,
-    score_queries,
-)
-from metrics.backends import largest_by_torch
+from ranklight.metrics import evaluate_retrieval, map_at_r, r_precision, recall_at_k, score_queries
+from ranklight.search import ExactSearch
+from ranklight.search.backends import largest_by_torch
 
 KS = (1, 2, 4, 8)
 
@@ -153,7 +147,7 @@ def test_a_list_that_is_too_short_is_refused():
 def test_scores_of_queries_do_not_depend_on_the_blocks(monkeypatch):
     embeddings, labels = ranking("uneven")
     whole = score_queries(embeddings, labels)
-    monkeypatch.setattr("metrics.search._ELEMENTS", 64)
+    monkeypatch.setattr("ranklight.search.exact._ELEMENTS", 64)
     blocked = score_queries(embeddings, labels)
     for ours, theirs in zip(whole, blocked, strict=True):
         assert torch.equal(ours.nan_to_num(-1), theirs.nan_to_num(-1))

@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from metrics import evaluate_triplets, read_triplets, score_at_top_k, similarity_precision
-from metrics import triplets as module
+from ranklight.metrics import evaluate_triplets, read_triplets, score_at_top_k, similarity_precision
+from ranklight.metrics import triplets as module
 
 
 def make(seed=0, t=200):

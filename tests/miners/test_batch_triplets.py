@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from miners import BatchTriplets
+from ranklight.miners import BatchTriplets
 
 
 def test_each_querys_positive_has_its_negative_as_opponent():

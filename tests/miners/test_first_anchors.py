@@ -2,8 +2,8 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from miners import FirstAnchors
-from pairs import InBatch
+from ranklight.miners import FirstAnchors
+from ranklight.pairs import InBatch
 
 
 @pytest.mark.parametrize("anchors", [0, 1, 3, 9])

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from pytorch_metric_learning import distances
 from pytorch_metric_learning import miners as peers
 
-import miners
-from losses import TripletLoss
-from miners import (
+from ranklight import miners
+from ranklight.losses import TripletLoss
+from ranklight.miners import (
     ByRelevance,
     DistanceWeighted,
     Hardest,
@@ -19,7 +19,7 @@ from miners import (
     MultiSimilarityMiner,
     SemiHard,
 )
-from pairs import InBatch, SameClass, compare
+from ranklight.pairs import InBatch, SameClass, compare
 
 EVERY = [
     ByRelevance(),

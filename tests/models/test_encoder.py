@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from models import Encoder, Pixels, SmallConvNet, TimmTrunk, TorchvisionTrunk, pool
+from ranklight.models import Encoder, Pixels, SmallConvNet, TimmTrunk, TorchvisionTrunk, pool
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "squeezenet1_0", "swin_t"])

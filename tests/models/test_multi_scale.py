@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from models import LowResolution, MultiScale, SmallConvNet
-from models.multi_scale import EIGHT_TO_ONE, FOUR_TO_ONE, AlexNet4096, _Path
+from ranklight.models import LowResolution, MultiScale, SmallConvNet
+from ranklight.models.multi_scale import EIGHT_TO_ONE, FOUR_TO_ONE, AlexNet4096, _Path
 
 
 @pytest.mark.parametrize(

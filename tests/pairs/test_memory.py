@@ -5,8 +5,8 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 
-from losses import ContrastiveLoss
-from pairs import (
+from ranklight.losses import ContrastiveLoss
+from ranklight.pairs import (
     CrossBatchMemory,
     InBatch,
     LabelCloseness,

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from losses import ContrastiveLoss, MultiSimilarityLoss
-from miners import KeepAll, MultiSimilarityMiner
-from pairs import (
-    ClassCentres,
+from ranklight.losses import ContrastiveLoss, MultiSimilarityLoss
+from ranklight.miners import KeepAll, MultiSimilarityMiner
+from ranklight.pairs import (
+    ClassCenters,
     InBatch,
     LabelCloseness,
     Objective,
@@ -57,7 +57,7 @@ def test_reports_the_share_of_pairs_that_the_miner_kept(batch):
 
 
 def test_gradient_reaches_the_embeddings_and_the_learned_references(batch):
-    objective = Objective(MultiSimilarityLoss(), references=ClassCentres(4, 5))
+    objective = Objective(MultiSimilarityLoss(), references=ClassCenters(4, 5))
     objective(*batch).backward()
     assert batch[0].grad.abs().sum() > 0
     assert objective.references.centres.grad.abs().sum() > 0

@@ -3,7 +3,7 @@
 import torch
 import torch.distributed as dist
 
-from pairs import ClassCentres, InBatch, SameClass, compare
+from ranklight.pairs import ClassCenters, InBatch, SameClass, compare
 
 
 def test_the_batch_without_the_self_pairs():
@@ -15,7 +15,7 @@ def test_the_batch_without_the_self_pairs():
 
 
 def test_class_centres_are_learned_and_hold_no_anchor():
-    centres = ClassCentres(num_classes=5, embedding_dim=3)
+    centres = ClassCenters(num_classes=5, embedding_dim=3)
     references = centres(torch.randn(4, 3), torch.tensor([0, 4, 4, 1]))
     assert references.labels.tolist() == [0, 1, 2, 3, 4]
     assert references.mask.shape == (4, 5)
@@ -26,7 +26,7 @@ def test_class_centres_are_learned_and_hold_no_anchor():
 
 
 def test_class_centres_off_the_sphere_are_the_parameters():
-    centres = ClassCentres(5, 3, normalize=False)
+    centres = ClassCenters(5, 3, normalize=False)
     references = centres(torch.randn(2, 3).half(), torch.tensor([0, 1]))
     assert references.embeddings.dtype == torch.float16
     torch.testing.assert_close(references.embeddings, centres.centres.half())

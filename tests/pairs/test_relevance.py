@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pairs import LabelCloseness, LabelOverlap, LabelWithin, SameClass, SharesLabel
+from ranklight.pairs import LabelCloseness, LabelOverlap, LabelWithin, SameClass, SharesLabel
 
 MULTI_HOT = torch.tensor([[1, 1, 0, 0], [0, 1, 1, 1], [0, 0, 0, 0], [0, 0, 0, 1]])
 ALL = [SameClass(), SharesLabel(), LabelOverlap(), LabelCloseness(), LabelWithin(1.0)]

@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-import pairs.fused
-from pairs import pairwise_similarity
+from ranklight.pairs import pairwise_similarity
 
 
 def in_float64(embeddings, references):

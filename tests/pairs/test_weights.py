@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from losses import ContrastiveLoss, MultiSimilarityLoss, TripletLoss
-from pairs.weights import pair_weights
+from ranklight.losses import ContrastiveLoss, MultiSimilarityLoss, TripletLoss
+from ranklight.pairs.weights import pair_weights
 
 SIMILARITY = torch.tensor([[0.9, 0.3, 0.6, 0.4], [0.7, 0.75, 0.2, -0.3]], dtype=torch.float64)
 RELEVANCE = torch.tensor([[1.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]], dtype=torch.float64)

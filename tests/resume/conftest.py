@@ -8,24 +8,24 @@ import torch
 CONFIG = """
 seed_everything: 3
 model:
-  class_path: lightning_modules.MetricLearning
+  class_path: ranklight.lightning_modules.MetricLearning
   init_args:
     encoder:
-      class_path: models.Encoder
+      class_path: ranklight.models.Encoder
       init_args:
         trunk:
-          class_path: models.SmallConvNet
+          class_path: ranklight.models.SmallConvNet
           init_args: {width: 8}
         embedding_dim: 8
     objective:
-      class_path: pairs.Objective
+      class_path: ranklight.pairs.Objective
       init_args:
-        loss: losses.TripletLoss
+        loss: ranklight.losses.TripletLoss
         miner:
-          class_path: miners.DistanceWeighted
+          class_path: ranklight.miners.DistanceWeighted
           init_args: {embedding_dim: 8}
         references:
-          class_path: pairs.CrossBatchMemory
+          class_path: ranklight.pairs.CrossBatchMemory
           init_args: {size: 100, start_step: 3}
     optimizer:
       class_path: torch.optim.Adam
@@ -35,7 +35,7 @@ model:
       init_args: {max_lr: 3.0e-3, total_steps: 40}
     lr_interval: step
 data:
-  class_path: datamodules.Digits
+  class_path: ranklight.datamodules.Digits
   init_args: {classes_per_batch: 4, samples_per_class: 4}
 last:
   every_n_train_steps: 3
@@ -48,8 +48,8 @@ trainer:
   enable_progress_bar: false
   enable_model_summary: false
   callbacks:
-    - class_path: callbacks.RetrievalEvaluation
-    - class_path: callbacks.TrainingCurves
+    - class_path: ranklight.callbacks.RetrievalEvaluation
+    - class_path: ranklight.callbacks.TrainingCurves
 """
 
 

@@ -10,14 +10,14 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from callbacks import ExactResume, LastCheckpoint, MetricsFile
-from datamodules import Batch, ClassBalanced, TrainLoader, evaluation_loader
-from datamodules.base import epochs_and_places
-from datamodules.randomness import image_seed
-from lightning_modules import MetricLearning
-from losses import TripletLoss
-from miners import DistanceWeighted
-from pairs import CrossBatchMemory, Objective
+from ranklight.datamodules import Batch, ClassBalanced, TrainLoader, evaluation_loader
+from ranklight.datamodules.loaders import epochs_and_places
+from ranklight.datamodules.randomness import image_seed
+from ranklight.lightning_modules import MetricLearning
+from ranklight.losses import TripletLoss
+from ranklight.miners import DistanceWeighted
+from ranklight.pairs import CrossBatchMemory, Objective
+from ranklight.running import ExactResume, LastCheckpoint, MetricsFile
 
 SIZE, PER_EPOCH, EPOCHS = 40, 5, 3
 STEPS = PER_EPOCH * EPOCHS

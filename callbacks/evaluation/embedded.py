@@ -1,0 +1,67 @@
+"""What the evaluation callbacks collect: the embeddings of a loader's images."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+
+from ranklight.datamodules import Batch
+from ranklight.kernels.distributed import all_gather_object
+from ranklight.search import Shards, shard
+
+
+class Embedded(NamedTuple):
+    """Images as rows, in the order of the data set; where ranks share them, this rank's.
+
+    `shards` says which rows of all they are.
+    """
+
+    embeddings: Float[Tensor, "n d"]
+    labels: Shaped[Tensor, "n ..."]
+    index: Int[Tensor, "n"]  # type: ignore[assignment]
+    shards: Shards
+
+
+class EmbeddingCollector:
+    """Keeps what a pass over one loader gave, on each rank its share."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[Tensor, ...]] = []
+
+    def add(self, outputs: Any, batch: Batch) -> None:
+        """Keep a batch; embeddings on a GPU stay there.
+
+        Raises:
+            ValueError: Outputs without `embeddings`.
+        """
+        embeddings = (
+            outputs.get("embeddings")
+            if isinstance(outputs, Mapping)
+            else getattr(outputs, "embeddings", None)
+        )
+        if embeddings is None:
+            raise ValueError(
+                "validation and test steps must return a mapping or named tuple with "
+                f"`embeddings`, not {type(outputs).__name__}"
+            )
+        wide = torch.promote_types(embeddings.dtype, torch.float32)
+        self._parts.append((embeddings.detach().to(wide), batch.labels, batch.index.long()))
+
+    def rows(self, device: torch.device) -> Embedded:
+        """What was kept, each image once, also over ranks; collective, and then forgotten."""
+        kinds = all_gather_object(_kinds(self._parts))
+        none = [(torch.Size([0]), torch.float32), (torch.Size([]), torch.int64)]
+        kind = next((kind for kind in kinds if kind), [*none, none[1]])
+        parts = self._parts or [tuple(torch.empty(0, *shape, dtype=of) for shape, of in kind)]
+        rows = [torch.cat(tensors).to(device) for tensors in zip(*parts, strict=True)]
+        self._parts, parts = [], []
+        kept, shards = shard(rows[2])
+        if len(kept) < len(rows[2]) or (kept[1:] < kept[:-1]).any():
+            rows = [tensor[kept] for tensor in rows]
+        return Embedded(rows[0], rows[1], rows[2], shards)
+
+
+def _kinds(parts: list[tuple[Tensor, ...]]) -> list[tuple[torch.Size, torch.dtype]]:
+    return [(part.shape[1:], part.dtype) for part in parts[0]] if parts else []

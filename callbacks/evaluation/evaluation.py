@@ -1,0 +1,89 @@
+"""What the callbacks that score embeddings share: when to collect, and when to score."""
+
+from typing import Any, Literal
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from ranklight.callbacks.evaluation.embedded import Embedded, EmbeddingCollector
+from ranklight.callbacks.evaluation.progress import name_embedding
+from ranklight.datamodules import Batch
+
+Stage = Literal["val", "test"]
+
+
+class EmbeddingEvaluation(Callback):
+    """Collects what every pass of validation and test embeds, and scores it in the end.
+
+    A subclass has `evaluate`, and may have `check`. Sanity validation collects and scores nothing.
+    """
+
+    def __init__(self) -> None:
+        self._loaders: dict[int, EmbeddingCollector] = {}
+
+    def check(self, batch: Batch, loader: int) -> None:
+        """Refuse what cannot be scored, at the first batch."""
+
+    def evaluate(self, trainer: Trainer, pl_module: LightningModule, stage: Stage) -> None:
+        """Score what `collected` gives, and log it; called on every rank."""
+        raise NotImplementedError
+
+    def collected(self, loader: int, device: torch.device) -> Embedded:
+        """This rank's share of what a loader gave; collective, and then forgotten."""
+        return self._loaders.pop(loader, EmbeddingCollector()).rows(device)
+
+    def log_scores(
+        self, pl_module: LightningModule, name: str, scores: dict[str, float], shown: set[str]
+    ) -> None:
+        """Log scores that are the same on every rank, some of them in the progress bar too."""
+        for key, value in scores.items():
+            bar = key in shown
+            pl_module.log(f"{name}/{key}", value, prog_bar=bar, sync_dist=True, reduce_fx="max")
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget what an interrupted epoch collected."""
+        self._loaders = {}
+
+    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget what an interrupted epoch collected."""
+        self._loaders = {}
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the embeddings of a batch."""
+        if not trainer.sanity_checking:
+            name_embedding(trainer, "val_progress_bar_id")
+            self._add(outputs, batch, dataloader_idx)
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the embeddings of a batch."""
+        name_embedding(trainer, "test_progress_bar_id")
+        self._add(outputs, batch, dataloader_idx)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Score the pass and log."""
+        if not trainer.sanity_checking:
+            self.evaluate(trainer, pl_module, "val")
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Score the pass and log."""
+        self.evaluate(trainer, pl_module, "test")
+
+    def _add(self, outputs: Any, batch: Batch, loader: int) -> None:
+        self.check(batch, loader)
+        self._loaders.setdefault(loader, EmbeddingCollector()).add(outputs, batch)

@@ -1,0 +1,64 @@
+"""How near the labels of what the model finds are, after every validation and test."""
+
+from collections.abc import Sequence
+
+from pytorch_lightning import LightningModule, Trainer
+from torch import nn
+
+from ranklight.callbacks.evaluation.evaluation import EmbeddingEvaluation, Stage
+from ranklight.callbacks.evaluation.progress import stage_bar
+from ranklight.callbacks.evaluation.query_gallery import queries_and_gallery, refuse_third_loader
+from ranklight.datamodules import Batch
+from ranklight.metrics import evaluate_label_distances
+
+
+class LabelRanking(EmbeddingEvaluation):
+    """Searches the gallery for each query, and compares with the order of the labels.
+
+    Validation and test have two loaders, **[queries, gallery]**. Logs `val/label_distance@K` (mean
+    label distance of the K nearest), `val/ndcg@K` (gain 1 / (1 + label distance)) and
+    `val/spearman` (correlation of the two orders of the gallery); beside each `.../oracle`, what
+    the order of the labels scores, and `.../chance`, what a random order does; `test/...` likewise.
+    The same numbers are logged on every rank, so a checkpoint may monitor them. Sanity validation
+    evaluates nothing. Definitions: `metrics.label_distance`.
+
+    On several ranks each searches its share of the gallery; the numbers are those of one process.
+
+    Args:
+        ks: Every K.
+        relevance: From two sets of labels to R = 1 − label distance; `pairs.LabelCloseness()` by
+            default. Usually what the objective has.
+        spearman: Whether to correlate, which sorts the whole gallery for each query.
+    """
+
+    def __init__(
+        self,
+        ks: Sequence[int] = (1, 10, 100),
+        relevance: nn.Module | None = None,
+        spearman: bool = True,
+    ) -> None:
+        super().__init__()
+        self.ks = tuple(ks)
+        self.relevance = relevance
+        self.spearman = spearman
+
+    def check(self, batch: Batch, loader: int) -> None:
+        """There are two loaders."""
+        refuse_third_loader(loader)
+
+    def evaluate(self, trainer: Trainer, pl_module: LightningModule, stage: Stage) -> None:
+        """Search, compare and log."""
+        queries, gallery = queries_and_gallery(self, pl_module.device)
+        bar = stage_bar(trainer, f"{stage}: search", len(queries.index), gallery.shards.size)
+        with bar as advance:
+            scores = evaluate_label_distances(
+                *(queries.embeddings, queries.labels, gallery.embeddings, gallery.labels),
+                ks=self.ks,
+                relevance=self.relevance,
+                spearman=self.spearman,
+                advance=advance,
+                shards=queries.shards,
+                gallery_shards=gallery.shards,
+            )
+        shown = {f"label_distance@{min(self.ks, key=lambda k: abs(k - 10))}", "spearman"}
+        self.log_scores(pl_module, stage, scores, shown)

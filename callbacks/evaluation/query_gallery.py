@@ -1,0 +1,29 @@
+"""What the evaluations that watch [queries, gallery] loaders share."""
+
+import torch
+
+from ranklight.callbacks.evaluation.embedded import Embedded
+from ranklight.callbacks.evaluation.evaluation import EmbeddingEvaluation
+
+
+def refuse_third_loader(loader: int) -> None:
+    """Raise a ValueError that says which loaders are needed."""
+    if loader > 1:
+        raise ValueError("two loaders are needed, [queries, gallery]; there is a third")
+
+
+def queries_and_gallery(
+    evaluation: EmbeddingEvaluation, device: torch.device
+) -> tuple[Embedded, Embedded]:
+    """What the two loaders, queries first, gave; collective.
+
+    Raises:
+        ValueError: There was one loader only.
+    """
+    queries, gallery = (evaluation.collected(loader, device) for loader in (0, 1))
+    if not queries.shards.size or not gallery.shards.size:
+        raise ValueError(
+            "two loaders are needed, [queries, gallery], as val_dataloader and test_dataloader "
+            "return them for data with queries; there is one, or one is empty"
+        )
+    return queries, gallery

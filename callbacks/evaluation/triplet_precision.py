@@ -1,0 +1,77 @@
+"""How many given triplets the model orders rightly, after every validation and test."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from pytorch_lightning import LightningModule, Trainer
+from torch import Tensor
+
+from ranklight.callbacks.evaluation.embedded import Embedded
+from ranklight.callbacks.evaluation.evaluation import EmbeddingEvaluation, Stage
+from ranklight.callbacks.evaluation.query_gallery import queries_and_gallery, refuse_third_loader
+from ranklight.datamodules import Batch
+from ranklight.metrics import evaluate_triplets, read_triplets
+
+
+class TripletPrecision(EmbeddingEvaluation):
+    """Scores triplets (query, positive, negative): is the positive nearer than the negative?
+
+    Validation and test have two loaders, **[queries, gallery]**. Logs `val/similarity_precision`,
+    `val/score@K` and `val/triplets`, how many there are; `test/...` likewise, the same on every
+    rank. Sanity validation evaluates nothing. Definitions: `metrics.triplets`.
+
+    Args:
+        val_file: Triplets of validation, CSV under the header `query,positive,negative`, images
+            given as `index` in the batches; by default those of the data module's
+            `triplets("val")`.
+        test_file: The same of test; by default `triplets("test")`.
+        k: Of score-at-top-K.
+    """
+
+    def __init__(
+        self, val_file: str | None = None, test_file: str | None = None, k: int = 30
+    ) -> None:
+        super().__init__()
+        self.files = {"val": val_file, "test": test_file}
+        self.k = k
+
+    def check(self, batch: Batch, loader: int) -> None:
+        """There are two loaders."""
+        refuse_third_loader(loader)
+
+    def evaluate(self, trainer: Trainer, pl_module: LightningModule, stage: Stage) -> None:
+        """Score the triplets and log."""
+        queries, gallery = queries_and_gallery(self, pl_module.device)
+        scores = evaluate_triplets(
+            queries.embeddings,
+            gallery.embeddings,
+            self._triplets(trainer, stage, queries, gallery),
+            self.k,
+            shards=queries.shards,
+            gallery_shards=gallery.shards,
+        )
+        self.log_scores(pl_module, stage, scores, {"similarity_precision"})
+
+    def _triplets(
+        self, trainer: Trainer, stage: str, queries: Embedded, gallery: Embedded
+    ) -> Int[Tensor, "t 3"]:
+        """As places in queries and gallery."""
+        device = queries.embeddings.device
+        images, among = (rows.shards.whole(rows.index) for rows in (queries, gallery))
+        file = self.files[stage]
+        if file is not None:
+            names = ([str(number) for number in index.tolist()] for index in (images, among))
+            return read_triplets(file, *names).to(device)
+        data: Any = getattr(trainer, "datamodule", None)
+        if not hasattr(data, "triplets"):
+            raise ValueError(
+                f"TripletPrecision needs {stage}_file, or data with triplets of its own, not "
+                f"{type(data).__name__}"
+            )
+        triplets = data.triplets(stage).to(device)
+        columns = [
+            torch.searchsorted(index, triplets[:, column].contiguous())
+            for column, index in enumerate((images, among, among))
+        ]
+        return torch.stack(columns, 1)

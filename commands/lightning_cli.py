@@ -1,0 +1,206 @@
+"""LightningCLI with run directories, and without ways to fool oneself."""
+
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.callbacks import ProgressBar as AnyProgressBar
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities import rank_zero_warn
+
+from ranklight.callbacks.evaluation.baselines import Baselines
+from ranklight.callbacks.evaluation.label_decision import LabelDecision
+from ranklight.commands.trainer import RanklightTrainer
+from ranklight.running.batch_norm import WarnOfLocalBatchNorm
+from ranklight.running.checkpoint_io import AtomicCheckpointIO, newest_whole
+from ranklight.running.compile_network import CompileNetwork
+from ranklight.running.last_checkpoint import LastCheckpoint
+from ranklight.running.metrics_file import MetricsFile
+from ranklight.running.non_finite import StopOnNonFiniteLoss
+from ranklight.running.predictions import SavePredictions
+from ranklight.running.progress_bar import ProgressBar
+from ranklight.running.resume import ExactResume
+from ranklight.running.run_directory import (
+    find_checkpoint,
+    latest_run,
+    new_run,
+    run_of_checkpoint,
+)
+from ranklight.running.save_config import SaveConfig
+from ranklight.running.termination import SaveOnTermination
+from ranklight.running.tracking import wandb_logger
+
+
+class RanklightCLI(LightningCLI):
+    """Adds to Lightning's commands what a run needs to be found, compared and trusted."""
+
+    run: Path
+
+    def __init__(self, **kwargs: Any) -> None:
+        usage = "%(prog)s -c FILE.yaml [--key value ...]; all keys: --help"
+        super().__init__(
+            trainer_class=RanklightTrainer,
+            save_config_callback=SaveConfig,
+            parser_kwargs={command: {"usage": usage} for command in self.subcommands()},
+            **kwargs,
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Lightning's commands, and the fitting of label decisions."""
+        return {**LightningCLI.subcommands(), "decide": {"model", "datamodule"}}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Options beside Lightning's own."""
+        parser.add_argument("--runs", type=str, default="runs", help="Directory of all runs.")
+        parser.add_argument(
+            "--experiment",
+            type=str | None,
+            default=None,
+            help="Name of the experiment (default: path of the first YAML below experiments/).",
+        )
+        parser.add_argument(
+            "--run",
+            type=str | None,
+            default=None,
+            help="Name of the run (default: the time; for a checkpoint 'best' or 'last': latest).",
+        )
+        parser.add_argument("--wandb", type=bool, default=False, help="Log to W&B as well.")
+        parser.add_argument(
+            "--allow_untrained",
+            type=bool,
+            default=False,
+            help="Let test, validate and predict score weights that no checkpoint gave.",
+        )
+        parser.add_argument(
+            "--test_after_fit",
+            type=bool,
+            default=False,
+            help="After fit, test the best checkpoint.",
+        )
+        parser.add_lightning_class_args(ModelCheckpoint, "best")
+        parser.add_lightning_class_args(LastCheckpoint, "last")
+        parser.add_lightning_class_args(CompileNetwork, "network")
+        best = {
+            "filename": "best",
+            "monitor": "val/recall@1",
+            "mode": "max",
+            "auto_insert_metric_name": False,
+            "enable_version_counter": False,
+        }
+        parser.set_defaults({f"best.{key}": value for key, value in best.items()})
+
+    def before_instantiate_classes(self) -> None:
+        """Find the run and the checkpoint; refuse what would give wrong numbers."""
+        config = self.config[self.subcommand]
+        if config.trainer.use_distributed_sampler:
+            self.parser.error(
+                "trainer.use_distributed_sampler must be false: the data modules share out every "
+                "batch among the ranks themselves, and Lightning's sampler would break P x K "
+                "batches and count images twice in evaluation"
+            )
+        config.experiment = config.experiment or _experiment_name(config)
+        data = config.get("data.init_args", {})
+        if "train_seed" in data and data["train_seed"] is None:
+            data["train_seed"] = int(config.seed_everything)
+        try:
+            self.run = self._find_run(config)
+        except OSError as error:
+            self.parser.error(str(error))
+        config.trainer.default_root_dir = str(self.run)
+        config.best.dirpath = config.last.dirpath = str(self.run / "checkpoints")
+
+    def _find_run(self, config: Namespace) -> Path:
+        root, checkpoint = Path(config.runs), config.ckpt_path
+        if checkpoint is None:
+            if self.subcommand != "fit" and not config.allow_untrained:
+                self.parser.error(
+                    f"{self.subcommand} needs trained weights: --ckpt_path best, last or a file "
+                    "(or --allow_untrained true to score weights that never learnt)"
+                )
+            return new_run(root, config.experiment, config.run)
+        if checkpoint in ("best", "last"):
+            run = (
+                root / config.experiment / config.run
+                if config.run
+                else latest_run(root, config.experiment)
+            )
+            config.ckpt_path = str(newest_whole(find_checkpoint(checkpoint, run)))
+            return run
+        if not Path(checkpoint).is_file():
+            raise FileNotFoundError(f"there is no checkpoint {checkpoint}")
+        config.ckpt_path = str(newest_whole(Path(checkpoint)))
+        return run_of_checkpoint(Path(checkpoint)) or new_run(root, config.experiment, config.run)
+
+    def instantiate_classes(self) -> None:
+        """Build what the configuration names; a value that a part refuses ends the command."""
+        try:
+            super().instantiate_classes()
+        except (ValueError, OSError, ImportError) as error:
+            cause: BaseException = error
+            while cause.__cause__ is not None:
+                cause = cause.__cause__
+            self.parser.error(str(cause))
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """The trainer, with the run's loggers and guards."""
+        config = self.config_init[self.subcommand]
+        given = config.trainer.callbacks or []
+        callbacks = [*given] if isinstance(given, list) else [given]
+        if config.trainer.enable_progress_bar is not False and not any(
+            isinstance(callback, AnyProgressBar) for callback in callbacks
+        ):
+            callbacks.append(ProgressBar())
+        callbacks += [ExactResume(), StopOnNonFiniteLoss(), SaveOnTermination()]
+        callbacks += [WarnOfLocalBatchNorm(), SavePredictions()]
+        if config.trainer.logger is not False:
+            kwargs["logger"] = self._loggers(config)
+        plugins = config.trainer.plugins or []
+        kwargs["plugins"] = [
+            *(plugins if isinstance(plugins, list) else [plugins]),
+            AtomicCheckpointIO(),
+        ]
+        return super().instantiate_trainer(callbacks=callbacks, **kwargs)
+
+    def _loggers(self, config: Namespace) -> list[Logger]:
+        given = config.trainer.logger
+        others = [] if given in (None, True) else given if isinstance(given, list) else [given]
+        if config.wandb:
+            others = [*others, wandb_logger(self.run, config.experiment, str(self.subcommand))]
+        return [MetricsFile(self.run), *others]
+
+    def after_fit(self) -> None:
+        """Test the best checkpoint, if asked to."""
+        config = self.config[self.subcommand]
+        if not config.test_after_fit or config.trainer.fast_dev_run:
+            return
+        best, last = "", ""
+        for callback in self.trainer.checkpoint_callbacks:
+            if isinstance(callback, LastCheckpoint):
+                last = str(callback.path(self.trainer))
+            elif isinstance(callback, ModelCheckpoint):
+                best = best or callback.best_model_path
+        if not best:
+            rank_zero_warn("nothing was validated, so no checkpoint is the best: testing the last")
+        self.trainer.test(
+            self.model,
+            datamodule=self.datamodule,
+            ckpt_path=best or last,
+            verbose=not self._has_own_table(),
+        )
+
+    def _has_own_table(self) -> bool:
+        callbacks: list[Callback] = getattr(self.trainer, "callbacks", [])
+        return any(isinstance(callback, Baselines | LabelDecision) for callback in callbacks)
+
+
+def _experiment_name(config: Namespace) -> str:
+    files = [Path(str(file)) for file in config.config or []]
+    if not files:
+        return "unnamed"
+    parts = files[0].with_suffix("").parts
+    below = parts[parts.index("experiments") + 1 :] if "experiments" in parts else parts[-1:]
+    return "/".join(below)

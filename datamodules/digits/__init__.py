@@ -1,0 +1,1 @@
+"""Handwritten digits, which need no download, as every kind of data."""

@@ -1,0 +1,1 @@
+"""Images, annotations and tables from disk."""

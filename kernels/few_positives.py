@@ -1,0 +1,78 @@
+"""Orders and counts by a pass over the row for each of its few positives: no sort, on the CPU."""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from ranklight.kernels.packing import columns_of
+from ranklight.kernels.rowwise import eager_on_cpu, kept
+from ranklight.kernels.sortable_bits import sortable_bits
+
+_MOST_PASSES = 32
+_ELEMENTS_A_PASS = 32
+
+
+def few_columns(mask: Bool[Tensor, "n m"]) -> Int[Tensor, "n p"] | None:
+    """`columns_of`, if passes over the rows take less time than sorting them."""
+    if not eager_on_cpu(mask) or not mask.numel():
+        return None
+    most = min(_MOST_PASSES, mask.shape[1] // _ELEMENTS_A_PASS)
+    return columns_of(mask) if mask.sum(1, dtype=torch.int32).max() <= most else None
+
+
+def closest_below_few(
+    similarity: Float[Tensor, "n m"],
+    columns: Int[Tensor, "n p"],
+    negative: Bool[Tensor, "n m"],
+    or_farthest: bool,
+) -> Int[Tensor, "n p"]:
+    """For each of these columns that of the most similar negative strictly below it, or −1.
+
+    Of equally similar negatives the last. With `or_farthest` the least similar negative stands in,
+    of equals the first.
+    """
+    order = sortable_bits(kept(similarity, negative, -torch.inf)).flip(1)
+    bounds = sortable_bits(similarity.gather(1, columns.clamp(min=0)))
+    unsigned = f"uint{8 * order.element_size()}"
+    below = torch.empty_like(columns)
+    for p in range(columns.shape[1]):
+        # Unsigned, the distance to what is not below wraps around, beyond all that is.
+        bound = (bounds[:, p, None] - 1).numpy().view(unsigned)
+        distance = bound - order.numpy().view(unsigned)
+        below[:, p] = torch.from_numpy(distance.argmin(axis=1))
+    found, nothing = order.gather(1, below), sortable_bits(similarity.new_tensor(-torch.inf))
+    there = (found < bounds) & (found > nothing)
+    below = torch.where(there, similarity.shape[1] - 1 - below, -1)
+    if or_farthest:
+        negatives = kept(similarity, negative, torch.inf)
+        farthest = torch.from_numpy(negatives.numpy().argmin(axis=1)).unsqueeze(1)
+        there = negatives.gather(1, farthest) < torch.inf
+        below = torch.where((below < 0) & there, farthest, below)
+    return torch.where(columns < 0, -1, below)
+
+
+def active_among_few(
+    similarity: Float[Tensor, "n m"],
+    columns: Int[Tensor, "n p"],
+    negative: Bool[Tensor, "n m"],
+    gap: float,
+) -> tuple[Float[Tensor, "n m"], Int[Tensor, " n"]]:
+    """Pairs of a positive i, of these columns, and a negative j with S_aj > S_ai − gap.
+
+    Returns:
+        For each negative the number of such pairs, for each positive minus that number; and the
+        number of pairs in each row.
+    """
+    negatives = kept(similarity, negative, -torch.inf).numpy()
+    bounds = torch.where(
+        columns < 0, torch.inf, similarity.gather(1, columns.clamp(min=0)) - gap
+    ).numpy()
+    partners = torch.zeros_like(negative, dtype=torch.uint8)
+    active = torch.empty_like(columns)
+    for p in range(columns.shape[1]):
+        beyond = torch.from_numpy(negatives > bounds[:, p, None])
+        partners += beyond.view(torch.uint8)
+        active[:, p] = beyond.sum(1, dtype=torch.int32)
+    weight = partners.to(similarity.dtype)
+    weight.scatter_add_(1, columns.clamp(min=0), active.to(weight.dtype).neg_())
+    return weight, active.sum(1)

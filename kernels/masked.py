@@ -1,0 +1,141 @@
+"""What losses are written with: sums and means over the pairs that a mask selects."""
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from jaxtyping import Bool, Float, Shaped
+from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
+
+from ranklight.kernels.distributed import all_gather, all_reduce_sum, in_group
+from ranklight.kernels.rowwise import kept
+
+_SMALLEST_EXPONENT = {torch.float32: -60.0, torch.float64: -600.0}
+
+
+def split(
+    relevance: Float[Tensor, "n m"], selection: Shaped[Tensor, "n m"]
+) -> tuple[Bool[Tensor, "n m"], Bool[Tensor, "n m"]]:
+    """The selected pairs, as (positive, negative): relevance above 0, and not.
+
+    Raises:
+        TypeError: The selection is not of pairs (Bool) but of opponents (Int).
+    """
+    if selection.dtype != torch.bool:
+        raise TypeError(
+            "this loss takes pairs, a Bool selection from a pair miner (KeepAll, "
+            f"MultiSimilarityMiner, ...); got {selection.dtype}, the opponents of a triplet miner"
+        )
+    related = relevance.relu().bool()  # relevance > 0; on the CPU a third of the time
+    return selection & related, selection & ~related
+
+
+def masked_mean(values: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"]) -> Float[Tensor, ""]:
+    """Mean of the values where the mask is True; 0 with zero gradient where it nowhere is."""
+    total = torch.where(mask, values, 0).sum(dtype=_at_least_float32(values.dtype))
+    return mean_over_ranks(total, mask.sum())
+
+
+def mean_over_ranks(total: Float[Tensor, ""], count: Shaped[Tensor, ""]) -> Float[Tensor, ""]:
+    """Total / count, such that the average over ranks is the mean over all of them.
+
+    The count is summed over ranks and divided by their number: when Lightning averages the
+    gradients of the ranks, each selected element weighs the same wherever it was selected.
+    """
+    count = count.to(total.dtype)
+    if in_group():
+        count = all_reduce_sum(count) / dist.get_world_size()
+    return total / torch.where(count > 0, count, 1)
+
+
+def sum_over_ranks(total: Float[Tensor, ""]) -> Float[Tensor, ""]:
+    """A total, such that the average over ranks is the sum over all of them."""
+    if in_group():
+        return total * dist.get_world_size()
+    return total
+
+
+def log_sum_exp(exponents: Float[Tensor, "n m"], mask: Bool[Tensor, "n m"]) -> Float[Tensor, " n"]:
+    """Log Σ_{j: mask} e^{x_ij} for each row; −∞ with zero gradient for an empty one.
+
+    In float32 or wider, one tensor kept for the gradient. Exponents are shifted by the row's
+    maximum and clamped before exp: it is many times slower on arguments that underflow, and what
+    the clamp changes is below the last bit.
+    """
+    result: Tensor = _LogSumExp.apply(at_least_float32(exponents), mask)
+    return result
+
+
+def log1p_sum_exp(
+    exponents: Float[Tensor, "n m"], mask: Bool[Tensor, "n m"]
+) -> Float[Tensor, " n"]:
+    """log(1 + Σ_{j: mask} e^{x_ij}) for each row; 0 with zero gradient for an empty one."""
+    return log1p_exp(log_sum_exp(exponents, mask))
+
+
+def log_sum_exp_and_weights(
+    exponents: Float[Tensor, "n m"], mask: Bool[Tensor, "n m"]
+) -> tuple[Float[Tensor, " n"], Float[Tensor, "n m"]]:
+    """`log_sum_exp` and its derivative, the softmax over the mask; no autograd."""
+    terms = kept(exponents, mask, -torch.inf)
+    largest = terms.amax(1, keepdim=True).clamp_(min=torch.finfo(terms.dtype).min)
+    terms.sub_(largest).clamp_(min=_SMALLEST_EXPONENT[terms.dtype]).exp_()
+    terms = kept(terms, mask)
+    total = terms.sum(1, keepdim=True)
+    return (largest + total.log()).squeeze(1), terms.div_(total.clamp(min=1))
+
+
+def log1p_sum_exp_and_weights(
+    exponents: Float[Tensor, "n m"], mask: Bool[Tensor, "n m"]
+) -> tuple[Float[Tensor, " n"], Float[Tensor, "n m"]]:
+    """log(1 + Σ_{j: mask} e^{x_ij}) and e^{x_ij} / (1 + Σ e^x), its derivative; no autograd."""
+    terms = kept(exponents, mask)
+    largest = terms.amax(1, keepdim=True).clamp(min=0)
+    terms.sub_(largest).clamp_(min=_SMALLEST_EXPONENT[terms.dtype]).exp_()
+    terms = kept(terms, mask)
+    total = terms.sum(1, keepdim=True).add_((-largest).exp())
+    return (largest + total.log()).squeeze(1), terms.div_(total)
+
+
+def log1p_exp(exponents: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """log(1 + e^x), also at x = −∞, and exact where `F.softplus` returns x itself (x > 20)."""
+    return torch.logaddexp(exponents, exponents.new_zeros(()))
+
+
+def log_sum_exp_over_ranks(
+    exponents: Float[Tensor, "n m"], mask: Bool[Tensor, "n m"]
+) -> Float[Tensor, " m"]:
+    """Log Σ_{i: mask} e^{x_ij} for each column, over the rows of all ranks; −∞ for an empty one.
+
+    With gradient on every rank: when each rank takes the same loss of it and Lightning averages the
+    gradients of the ranks, every row has the gradient that one process would give it.
+    """
+    columns = log_sum_exp(exponents.T, mask.T)
+    if not in_group():
+        return columns
+    shards = all_gather(columns).T
+    return log_sum_exp(shards, shards > -torch.inf)
+
+
+def at_least_float32(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Half precision as float32; float32 and float64 as they are."""
+    return values.to(_at_least_float32(values.dtype))
+
+
+def _at_least_float32(dtype: torch.dtype) -> torch.dtype:
+    return torch.promote_types(dtype, torch.float32)
+
+
+class _LogSumExp(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: FunctionCtx, exponents: Tensor, mask: Tensor) -> Tensor:
+        result, softmax = log_sum_exp_and_weights(exponents, mask)
+        ctx.save_for_backward(softmax)
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (softmax,) = ctx.saved_tensors
+        return grads[0].unsqueeze(1) * softmax, None

@@ -1,0 +1,107 @@
+"""Labels that score above a threshold which a head predicts for the image."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from ranklight.models.decisions.head import DecisionHead, Inputs, num_inputs, select
+from ranklight.models.decisions.rule import check_examples, check_fitted
+
+
+class LearnedThreshold(nn.Module):
+    """All labels with S_ik > θ_ik, where a head predicts θ_i from the image's features.
+
+        L = mean over known labels of BCE(sigmoid(S_ik − θ_ik), R_ik),   θ_i = μ + head(features_i)
+
+    Li, Song, Luo: Improving Pairwise Ranking for Multi-label Image Classification, CVPR 2017,
+    arXiv 1704.03135. The scores carry no gradient. As in the paper the threshold is subtracted; the
+    released code adds what the head says, which is the same with the other sign. Hidden layers of
+    100 and 10 are the paper's; the code has 4c and 2c. μ_k, the mean score of the class, is ours:
+    scores of a ranking loss have no natural zero, and the head starts from where they are. How it
+    is trained differs, too: see `models.decisions.head.DecisionHead`.
+
+    Args:
+        num_classes: c.
+        num_features: Size of the encoder's features.
+        hidden: Sizes of the hidden layers.
+        inputs: What the head looks at.
+        fit_on: Which split to learn from.
+        steps: Batches to learn from.
+    """
+
+    mean: Tensor
+    fitted: Tensor
+
+    def __init__(
+        self,
+        num_classes: int,
+        num_features: int,
+        hidden: Sequence[int] = (100, 10),
+        inputs: Inputs = "features",
+        fit_on: Literal["train", "val"] = "train",
+        steps: int = 1000,
+    ) -> None:
+        super().__init__()
+        self.inputs = inputs
+        self.fit_on = fit_on
+        size = num_inputs(inputs, num_classes, num_features)
+        self.head = DecisionHead(size, hidden, num_classes, steps)
+        self.register_buffer("mean", torch.zeros(num_classes))
+        self.register_buffer("fitted", torch.tensor(False))
+
+    def fit(
+        self,
+        scores: Float[Tensor, "n c"],
+        features: Float[Tensor, "n d"],
+        targets: Float[Tensor, "n c"],
+        seed: int = 0,
+    ) -> None:
+        """Train the head; unknown labels do not count.
+
+        Raises:
+            ValueError: There are no images, or scores, features, targets and what the head was
+                built for do not match.
+        """
+        check_examples(self, scores, features, targets)
+        if scores.shape[1] != len(self.mean):
+            raise ValueError(
+                f"LearnedThreshold was built for {len(self.mean)} classes; the scores have "
+                f"{scores.shape[1]}"
+            )
+        self.mean.copy_(scores.mean(0))
+        above = scores - self.mean
+
+        def cost(outputs: Tensor, rows: Tensor) -> Tensor:
+            wanted, known = targets[rows].clamp(min=0), (targets[rows] >= 0).float()
+            margin = above[rows] - outputs
+            total = F.binary_cross_entropy_with_logits(margin, wanted, known, reduction="sum")
+            return total / known.sum().clamp(min=1)
+
+        self.head.learn(select(self.inputs, scores, features), cost, seed)
+        self.fitted.fill_(True)
+
+    def forward(
+        self, scores: Float[Tensor, "n c"], features: Float[Tensor, "n d"]
+    ) -> Bool[Tensor, "n c"]:
+        """Where scores are above the image's threshold for the class.
+
+        Raises:
+            RuntimeError: It was not fitted.
+        """
+        return scores > self.thresholds(scores, features)
+
+    def thresholds(
+        self, scores: Float[Tensor, "n c"], features: Float[Tensor, "n d"]
+    ) -> Float[Tensor, "n c"]:
+        """θ, one for each class of each image.
+
+        Raises:
+            RuntimeError: It was not fitted.
+        """
+        check_fitted(self)
+        outputs: Tensor = self.mean + self.head(select(self.inputs, scores, features))
+        return outputs

@@ -1,0 +1,134 @@
+"""What Lightning leaves out of a checkpoint, so that a run goes on as if it had never stopped."""
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.trainer.states import TrainerFn
+from pytorch_lightning.utilities import rank_zero_warn
+
+from ranklight.datamodules import Batch
+from ranklight.kernels.distributed import all_gather_object
+from ranklight.running.metrics_file import MetricsFile
+
+
+class ExactResume(Callback):
+    """Makes every checkpoint one from which the run goes on bit for bit (on a CPU).
+
+    Adds three things to what Lightning saves.
+
+    - The place in the run, in the forms that Lightning continues from exactly: after a step, its
+      validation and its logging; or after an epoch. As it is, an epoch's end goes wrong where
+      `max_steps` rules, and a batch that was drawn but not used yet is lost.
+    - The random states of every rank. Restored on as many ranks only.
+    - How many rows `metrics.csv` had. Later ones are dropped, for they will be logged again.
+    """
+
+    def __init__(self) -> None:
+        self._random_states: list[dict[str, Any]] | None = None
+        self._first_batch = False
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Add them."""
+        _put_between_steps(checkpoint["loops"]["fit_loop"], trainer.num_training_batches)
+        checkpoint["random_states"] = all_gather_object(_random_state())
+        checkpoint["metrics_rows"] = [len(file.rows()) for file in _metrics_files(trainer)]
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Forget what was logged after the checkpoint; keep the random states for later."""
+        if trainer.state.fn != TrainerFn.FITTING:
+            return
+        self._random_states = checkpoint.get("random_states")
+        rows = checkpoint.get("metrics_rows", [])
+        for file, count in zip(_metrics_files(trainer), rows, strict=False):
+            file.keep(count)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """A run without a checkpoint starts afresh, and so does the epoch after a whole one."""
+        self._first_batch = True
+        if trainer.ckpt_path is None:
+            for file in _metrics_files(trainer):
+                file.keep(0)
+        progress = trainer.fit_loop.epoch_progress.state_dict()["current"]
+        if progress["ready"] == progress["processed"]:
+            trainer.fit_loop.epoch_loop.restarting = False
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Restore the random states where they were read: when the next batch is there."""
+        if not self._first_batch:
+            return
+        self._first_batch = False
+        # Lightning leaves out schedules on a metric at the end of an epoch that it restarts.
+        trainer.fit_loop._restarting = False
+        states, self._random_states = self._random_states, None
+        if states is None:
+            return
+        if len(states) == trainer.world_size:
+            _restore(states[trainer.global_rank])
+        else:
+            rank_zero_warn(
+                f"the checkpoint was written by {len(states)} processes, now there are "
+                f"{trainer.world_size}: batches and images go on as they were, but what a rank "
+                "draws for itself (dropout, sampled negatives) starts again from the seed"
+            )
+
+
+def _put_between_steps(loops: dict[str, Any], batches_per_epoch: int | float) -> None:
+    """Rewrite Lightning's progress; `best` checkpoints of a validation are left as they are."""
+    epochs, batches = loops["epoch_progress"], loops["epoch_loop.batch_progress"]
+    done, drawn = batches["current"]["completed"], batches["current"]["ready"]
+    over = epochs["current"]["processed"] == epochs["current"]["ready"]
+    ahead = drawn > done and batches["current"]["started"] == done
+    if ahead:
+        for loader in loops["state_dict"].get("combined_loader", []):
+            loader["position"] -= drawn - done
+    if over and not 0 < done < batches_per_epoch:
+        for counts in (epochs["total"], epochs["current"]):
+            counts["completed"] = counts["processed"]
+    elif ahead and done == 0:
+        for counts in (epochs["total"], epochs["current"]):
+            counts["ready"] = counts["started"] = counts["completed"]
+        for counts in (batches["total"], batches["current"]):
+            counts["ready"] = counts["completed"]
+    elif over or ahead:
+        for counts in (epochs["total"], epochs["current"]):
+            counts["processed"] = counts["completed"] = counts["ready"] - 1
+        for counts in (batches["total"], batches["current"]):
+            counts["ready"] = counts["started"] = counts["processed"] = counts["completed"]
+            counts["completed"] -= 1
+        loops["epoch_loop.state_dict"]["_batches_that_stepped"] -= 1
+    else:
+        return
+    batches["is_last_batch"] = False
+
+
+def _metrics_files(trainer: Trainer) -> list[MetricsFile]:
+    return [logger for logger in trainer.loggers if isinstance(logger, MetricsFile)]
+
+
+def _random_state() -> dict[str, Any]:
+    kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002
+    return {
+        "python": random.getstate(),
+        "numpy": (str(kind), torch.tensor(np.asarray(keys, np.int64)), position, has_gauss, gauss),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
+    }
+
+
+def _restore(state: dict[str, Any]) -> None:
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words), gauss))
+    kind, keys, *rest = state["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+    torch.set_rng_state(state["torch"].cpu())
+    if state["cuda"] is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"].cpu())

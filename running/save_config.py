@@ -1,0 +1,103 @@
+"""What a run was configured with, in its directory, its checkpoints and its trackers."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.cli import SaveConfigCallback
+from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.trainer.states import TrainerFn
+from pytorch_lightning.utilities import rank_zero_info
+
+from ranklight.running.run_directory import mark_latest
+
+_OF_THE_COMMAND = ("ckpt_path", "config", "run", "runs", "trainer.default_root_dir")
+
+
+class SaveConfig(SaveConfigCallback):
+    """Keeps the resolved configuration, and says what changed when a checkpoint is continued.
+
+    The configuration on the command line wins over the checkpoint's, also for what PyTorch would
+    restore from it without a word: the optimizer's learning rate and other hyperparameters. A
+    learning rate that changed rescales the schedule.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "overwrite": True, "save_to_log_dir": False})
+        dumped = self.parser.dump(self.config, skip_none=False)
+        self.resolved: dict[str, Any] = yaml.safe_load(dumped)
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write config.yaml when a run is fitted or has none yet, and tell the trackers."""
+        run = Path(trainer.default_root_dir)
+        if stage == "fit":
+            mark_latest(run)
+        elif (run / self.config_filename).exists():
+            return
+        run.mkdir(parents=True, exist_ok=True)
+        self.parser.save(
+            self.config,
+            str(run / self.config_filename),
+            skip_none=False,
+            overwrite=True,
+            multifile=False,
+        )
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.log_hyperparams(self.resolved)
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Keep the configuration in the checkpoint."""
+        checkpoint["config"] = self.resolved
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Print what changed since, and let changed optimizer settings win."""
+        if trainer.state.fn != TrainerFn.FITTING:
+            return
+        then, now = _flat(checkpoint.get("config", {})), _flat(self.resolved)
+        changed = {
+            key: (then[key], now[key])
+            for key in now
+            if key in then and then[key] != now[key] and not key.startswith(_OF_THE_COMMAND)
+        }
+        for key, (before, after) in changed.items():
+            rank_zero_info(f"{key}: the checkpoint says {before}, this run {after}: {after} counts")
+        settings = "model.init_args.optimizer.init_args."
+        for key, (before, after) in changed.items():
+            if key.startswith("model.init_args.lr_scheduler."):
+                raise ValueError(
+                    f"{key} was {before} in the checkpoint and is {after} now, but a schedule that "
+                    "goes on keeps its shape: leave it as it was, or start a new run"
+                )
+            if key.startswith(settings):
+                _override(checkpoint, key.removeprefix(settings), before, after)
+
+
+def _override(checkpoint: dict[str, Any], name: str, before: Any, after: Any) -> None:
+    for optimizer in checkpoint.get("optimizer_states", []):
+        for group in optimizer["param_groups"]:
+            if name != "lr":
+                group[name] = after
+                continue
+            group["lr"] *= after / before
+            if "initial_lr" in group:
+                group["initial_lr"] *= after / before
+    if name == "lr":
+        for schedule in checkpoint.get("lr_schedulers", []):
+            for rates in ("base_lrs", "_last_lr"):
+                if rates in schedule:
+                    schedule[rates] = [rate * after / before for rate in schedule[rates]]
+
+
+def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {prefix.removesuffix("."): tree}
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f"{prefix}{key}.")
+    return flat

@@ -1,0 +1,156 @@
+import pytest
+import pytorch_lightning as pl
+import torch
+import torch.distributed as dist
+from pytorch_lightning.plugins.environments import LightningEnvironment
+from pytorch_lightning.strategies import DDPStrategy
+from torch.utils.data import Dataset
+
+from ranklight.callbacks import LabelRanking
+from ranklight.datamodules import Batch, evaluation_loader
+from ranklight.metrics import evaluate_label_distances
+from ranklight.pairs import LabelCloseness
+
+
+class Points(Dataset):
+    def __init__(self, n, seed):
+        generator = torch.Generator().manual_seed(seed)
+        self.labels = torch.rand(n, 2, generator=generator)
+        self.images = torch.rand(n, 1, 2, 2, generator=generator)
+        self.images[:, 0, 0] += self.labels
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitems__(self, places):
+        return Batch(self.images[places], self.labels[places], torch.tensor(places))
+
+
+class Data(pl.LightningDataModule):
+    sets = (Points(9, 0), Points(30, 1))
+
+    def __init__(self):
+        super().__init__()
+        self.allow_zero_length_dataloader_with_multiple_devices = True
+
+    def train_dataloader(self):
+        return evaluation_loader(self.sets[1], 10)
+
+    def val_dataloader(self):
+        return [evaluation_loader(points, 4) for points in self.sets]
+
+    test_dataloader = val_dataloader
+
+
+class Flatten(pl.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(()))
+
+    def training_step(self, batch, batch_idx):
+        return self.scale.square()
+
+    def validation_step(self, batch, batch_idx, dataloader_idx=0):
+        return {"embeddings": batch.images.flatten(1)}
+
+    test_step = validation_step
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.0)
+
+
+def trainer(folder, callback, **settings):
+    return pl.Trainer(
+        default_root_dir=folder,
+        callbacks=[callback],
+        accelerator="cpu",
+        max_epochs=1,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        use_distributed_sampler=False,
+        **settings,
+    )
+
+
+def expected(stage, **arguments):
+    queries, gallery = Data.sets
+    scores = evaluate_label_distances(
+        queries.images.flatten(1),
+        queries.labels,
+        gallery.images.flatten(1),
+        gallery.labels,
+        **arguments,
+    )
+    return {f"{stage}/{name}": value for name, value in scores.items()}
+
+
+def test_logs_every_score_at_fit_validation_and_test(tmp_path):
+    callback = LabelRanking(ks=(1, 10))
+    run = trainer(tmp_path, callback)
+    for stage, evaluate in (("val", run.validate), ("test", run.test)):
+        logged = evaluate(Flatten(), datamodule=Data(), verbose=False)
+        together = {name: value for loader in logged for name, value in loader.items()}
+        assert together == pytest.approx(expected(stage, ks=(1, 10)), rel=1e-5)
+    run.fit(Flatten(), datamodule=Data())
+    assert "val/label_distance@10" in run.callback_metrics
+
+
+def test_relevance_and_spearman_may_be_chosen(tmp_path):
+    relevance = LabelCloseness(1.0)
+    run = trainer(tmp_path, LabelRanking(ks=(5,), relevance=relevance, spearman=False))
+    run.test(Flatten(), datamodule=Data(), verbose=False)
+    logged = {name: float(value) for name, value in run.callback_metrics.items()}
+    wanted = expected("test", ks=(5,), relevance=relevance, spearman=False)
+    assert logged == pytest.approx(wanted, rel=1e-5)
+
+
+def test_one_loader_is_refused(tmp_path):
+    run = trainer(tmp_path, LabelRanking())
+    with pytest.raises(ValueError, match=r"two loaders are needed, \[queries, gallery\]"):
+        run.test(Flatten(), Data().train_dataloader(), verbose=False)
+    with pytest.raises(ValueError, match="there is a third"):
+        run.test(Flatten(), [Data().train_dataloader()] * 3, verbose=False)
+
+
+class OneRank(LightningEnvironment):
+    """The group that is already there."""
+
+    @property
+    def creates_processes_externally(self):
+        return True
+
+    def world_size(self):
+        return dist.get_world_size()
+
+    def global_rank(self):
+        return dist.get_rank()
+
+    def local_rank(self):
+        return 0
+
+    def node_rank(self):
+        return dist.get_rank()
+
+    def set_world_size(self, size):
+        pass
+
+    def set_global_rank(self, rank):
+        pass
+
+
+def on_a_rank(folder, rows):
+    Data.sets = (Points(rows, 0), Points(30, 1))
+    settings = {"devices": 1, "num_nodes": dist.get_world_size(), "plugins": [OneRank()]}
+    strategy = DDPStrategy(process_group_backend="gloo")
+    run = trainer(folder, LabelRanking(ks=(1, 10)), strategy=strategy, **settings)
+    run.test(Flatten(), datamodule=Data(), verbose=False)
+    return {name: float(value) for name, value in run.callback_metrics.items()}
+
+
+@pytest.mark.parametrize("rows", [9, 1])
+def test_two_processes_log_the_numbers_of_one(run_on_ranks, tmp_path, rows, monkeypatch):
+    first, second = run_on_ranks(on_a_rank, 2, tmp_path, rows)
+    monkeypatch.setattr(Data, "sets", (Points(rows, 0), Points(30, 1)))
+    assert first == second == pytest.approx(expected("test", ks=(1, 10)), rel=1e-5)

@@ -1,0 +1,285 @@
+"""The evaluation through a real Trainer, on one process and on two."""
+
+import logging
+
+import pytest
+import pytorch_lightning as pl
+import torch
+import torch.distributed as dist
+from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar
+from pytorch_lightning.plugins.environments import LightningEnvironment
+from pytorch_lightning.strategies import DDPStrategy
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from ranklight.callbacks import RetrievalEvaluation
+from ranklight.callbacks.evaluation import progress
+from ranklight.callbacks.evaluation import retrieval as module
+from ranklight.callbacks.evaluation.embedded import EmbeddingCollector
+from ranklight.datamodules import Batch
+from ranklight.metrics import evaluate_clustering, evaluate_retrieval
+
+
+class Points(Dataset):
+    def __init__(self, n=60, seed=0):
+        generator = torch.Generator().manual_seed(seed)
+        self.labels = torch.arange(n) % 6
+        self.images = (
+            torch.randn(n, 1, 2, 2, generator=generator) + self.labels[:, None, None, None]
+        )
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, index):
+        return Batch(self.images[index], self.labels[index], torch.tensor(index))
+
+
+class Flatten(pl.LightningModule):
+    """Gives what it is given, flat."""
+
+    def __init__(self, broken=False):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(()))
+        self.broken = broken
+
+    def training_step(self, batch, batch_idx):
+        return self.scale.square()
+
+    def validation_step(self, batch, batch_idx, dataloader_idx=0):
+        embeddings = batch.images.flatten(1)
+        return {"embeddings": embeddings.log() if self.broken else embeddings}
+
+    test_step = validation_step
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.0)
+
+
+def trainer(tmp_path, *callbacks, **settings):
+    defaults = {
+        "accelerator": "cpu",
+        "max_epochs": 1,
+        "logger": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "enable_checkpointing": False,
+    }
+    return pl.Trainer(default_root_dir=tmp_path, callbacks=list(callbacks), **defaults | settings)
+
+
+def loader(data=None):
+    return DataLoader(data or Points(), batch_size=7)
+
+
+def expected(data):
+    flat = data.images.flatten(1)
+    return evaluate_retrieval(flat, data.labels) | evaluate_clustering(flat, data.labels)
+
+
+def test_logs_every_score_at_validation_and_test(tmp_path):
+    data = Points()
+    run = trainer(tmp_path, evaluation := RetrievalEvaluation())
+    for stage, evaluate in (("val", run.validate), ("test", run.test)):
+        (logged,) = evaluate(Flatten(), loader(data), verbose=False)
+        scores = {f"{stage}/{name}": value for name, value in expected(data).items()}
+        assert logged == pytest.approx(scores, rel=1e-5)
+        assert torch.equal(evaluation.last.embeddings, data.images.flatten(1))
+        assert torch.equal(evaluation.last.labels, data.labels)
+        assert torch.equal(evaluation.last.index, torch.arange(60))
+
+
+def test_a_checkpoint_may_monitor_it(tmp_path):
+    best = ModelCheckpoint(tmp_path, "best", monitor="val/map@r", mode="max")
+    run = trainer(tmp_path, RetrievalEvaluation(ks=(1,)), best, enable_checkpointing=True)
+    run.fit(Flatten(), loader(), loader())
+    assert best.best_model_score == pytest.approx(expected(Points())["map@r"], rel=1e-5)
+
+
+def test_sanity_validation_evaluates_nothing(tmp_path, monkeypatch):
+    checked = []
+
+    class OnlySanity(pl.Callback):
+        def on_sanity_check_end(self, trainer, pl_module):
+            checked.append(trainer.current_epoch)
+            trainer.limit_val_batches = 0
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("evaluated")
+
+    monkeypatch.setattr(module, "evaluate_retrieval", refuse)
+    monkeypatch.setattr(module, "evaluate_clustering", refuse)
+    evaluation = RetrievalEvaluation()
+    run = trainer(tmp_path, evaluation, OnlySanity(), num_sanity_val_steps=-1)
+    run.fit(Flatten(), loader(), loader())
+    assert checked == [0]
+    assert evaluation.last is None
+
+
+def test_several_loaders_by_name_or_place(tmp_path):
+    first, second = Points(seed=1), Points(seed=2)
+    run = trainer(tmp_path, evaluation := RetrievalEvaluation(clustering=False))
+    run.validate(Flatten(), [loader(first), loader(second)], verbose=False)
+    named = {name: float(value) for name, value in run.callback_metrics.items()}
+    for place, data in enumerate((first, second)):
+        assert named[f"val/{place}/map@r"] == pytest.approx(expected(data)["map@r"], rel=1e-5)
+    assert torch.equal(evaluation.last.embeddings, first.images.flatten(1))
+    assert not any("nmi" in name for name in named)
+
+
+def test_clusters_every_so_many_epochs_and_always_at_test(tmp_path):
+    seen = []
+
+    class Watch(pl.Callback):
+        def on_validation_end(self, trainer, pl_module):
+            seen.append("val/nmi" in trainer.callback_metrics)
+
+    settings = {"max_epochs": 4, "num_sanity_val_steps": 0, "limit_train_batches": 1}
+    evaluation = RetrievalEvaluation(cluster_every_n_epochs=3)
+    run = trainer(tmp_path, evaluation, Watch(), **settings)
+    model = Flatten()
+    run.fit(model, loader(), loader())
+    assert seen[:3] == [False, False, True]
+    assert "test/nmi" in run.test(model, loader(), verbose=False)[0]
+
+
+def test_repeated_rows_count_once_in_any_order(tmp_path):
+    data = Points()
+    order = torch.randperm(60, generator=torch.Generator().manual_seed(0)).tolist()
+    run = trainer(tmp_path, RetrievalEvaluation())
+    (logged,) = run.test(Flatten(), loader(Subset(data, [*order, 3, 3, 59])), verbose=False)
+    assert logged["test/map@r"] == pytest.approx(expected(data)["map@r"], rel=1e-6)
+    assert logged["test/queries"] == 60
+
+
+@pytest.mark.parametrize("bar", ["rich", "none"])
+def test_progress_names_the_stage(tmp_path, monkeypatch, caplog, bar):
+    monkeypatch.setattr(progress, "_TINY", 10)
+    named = []
+    callbacks = [RetrievalEvaluation()]
+    if bar == "rich":
+
+        class Bar(RichProgressBar):
+            def on_validation_end(self, trainer, pl_module):
+                named.extend(task.description for task in self.progress.tasks)
+
+        callbacks.append(Bar())
+    with caplog.at_level(logging.INFO, logger="ranklight.callbacks.evaluation.progress"):
+        run = trainer(tmp_path, *callbacks, enable_progress_bar=bar == "rich")
+        run.validate(Flatten(), loader(), verbose=False)
+    if bar == "rich":
+        assert named == ["val: embed", "val: search", "val: cluster"]
+    else:
+        ours = [
+            record
+            for record in caplog.records
+            if record.name == "ranklight.callbacks.evaluation.progress"
+        ]
+        messages = [record.message for record in ours]
+        assert messages == ["val: search among 60 embeddings", "val: cluster among 60 embeddings"]
+
+
+def test_says_what_is_wrong(tmp_path):
+    with pytest.raises(ValueError, match="cluster_every_n_epochs"):
+        RetrievalEvaluation(cluster_every_n_epochs=0)
+    run = trainer(tmp_path, RetrievalEvaluation())
+    with pytest.raises(ValueError, match=r"of 60 embeddings hold NaN or infinity"):
+        run.test(Flatten(broken=True), loader(), verbose=False)
+    batch = Points()[0]
+    with pytest.raises(ValueError, match="must return a mapping or named tuple with `embeddings`"):
+        EmbeddingCollector().add(torch.ones(1, 2), batch)
+    with pytest.raises(
+        ValueError, match=r"one class number an image, not labels of shape \(1, 3\)"
+    ):
+        RetrievalEvaluation()._add(None, batch._replace(labels=torch.ones(1, 3)), 0)
+
+
+def collect_a_share(counts):
+    """Rows of one rank, shuffled, every third of them given twice."""
+    rank = dist.get_rank()
+    start = sum(counts[:rank])
+    index = torch.arange(start, start + counts[rank]).flip(0)
+    collector = EmbeddingCollector()
+    for part in (*index.split(2), index[::3]):
+        if len(part):
+            rows = part[:, None].double().expand(-1, 3)
+            collector.add({"embeddings": rows}, Batch(rows, torch.stack([part % 4] * 2, 1), part))
+    rows = collector.rows(torch.device("cpu"))
+    return (*rows[:3], rows.shards.own, rows.shards.size)
+
+
+class OneRank(LightningEnvironment):
+    """The group that is already there."""
+
+    @property
+    def creates_processes_externally(self):
+        return True
+
+    def world_size(self):
+        return dist.get_world_size()
+
+    def global_rank(self):
+        return dist.get_rank()
+
+    def local_rank(self):
+        return 0
+
+    def node_rank(self):
+        return dist.get_rank()
+
+    def set_world_size(self, size):
+        pass
+
+    def set_global_rank(self, rank):
+        pass
+
+
+def on_ranks(folder, shares, data):
+    collected = [collect_a_share(counts) for counts in shares]
+    evaluation = RetrievalEvaluation()
+    run = trainer(
+        folder,
+        evaluation,
+        strategy=DDPStrategy(process_group_backend="gloo"),
+        devices=1,
+        num_nodes=dist.get_world_size(),
+        plugins=[OneRank()],
+    )
+    (logged,) = run.test(Flatten(), loader(data), verbose=False)
+    return collected, logged, tuple(evaluation.last[:3])
+
+
+@pytest.mark.parametrize("shares", [[(5, 4), (0, 7), (6, 0)], [(5, 4, 0, 3)]])
+def test_processes_share_the_rows_and_get_the_numbers_of_one(run_on_ranks, tmp_path, shares):
+    data = Points(61)
+    ranks = run_on_ranks(on_ranks, len(shares[0]), tmp_path, shares, data)
+    for rank, (collected, logged, last) in enumerate(ranks):
+        for counts, (embeddings, labels, index, places, size) in zip(
+            shares, collected, strict=True
+        ):
+            start = sum(counts[:rank])
+            assert index.tolist() == list(range(start, start + counts[rank]))
+            assert size == sum(counts)
+            assert torch.equal(places, index)
+            assert labels.shape == (len(index), 2)
+            assert torch.equal(labels[:, 1], index % 4)
+            assert torch.equal(embeddings[:, 2], index.double())
+        alone = {f"test/{name}": value for name, value in expected(data).items()}
+        assert logged == pytest.approx(alone, rel=1e-6)
+        assert torch.equal(last[0], data.images.flatten(1)[last[2]])
+    shown = torch.cat([last[2] for *_, last in ranks])
+    assert shown.sort().values.tolist() == list(range(61))
+
+
+def test_too_many_to_cluster_is_said(tmp_path):
+    run = trainer(tmp_path, RetrievalEvaluation(cluster_at_most=59))
+    with pytest.warns(UserWarning, match="60 images are more than cluster_at_most=59"):
+        (logged,) = run.test(Flatten(), loader(), verbose=False)
+    assert "test/map@r" in logged
+    assert "test/nmi" not in logged
+
+
+def test_an_approximate_index_reports_what_it_finds(tmp_path):
+    run = trainer(tmp_path, RetrievalEvaluation(index="HNSW", effort=100, clustering=False))
+    (logged,) = run.test(Flatten(), loader(), verbose=False)
+    assert logged["test/index_recall@8"] == 1
+    assert logged["test/map@r"] == pytest.approx(expected(Points())["map@r"], rel=1e-6)

@@ -1,0 +1,91 @@
+import pytest
+from PIL import Image
+
+from ranklight.datamodules import CUB200, NABirds
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Classes 1, 2, 100, 101, 200 with four images each, half of them for training."""
+    ids = [1, 2, 100, 101, 200]
+    names = {**dict.fromkeys(range(1, 201), "x"), 1: "Laysan Albatross", 7: "Unused"}
+    write(tmp_path, "classes", [f"{key} {name}" for key, name in names.items()])
+    images, labels, flags = [], [], []
+    for number in range(20):
+        path = f"{ids[number // 4]:03d}.Bird/Bird_{number}.jpg"
+        (tmp_path / "images" / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (12, 10)).save(tmp_path / "images" / path)
+        images.append(f"{number}-ab {path}")
+        labels.append(f"{number}-ab {ids[number // 4]}")
+        flags.append(f"{number}-ab {number % 2}")
+    write(tmp_path, "images", images)
+    write(tmp_path, "image_class_labels", labels)
+    write(tmp_path, "train_test_split", flags)
+    return tmp_path
+
+
+def write(root, name, lines):
+    (root / f"{name}.txt").write_text("\n".join(lines) + "\n")
+
+
+def change(root, name, number, line):
+    lines = (root / f"{name}.txt").read_text().splitlines()
+    lines[number - 1] = line
+    write(root, name, [line for line in lines if line is not None])
+
+
+def built(kind, root, **options):
+    small = {"check_counts": False, "batch_size": 2, "image_size": 8, "num_workers": 0}
+    data = kind(str(root), **small | {"validation_fraction": 0.5} | options)
+    data.setup()
+    return data
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"), [(NABirds, {}), (CUB200, {"split": "classification"})]
+)
+def test_published_split_and_sparse_classes(root, kind, options):
+    data = built(kind, root, **options)
+    assert data.test.members.tolist() == list(range(0, 20, 2))
+    assert sorted(data.train.labels.tolist()) == sorted(data.val.labels.tolist()) == [*range(5)]
+    assert len(data.class_names) == 5
+    assert data.class_names[0] == "Laysan Albatross"
+
+
+def test_retrieval_is_class_disjoint(root):
+    data = built(CUB200, root, validation_fraction=0.34)
+    classes = [set(split.labels.tolist()) for split in (data.train, data.val, data.test)]
+    assert classes[2] == {3, 4}
+    assert classes[0] | classes[1] == {0, 1, 2}
+    assert not classes[0] & classes[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "counts"),
+    [
+        (NABirds, {}, "23929 train images, but 10"),
+        (CUB200, {}, "5864 train images, but 12"),
+        (CUB200, {"split": "classification"}, "5994 train images, but 10"),
+    ],
+)
+def test_the_published_counts_are_asked_for(root, kind, options, counts):
+    with pytest.raises(ValueError, match=counts):
+        built(kind, root, check_counts=True, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "line", "message"),
+    [
+        ("images", 3, "2-ab", r"images.txt, line 3: needed 'id path'; got '2-ab'"),
+        ("images", 3, "2-ab no.jpg", r"images.txt, line 3: refers to .*no.jpg, which does not"),
+        ("images", 3, "1-ab x.jpg", r"images.txt, line 3: image '1-ab' stands in .*line 2 too"),
+        ("image_class_labels", 4, "3-ab 999", r"labels.txt, line 4: the class '999' is not in"),
+        ("image_class_labels", 4, "x-ab 1", r"labels.txt, line 4: image 'x-ab' is not in images"),
+        ("image_class_labels", 4, None, r"labels.txt has 19 lines, but .*images.txt has 20 im"),
+        ("train_test_split", 5, "4-ab 2", r"split.txt, line 5: the flag must be 0 or 1; got '2'"),
+    ],
+)
+def test_lines_that_cannot_be(root, name, number, line, message):
+    change(root, name, number, line)
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        built(NABirds, root)
