@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 
-def blocks(n: int, rows: int) -> Iterator[slice]:
+def chunks(n: int, rows: int) -> Iterator[slice]:
     """Slices of at most `rows` that cover 0 .. n − 1."""
     for start in range(0, n, rows):
         yield slice(start, min(start + rows, n))

@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ranklight.kernels.packing import columns_of
-from ranklight.kernels.rowwise import eager_on_cpu, kept
+from ranklight.kernels.packing import true_columns
+from ranklight.kernels.rowwise import eager_on_cpu, masked_where
 from ranklight.kernels.sortable_bits import sortable_bits
 
 _MOST_PASSES = 32
@@ -13,11 +13,11 @@ _ELEMENTS_A_PASS = 32
 
 
 def few_columns(mask: Bool[Tensor, "n m"]) -> Int[Tensor, "n p"] | None:
-    """`columns_of`, if passes over the rows take less time than sorting them."""
+    """`true_columns`, if passes over the rows take less time than sorting them."""
     if not eager_on_cpu(mask) or not mask.numel():
         return None
     most = min(_MOST_PASSES, mask.shape[1] // _ELEMENTS_A_PASS)
-    return columns_of(mask) if mask.sum(1, dtype=torch.int32).max() <= most else None
+    return true_columns(mask) if mask.sum(1, dtype=torch.int32).max() <= most else None
 
 
 def closest_below_few(
@@ -31,7 +31,7 @@ def closest_below_few(
     Of equally similar negatives the last. With `or_farthest` the least similar negative stands in,
     of equals the first.
     """
-    order = sortable_bits(kept(similarity, negative, -torch.inf)).flip(1)
+    order = sortable_bits(masked_where(similarity, negative, -torch.inf)).flip(1)
     bounds = sortable_bits(similarity.gather(1, columns.clamp(min=0)))
     unsigned = f"uint{8 * order.element_size()}"
     below = torch.empty_like(columns)
@@ -44,7 +44,7 @@ def closest_below_few(
     there = (found < bounds) & (found > nothing)
     below = torch.where(there, similarity.shape[1] - 1 - below, -1)
     if or_farthest:
-        negatives = kept(similarity, negative, torch.inf)
+        negatives = masked_where(similarity, negative, torch.inf)
         farthest = torch.from_numpy(negatives.numpy().argmin(axis=1)).unsqueeze(1)
         there = negatives.gather(1, farthest) < torch.inf
         below = torch.where((below < 0) & there, farthest, below)
@@ -63,7 +63,7 @@ def active_among_few(
         For each negative the number of such pairs, for each positive minus that number; and the
         number of pairs in each row.
     """
-    negatives = kept(similarity, negative, -torch.inf).numpy()
+    negatives = masked_where(similarity, negative, -torch.inf).numpy()
     bounds = torch.where(
         columns < 0, torch.inf, similarity.gather(1, columns.clamp(min=0)) - gap
     ).numpy()

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from ranklight.kernels.distributed import all_gather, all_reduce_sum, in_group
-from ranklight.kernels.rowwise import kept
+from ranklight.kernels.rowwise import masked_where
 
 _SMALLEST_EXPONENT = {torch.float32: -60.0, torch.float64: -600.0}
 
@@ -78,10 +78,10 @@ def log_sum_exp_and_weights(
     exponents: Float[Tensor, "n m"], mask: Bool[Tensor, "n m"]
 ) -> tuple[Float[Tensor, " n"], Float[Tensor, "n m"]]:
     """`log_sum_exp` and its derivative, the softmax over the mask; no autograd."""
-    terms = kept(exponents, mask, -torch.inf)
+    terms = masked_where(exponents, mask, -torch.inf)
     largest = terms.amax(1, keepdim=True).clamp_(min=torch.finfo(terms.dtype).min)
     terms.sub_(largest).clamp_(min=_SMALLEST_EXPONENT[terms.dtype]).exp_()
-    terms = kept(terms, mask)
+    terms = masked_where(terms, mask)
     total = terms.sum(1, keepdim=True)
     return (largest + total.log()).squeeze(1), terms.div_(total.clamp(min=1))
 
@@ -90,10 +90,10 @@ def log1p_sum_exp_and_weights(
     exponents: Float[Tensor, "n m"], mask: Bool[Tensor, "n m"]
 ) -> tuple[Float[Tensor, " n"], Float[Tensor, "n m"]]:
     """log(1 + Σ_{j: mask} e^{x_ij}) and e^{x_ij} / (1 + Σ e^x), its derivative; no autograd."""
-    terms = kept(exponents, mask)
+    terms = masked_where(exponents, mask)
     largest = terms.amax(1, keepdim=True).clamp(min=0)
     terms.sub_(largest).clamp_(min=_SMALLEST_EXPONENT[terms.dtype]).exp_()
-    terms = kept(terms, mask)
+    terms = masked_where(terms, mask)
     total = terms.sum(1, keepdim=True).add_((-largest).exp())
     return (largest + total.log()).squeeze(1), terms.div_(total)
 

@@ -16,13 +16,13 @@ def where_true(
     return torch.from_numpy(row), torch.from_numpy(place - mask.shape[1] * row)
 
 
-def place_in_row(row: Int[Tensor, " c"], rows: int) -> Int[Tensor, " c"]:
+def rank_in_row(row: Int[Tensor, " c"], rows: int) -> Int[Tensor, " c"]:
     """How many of the same row stand before each; rows ascend."""
     counts = torch.bincount(row, minlength=rows)
     return torch.arange(len(row)) - (counts.cumsum(0) - counts).index_select(0, row)
 
 
-def columns_of(mask: Bool[Tensor, "n m"]) -> Int[Tensor, "n p"]:
+def true_columns(mask: Bool[Tensor, "n m"]) -> Int[Tensor, "n p"]:
     """Columns where the mask is True, ascending, and −1; as many as the fullest row needs.
 
     Where shapes may not depend on data there are m, and −1 stands where the mask is False.
@@ -30,7 +30,7 @@ def columns_of(mask: Bool[Tensor, "n m"]) -> Int[Tensor, "n p"]:
     if not eager_on_cpu(mask):
         return torch.where(mask, torch.arange(mask.shape[1], device=mask.device), -1)
     row, column = where_true(mask)
-    place = place_in_row(row, len(mask))
+    place = rank_in_row(row, len(mask))
     columns = torch.full((len(mask), int(place.max()) + 1 if len(place) else 0), -1)
     columns[row, place] = column
     return columns

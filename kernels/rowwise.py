@@ -45,7 +45,7 @@ def count_true(mask: Bool[Tensor, "n m"]) -> Int[Tensor, " 1"]:
     return mask.count_nonzero().unsqueeze(0)
 
 
-def row_blocks(tensor: Tensor, elements_per_row: int) -> list[slice]:
+def row_chunks(tensor: Tensor, elements_per_row: int) -> list[slice]:
     """Slices of rows whose intermediate results fit a CPU's cache, or a part of a GPU's memory."""
     budget = _BLOCK_ELEMENTS.get(tensor.device.type, _BLOCK_ELEMENTS_ELSEWHERE)
     if torch.compiler.is_compiling():
@@ -58,7 +58,7 @@ def by_rows(
     function: Callable[..., Tensor], first: Shaped[Tensor, "n m"], *others: Tensor
 ) -> Shaped[Tensor, "n m"]:
     """A function of which each row depends on the same row of its arguments, in blocks."""
-    blocks = row_blocks(first, first.shape[1])
+    blocks = row_chunks(first, first.shape[1])
     if len(blocks) == 1:
         return function(first, *others)
     some = function(first[blocks[0]], *(other[blocks[0]] for other in others))
@@ -121,7 +121,7 @@ def _run(
     elements_per_row: int | None,
 ) -> tuple[list[Tensor], Tensor]:
     similarity = similarity.detach()
-    blocks = row_blocks(similarity, elements_per_row or similarity.shape[1])
+    blocks = row_chunks(similarity, elements_per_row or similarity.shape[1])
     found = []
     with torch.no_grad(), torch.autocast(similarity.device.type, enabled=False):
         if len(blocks) == 1:

@@ -6,7 +6,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ranklight.kernels.few_positives import active_among_few, closest_below_few, few_columns
-from ranklight.kernels.rowwise import by_rows, eager_on_cpu, kept, row_blocks
+from ranklight.kernels.rowwise import by_rows, eager_on_cpu, masked_where, row_chunks
 from ranklight.kernels.sortable_bits import sortable_bits
 
 _COLUMN_BITS = 31
@@ -54,7 +54,7 @@ def closest_below(
     of equals the first.
     """
     below = torch.full_like(similarity, -1, dtype=torch.int64)
-    for rows in row_blocks(similarity, similarity.shape[1]):
+    for rows in row_chunks(similarity, similarity.shape[1]):
         columns = few_columns(positive[rows])
         if columns is None:
             sides = positive[rows], negative[rows]
@@ -136,7 +136,7 @@ def triplet_softplus(
     Returns:
         Rows of the sum, its derivative, triplets, and pairs (a, i) in a triplet.
     """
-    first, *rest = row_blocks(better.T, similarity.numel())
+    first, *rest = row_chunks(better.T, similarity.numel())
     cost, derivative, triplets, pairs = _softplus(similarity, relevance, selected, better[:, first])
     for some in rest:
         found = _softplus(similarity, relevance, selected, better[:, some])
@@ -210,19 +210,19 @@ def _active(
     negatives_before = _columns(order).int() + 1 - weight
     above = negatives_before - negative.sum(1, keepdim=True).int()
     if worth is not None:
-        worth = kept(worth, positive).gather(1, order)
+        worth = masked_where(worth, positive).gather(1, order)
         weight, above = worth.cumsum(1), worth * above
     weight = torch.where(is_positive, above, weight)
     active = -weight.clamp(max=0).sum(1)
     weight = torch.empty_like(weight).scatter_(1, order, weight)
-    return kept(weight.to(similarity.dtype), selected), active
+    return masked_where(weight.to(similarity.dtype), selected), active
 
 
 def _hinge(
     similarity: Tensor, selected: Tensor, weight: Tensor, active: Tensor, gap: float
 ) -> Tensor:
     """Of active pairs Σ (S_aj − S_ai + gap); the weights of a row sum to 0, so a shift is free."""
-    similarity = kept(similarity, selected)
+    similarity = masked_where(similarity, selected)
     mean = similarity.sum(1, keepdim=True) / selected.sum(1, keepdim=True).clamp(min=1)
     return (weight * (similarity - mean)).sum(1) + gap * active
 

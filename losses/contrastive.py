@@ -6,7 +6,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ranklight.kernels.masked import at_least_float32, mean_over_ranks, split
-from ranklight.kernels.rowwise import count_true, kept, pull_and_push
+from ranklight.kernels.rowwise import count_true, masked_where, pull_and_push
 
 
 class ContrastiveLoss(nn.Module):
@@ -59,7 +59,7 @@ class ContrastiveLoss(nn.Module):
         self, similarity: Tensor, relevance: Tensor, selection: Tensor
     ) -> tuple[Tensor, ...]:
         positive, negative = split(relevance, selection)
-        pull = kept((self.positive_margin - similarity).relu_(), positive)
-        push = kept((similarity - self.negative_margin).relu_(), negative)
+        pull = masked_where((self.positive_margin - similarity).relu_(), positive)
+        push = masked_where((similarity - self.negative_margin).relu_(), negative)
         found = push.sum(1), count_true(positive), count_true(negative)
         return pull.sum(1), push.sub_(pull).sign_(), *found

@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ranklight.kernels.masked import at_least_float32, mean_over_ranks
-from ranklight.kernels.rowwise import in_row_blocks, kept
+from ranklight.kernels.rowwise import in_row_blocks, masked_where
 from ranklight.kernels.triplet_counts import dense_ranks
 
 
@@ -61,10 +61,10 @@ class LogRatioLoss(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         squared = similarity.mul(-2).add_(2).clamp_(min=0).add_(self.epsilon)
         label_distance = relevance.neg().add_(1).clamp_(min=0).add_(self.label_epsilon)
-        ratio = kept(squared.sqrt().div_(label_distance).log_(), selected)
+        ratio = masked_where(squared.sqrt().div_(label_distance).log_(), selected)
         count = selected.sum(1)
         number = count.unsqueeze(1).to(ratio.dtype)
-        excess = kept(ratio - ratio.sum(1, keepdim=True) / number.clamp(min=1), selected)
+        excess = masked_where(ratio - ratio.sum(1, keepdim=True) / number.clamp(min=1), selected)
         if self.keep_ties:
             cost, slope = number.squeeze(1) * excess.square().sum(1), number * excess
             triplets = count * (count - 1) // 2
@@ -75,7 +75,7 @@ class LogRatioLoss(nn.Module):
             cost = ((number - tied) * within.square() + between).sum(1)
             slope = number * excess - tied * within
             triplets = (count.square() - ties.sum(1)) // 2
-        derivative = kept(slope.div_(squared).mul_(-2), selected & (similarity <= 1))
+        derivative = masked_where(slope.div_(squared).mul_(-2), selected & (similarity <= 1))
         return cost, derivative, triplets
 
 
@@ -85,4 +85,4 @@ def _of_ties(ratio: Tensor, relevance: Tensor, selected: Tensor) -> tuple[Tensor
     number = torch.zeros_like(level).scatter_add_(1, level, selected.long())
     total = torch.zeros_like(ratio).scatter_add_(1, level, ratio)
     mean = total.div_(number.clamp(min=1)).gather(1, level)
-    return number.gather(1, level), kept(ratio - mean, selected)
+    return number.gather(1, level), masked_where(ratio - mean, selected)

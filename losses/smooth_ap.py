@@ -5,8 +5,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ranklight.kernels.masked import at_least_float32, mean_over_ranks, split
-from ranklight.kernels.packing import columns_of
-from ranklight.kernels.rowwise import in_row_blocks, row_blocks
+from ranklight.kernels.packing import true_columns
+from ranklight.kernels.rowwise import in_row_blocks, row_chunks
 
 
 class SmoothAPLoss(nn.Module):
@@ -40,7 +40,7 @@ class SmoothAPLoss(nn.Module):
     ) -> Float[Tensor, ""]:
         """Loss of a selection of pairs."""
         positive, _ = split(relevance, selection)
-        similarity, columns = at_least_float32(similarity), columns_of(positive)
+        similarity, columns = at_least_float32(similarity), true_columns(positive)
         (cost,) = in_row_blocks(
             self._costs,
             *(similarity, positive, selection, columns),
@@ -53,7 +53,7 @@ class SmoothAPLoss(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         similarity = torch.where(selected, similarity, 0)
         cost, derivative = similarity.new_zeros(len(similarity)), torch.zeros_like(similarity)
-        for some in row_blocks(columns.T, similarity.numel()):
+        for some in row_chunks(columns.T, similarity.numel()):
             paid, slope = self._of_positives(similarity, positive, selected, columns[:, some])
             cost, derivative = cost + paid, derivative + slope
         return cost, derivative

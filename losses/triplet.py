@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from ranklight.kernels.masked import at_least_float32, mean_over_ranks
-from ranklight.kernels.packing import columns_of
+from ranklight.kernels.packing import true_columns
 from ranklight.kernels.rowwise import in_row_blocks
 from ranklight.kernels.triplet_counts import triplet_hinge, triplet_softplus
 
@@ -74,7 +74,7 @@ class TripletLoss(nn.Module):
             hinge = partial(triplet_hinge, margin=self.margin)
             return in_row_blocks(hinge, similarity, relevance, selection)
         lowest = torch.where(selection, relevance, torch.inf).amin(1, keepdim=True)
-        better = columns_of(selection & (relevance > lowest))
+        better = true_columns(selection & (relevance > lowest))
         total, triplets, pairs = in_row_blocks(
             triplet_softplus,
             *(similarity, relevance, selection, better),
@@ -83,7 +83,7 @@ class TripletLoss(nn.Module):
         return total, triplets, triplets, pairs
 
     def _of_opponents(self, similarity: Tensor, opponents: Tensor) -> tuple[Tensor, ...]:
-        column = columns_of(opponents >= 0)
+        column = true_columns(opponents >= 0)
         chosen, column = column >= 0, column.clamp(min=0)
         opponent = opponents.gather(1, column).long().clamp(min=0)
         excess = 2 * (similarity.gather(1, opponent) - similarity.gather(1, column))

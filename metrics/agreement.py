@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from ranklight.kernels.chunks import blocks
+from ranklight.kernels.chunks import chunks
 
 _ELEMENTS = 1 << 17
 
@@ -90,7 +90,7 @@ def _expected_information(a: Tensor, b: Tensor) -> float:
     expected = 0.0
     for size, times in zip(a.tolist(), a_times.tolist(), strict=True):
         shared = torch.arange(1, min(size, int(b.max())) + 1, dtype=torch.float64)
-        for part in blocks(len(b), max(1, _ELEMENTS // len(shared))):
+        for part in chunks(len(b), max(1, _ELEMENTS // len(shared))):
             terms = _expected_terms(n, size, b[part, None].double(), shared)
             expected += times * float((terms.sum(1) * b_times[part]).sum())
     return expected

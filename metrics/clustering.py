@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ranklight.kernels.chunks import blocks
+from ranklight.kernels.chunks import chunks
 from ranklight.metrics.agreement import adjusted_mutual_information, normalized_mutual_information
 from ranklight.search.backends import faiss
 from ranklight.search.exact import check_finite
@@ -177,12 +177,12 @@ def _within_ss(points: Tensor, assignments: Tensor, clusters: int) -> float:
     counts = torch.bincount(assignments, minlength=clusters).clamp(min=1)
     sums = points.new_zeros(clusters, points.shape[1], dtype=torch.float64)
     rows = max(1, _ELEMENTS // 4 // points.shape[1])
-    for part in blocks(len(points), rows):
+    for part in chunks(len(points), rows):
         sums.index_add_(0, assignments[part], points[part].double())
     means = sums.div_(counts[:, None])
     squares = (
         (points[part].double() - means[assignments[part]]).square().sum()
-        for part in blocks(len(points), rows)
+        for part in chunks(len(points), rows)
     )
     return float(sum(squares))
 

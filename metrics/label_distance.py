@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from ranklight.kernels.chunks import blocks
+from ranklight.kernels.chunks import chunks
 from ranklight.pairs.relevance import LabelCloseness
 from ranklight.search.exact import ExactSearch, check_finite
 from ranklight.search.sharded import Prepare, ShardedSearch
@@ -163,7 +163,7 @@ def score_label_distances(
     among = gallery_shards.whole(gallery_labels)
     most = min(max(ks), len(among))
     searcher = ShardedSearch(gallery, gallery_shards, most, search)
-    parts = list(blocks(len(queries), max(1, _ELEMENTS // len(among))))
+    parts = list(chunks(len(queries), max(1, _ELEMENTS // len(among))))
     scores = _unscored(queries, len(ks))
     lists = searcher.lists((queries[rows], most, None) for rows in parts)
     for found, rows in zip(lists, parts, strict=True):

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ranklight.kernels.chunks import blocks
+from ranklight.kernels.chunks import chunks
 from ranklight.search.exact import ExactSearch, check_finite, rows_for, squared_distance
 from ranklight.search.sharded import Prepare, ShardedSearch
 from ranklight.search.shards import Shards, check_both_shared
@@ -71,13 +71,13 @@ def score_at_top_k(
     shards = shards or Shards.alone(len(queries))
     gallery_shards = gallery_shards or Shards.alone(len(gallery))
     lists = torch.full((len(queries), k), -1, device=queries.device)
-    parts = list(blocks(len(queries), rows_for(k)))
+    parts = list(chunks(len(queries), rows_for(k)))
     searcher = ShardedSearch(gallery, gallery_shards, k, search)
     asked = ((queries[rows], k, None) for rows in parts)
     for found, rows in zip(searcher.lists(asked), parts, strict=True):
         lists[rows] = found
     shown = torch.zeros(len(triplets), dtype=torch.bool, device=triplets.device)
-    for rows in blocks(len(triplets), _ROWS):
+    for rows in chunks(len(triplets), _ROWS):
         found = shards.pick(lists, triplets[rows, 0])
         shown[rows] = (found[:, :, None] == triplets[rows, None, 1:]).flatten(1).any(1)
     signs = torch.where(_in_order(queries, gallery, triplets, shards, gallery_shards), 1, -1)
@@ -150,7 +150,7 @@ def _in_order(
     queries: Tensor, gallery: Tensor, triplets: Tensor, shards: Shards, gallery_shards: Shards
 ) -> Bool[Tensor, "t"]:
     in_order = torch.zeros(len(triplets), dtype=torch.bool, device=triplets.device)
-    for rows in blocks(len(triplets), _ROWS):
+    for rows in chunks(len(triplets), _ROWS):
         query, *others = triplets[rows].unbind(1)
         anchors = shards.pick(queries, query)
         each = torch.arange(len(anchors), device=anchors.device)

@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ranklight.kernels.masked import split
-from ranklight.kernels.rowwise import by_rows, kept
+from ranklight.kernels.rowwise import by_rows, masked_where
 
 
 class MultiSimilarityMiner(nn.Module):
@@ -39,8 +39,8 @@ class MultiSimilarityMiner(nn.Module):
 
     def _informative(self, similarity: Tensor, relevance: Tensor, mask: Tensor) -> Tensor:
         positive, negative = split(relevance, mask)
-        hardest_positive = kept(similarity, positive, torch.inf).amin(1, keepdim=True)
-        hardest_negative = kept(similarity, negative, -torch.inf).amax(1, keepdim=True)
+        hardest_positive = masked_where(similarity, positive, torch.inf).amin(1, keepdim=True)
+        hardest_negative = masked_where(similarity, negative, -torch.inf).amax(1, keepdim=True)
         return (negative & (similarity > hardest_positive - self.epsilon)) | (
             positive & (similarity < hardest_negative + self.epsilon)
         )

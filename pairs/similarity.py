@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ranklight.kernels.rowwise import eager_on_cpu, row_blocks
+from ranklight.kernels.rowwise import eager_on_cpu, row_chunks
 
 _BLOCK_ELEMENTS = 1 << 20
 _SHORT = 2**0.5
@@ -123,7 +123,7 @@ def _among_themselves(vectors: Tensor) -> Tensor:
 def _of_anchors(grad: Tensor, anchors: Tensor, references: Tensor, centre: Tensor) -> Tensor:
     """Σ_j G_ij (r_j − z_i), the references centred a few at a time."""
     result = grad.sum(1, keepdim=True).neg() * anchors
-    for rows in row_blocks(references, references.shape[1]):
+    for rows in row_chunks(references, references.shape[1]):
         result.addmm_(grad[:, rows], references[rows] - centre)
     return result
 
@@ -131,7 +131,7 @@ def _of_anchors(grad: Tensor, anchors: Tensor, references: Tensor, centre: Tenso
 def _of_both_sides(grad: Tensor, vectors: Tensor) -> Tensor:
     """The gradient of vectors that are anchors and references: (G + Gᵀ) in one product."""
     result = torch.empty_like(vectors)
-    for rows in row_blocks(grad, len(vectors)):
+    for rows in row_chunks(grad, len(vectors)):
         both = grad[:, rows] + grad[rows].T.contiguous()
         result[rows] = both.T @ vectors - both.sum(0).unsqueeze(1) * vectors[rows]
     return result

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ranklight.kernels.chunks import blocks
+from ranklight.kernels.chunks import chunks
 from ranklight.search.backends import faiss
 from ranklight.search.exact import ExactSearch, rows_for, squared_distance, without
 from ranklight.search.sharded import Prepare, ShardedSearch
@@ -108,7 +108,7 @@ def index_recall(
     drawn = torch.randperm(shards.size, generator=generator)[:sample].to(embeddings.device)
     local = shards.local(drawn)
     drawn, local = drawn[local >= 0], local[local >= 0]
-    parts = list(blocks(len(local), rows_for(k)))
+    parts = list(chunks(len(local), rows_for(k)))
     lists = []
     for prepare in (ExactSearch, search):
         searcher = ShardedSearch(embeddings, shards, k, prepare)

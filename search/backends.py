@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ranklight.kernels.chunks import blocks
+from ranklight.kernels.chunks import chunks
 
 faiss: Any = importlib.import_module("faiss") if importlib.util.find_spec("faiss") else None
 
@@ -106,7 +106,7 @@ def largest_by_torch(
     scores = queries.new_empty(len(queries), k)
     found = torch.empty(len(queries), k, dtype=torch.int64, device=queries.device)
     with full_precision():
-        for rows in blocks(len(queries), max(1, _SCORES // len(gallery))):
+        for rows in chunks(len(queries), max(1, _SCORES // len(gallery))):
             torch.topk(queries[rows] @ gallery.T, k, out=(scores[rows], found[rows]))
     return scores, found
 

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ranklight.kernels.chunks import blocks
+from ranklight.kernels.chunks import chunks
 from ranklight.kernels.sortable_bits import bits_of
 from ranklight.search.backends import Largest, choose_backend, full_precision
 from ranklight.search.shards import Shards
@@ -62,7 +62,7 @@ class ExactSearch:
         self.centre = gallery.float().mean(0)
         self.backend = backend
         self.points = gallery.new_empty(len(self.kept), gallery.shape[1] + 2, dtype=torch.float32)
-        for rows in blocks(len(self.kept), _rows_of(gallery.shape[1])):
+        for rows in chunks(len(self.kept), _rows_of(gallery.shape[1])):
             self.points[rows] = self._points(gallery[self.kept[rows]])
         self.reach = (-2 * self.points[:, -2].min()).sqrt()
         if not torch.isfinite(2 * self.reach.square()):
@@ -96,7 +96,7 @@ class ExactSearch:
         own = torch.arange(len(self.gallery), device=self.gallery.device)
         pays = self.backend is None and use_symmetric_search(self.gallery, k)
         if not pays or len(self.kept) < len(own):
-            for rows in blocks(len(own), rows_for(k)):
+            for rows in chunks(len(own), rows_for(k)):
                 yield self.nearest(self.gallery[rows], k, own[rows])
             return
         start = 0
@@ -130,7 +130,7 @@ class ExactSearch:
         if asked < len(self.kept):
             unsure = close[:, needed - 1 :].all(1).nonzero().squeeze(1)
             least = scores[:, needed - 1 : needed] - tolerance
-            for rows in blocks(len(unsure), max(1, _ELEMENTS // 2 // len(self.kept))):
+            for rows in chunks(len(unsure), max(1, _ELEMENTS // 2 // len(self.kept))):
                 row = unsure[rows]
                 found[row] = self._again(queries[row], points[row], least[row], needed)
         found = torch.nn.functional.pad(self.kept[found], (0, k + 1 - needed), value=-1)
@@ -194,7 +194,7 @@ def nearest(
         return found
     check_finite(queries)
     search = ExactSearch(gallery, k, backend)
-    for rows in blocks(len(queries), rows_for(k)):
+    for rows in chunks(len(queries), rows_for(k)):
         found[rows] = search.nearest(queries[rows], k)
     return found
 
@@ -217,7 +217,7 @@ def squared_distance(
     """
     width = 1 << (queries.shape[1] - 1).bit_length()
     distance = torch.empty(len(rows), dtype=torch.float64, device=queries.device)
-    for pairs in blocks(len(rows), max(1, _CACHED // width)):
+    for pairs in chunks(len(rows), max(1, _CACHED // width)):
         terms = queries[rows[pairs]].double().sub_(gallery[columns[pairs]]).square_()
         if terms.shape[1] < width:
             terms = torch.nn.functional.pad(terms, (0, width - terms.shape[1]))
@@ -236,7 +236,7 @@ def check_finite(embeddings: Float[Tensor, "n d"], shards: Shards | None = None)
     broken = embeddings.new_zeros(len(embeddings), dtype=torch.uint8)
     # What is not finite leaves no sum finite; large numbers may not either.
     if not embeddings.sum().isfinite():
-        for rows in blocks(len(embeddings), _ROWS):
+        for rows in chunks(len(embeddings), _ROWS):
             broken[rows] = ~embeddings[rows].isfinite().all(1)
     if shards is not None:
         broken = shards.whole(broken)
@@ -263,7 +263,7 @@ def _leading_copies(rows: Tensor, copies: int) -> Tensor:
     shape, bounds = (rows.shape[1],), (-(2**62), 2**62)
     weights = torch.randint(*bounds, shape, generator=generator).to(rows.device) | 1
     hashes = torch.empty(len(rows), dtype=torch.int64, device=rows.device)
-    for part in blocks(len(rows), _rows_of(rows.shape[1])):
+    for part in chunks(len(rows), _rows_of(rows.shape[1])):
         # adding 0 makes −0 the same bits as 0
         hashes[part] = (bits_of(rows[part] + 0.0) * weights).sum(1)
     hashes, order = hashes.sort(stable=True)
@@ -271,7 +271,7 @@ def _leading_copies(rows: Tensor, copies: int) -> Tensor:
     begins = torch.ones_like(place, dtype=torch.bool)
     begins[1:] = hashes[1:] != hashes[:-1]
     (same,) = (~begins).nonzero(as_tuple=True)
-    for part in blocks(len(same), _rows_of(rows.shape[1])):
+    for part in chunks(len(same), _rows_of(rows.shape[1])):
         here = same[part]
         begins[here] = (rows[order[here]] != rows[order[here - 1]]).any(1)
     start = torch.where(begins, place, 0).cummax(0).values

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ranklight.kernels.packing import place_in_row, where_true
+from ranklight.kernels.packing import rank_in_row, where_true
 from ranklight.kernels.sortable_bits import from_sortable_bits, sortable_bits
 from ranklight.search.backends import full_precision, say_once
 
@@ -129,7 +129,7 @@ class _Lists:
         row, score = keys >> _ROW_SHIFT, _score(keys)
         order = torch.from_numpy(row.numpy().astype(np.int16).argsort(kind="stable"))
         by_row = row.index_select(0, order)
-        place = place_in_row(by_row, self.rows)
+        place = rank_in_row(by_row, self.rows)
         table = torch.full((self.rows, max(self.k, int(place.max()) + 1)), -torch.inf)
         table[by_row, place] = score.index_select(0, order)
         self.least = _kth_largest(table, self.k)
@@ -139,7 +139,7 @@ class _Lists:
 
     def _best(self, keys: Int[Tensor, " c"]) -> Int[Tensor, " b"]:
         keys.numpy().sort()
-        return keys[place_in_row(keys >> _ROW_SHIFT, self.rows) < self.k]
+        return keys[rank_in_row(keys >> _ROW_SHIFT, self.rows) < self.k]
 
 
 def _product(

@@ -19,7 +19,7 @@ from ranklight.datamodules.reading.neighbour_files import (
     read_neighbours,
     write_neighbours,
 )
-from ranklight.kernels.chunks import blocks
+from ranklight.kernels.chunks import chunks
 
 faiss: Any = importlib.import_module("faiss") if importlib.util.find_spec("faiss") else None
 
@@ -102,7 +102,7 @@ def neighbours_by(distance: LabelDistance, labels: Shaped[Tensor, "n ..."], k: i
     _refuse_not_finite(labels.numpy())
     index, nearest = np.empty((n, k), np.int64), np.empty((n, k))
     lowest, highest = np.inf, -np.inf
-    for rows in blocks(n, max(1, _ELEMENTS // n)):
+    for rows in chunks(n, max(1, _ELEMENTS // n)):
         block = distance(labels[rows], labels).double()
         if block.isnan().any():
             row = rows.start + int(block.isnan().any(1).nonzero()[0])
@@ -155,7 +155,7 @@ def _warn_of_duplicates(neighbours: Neighbours) -> None:
 def _exact(vectors: NDArray[np.float32], k: int, inner_product: bool) -> NDArray[np.int64]:
     asked = min(k + 1 + _LOOKAHEAD, len(vectors))
     found = np.empty((len(vectors), asked), np.int64)
-    for rows in blocks(len(vectors), _ROWS):
+    for rows in chunks(len(vectors), _ROWS):
         found[rows] = _compare_all(vectors[rows], vectors, asked, inner_product)
     return found
 
@@ -169,7 +169,7 @@ def _compare_all(
         return index
     some, all_ = torch.from_numpy(queries), torch.from_numpy(vectors)
     parts = []
-    for rows in blocks(len(some), max(1, _ELEMENTS // len(all_))):
+    for rows in chunks(len(some), max(1, _ELEMENTS // len(all_))):
         far = -some[rows] @ all_.T if inner_product else torch.cdist(some[rows], all_)
         parts.append(far.topk(k, largest=False).indices)
     return torch.cat(parts).numpy()
@@ -195,7 +195,7 @@ def _by_index(
         f"{recall:.4f} of the {k} nearest"
     )
     found = np.empty((n, asked), np.int32)
-    for rows in blocks(n, _ROWS):
+    for rows in chunks(n, _ROWS):
         found[rows] = index.search(vectors[rows], asked)[1]
     return _settled(vectors, found, k, inner_product), recall
 
@@ -224,7 +224,7 @@ def _settled(
     """The k nearest of what was found, without the image itself, by exact distance, then index."""
     images = np.arange(len(vectors)) if images is None else images
     index, nearest = np.empty((len(found), k), np.int64), np.empty((len(found), k))
-    for rows in blocks(len(found), _ROWS):
+    for rows in chunks(len(found), _ROWS):
         own, others = vectors[images[rows], None].astype(np.float64), found[rows]
         if inner_product:
             distance = 1 - (own * vectors[others]).sum(2)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ranklight.kernels import few_positives
 from ranklight.kernels.few_positives import active_among_few, closest_below_few, few_columns
-from ranklight.kernels.packing import columns_of
+from ranklight.kernels.packing import true_columns
 from ranklight.kernels.triplet_counts import closest_below
 from ranklight.losses import TripletLoss
 from ranklight.miners import SemiHard
@@ -29,7 +29,7 @@ def make(seed, anchors, references, dtype=torch.float32):
 @given(*shapes, dtypes, st.booleans())
 def test_closest_below(seed, anchors, references, dtype, or_farthest):
     similarity, positive, negative = make(seed, anchors, references, dtype)
-    columns = columns_of(positive)
+    columns = true_columns(positive)
     found = closest_below_few(similarity, columns, negative, or_farthest)
     for a, row in enumerate(columns.tolist()):
         s = similarity[a].tolist()
@@ -46,7 +46,7 @@ def test_closest_below(seed, anchors, references, dtype, or_farthest):
 @given(*shapes, dtypes, st.sampled_from([-1.0, 0.0, 0.5, 1.0]))
 def test_active_pairs(seed, anchors, references, dtype, gap):
     similarity, positive, negative = make(seed, anchors, references, dtype)
-    weight, active = active_among_few(similarity, columns_of(positive), negative, gap)
+    weight, active = active_among_few(similarity, true_columns(positive), negative, gap)
     expected = torch.zeros_like(similarity)
     for a, i in positive.nonzero().tolist():
         for j in negative[a].nonzero().flatten().tolist():

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ranklight.kernels import packing
-from ranklight.kernels.packing import columns_of, where_true
+from ranklight.kernels.packing import true_columns, where_true
 from ranklight.losses import SmoothAPLoss, TripletLoss
 from ranklight.miners import SemiHard
 
@@ -22,7 +22,7 @@ def test_places_are_those_of_torch(seed, rows, columns):
 def test_columns_are_those_of_the_mask(seed, rows, columns):
     torch.manual_seed(seed)
     mask = torch.rand(rows, columns) < 0.3
-    found = columns_of(mask)
+    found = true_columns(mask)
     assert found.shape[1] == mask.sum(1).max()
     assert [[c for c in row if c >= 0] for row in found.tolist()] == [
         row.nonzero().flatten().tolist() for row in mask
@@ -30,9 +30,9 @@ def test_columns_are_those_of_the_mask(seed, rows, columns):
 
 
 def test_columns_of_nothing():
-    assert columns_of(torch.zeros(3, 4, dtype=torch.bool)).shape == (3, 0)
-    assert columns_of(torch.zeros(3, 0, dtype=torch.bool)).shape == (3, 0)
-    assert columns_of(torch.zeros(0, 4, dtype=torch.bool)).shape == (0, 0)
+    assert true_columns(torch.zeros(3, 4, dtype=torch.bool)).shape == (3, 0)
+    assert true_columns(torch.zeros(3, 0, dtype=torch.bool)).shape == (3, 0)
+    assert true_columns(torch.zeros(0, 4, dtype=torch.bool)).shape == (0, 0)
 
 
 @pytest.mark.parametrize(
