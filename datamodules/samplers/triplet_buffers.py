@@ -1,6 +1,5 @@
 """Triplets by relevance from a stream that does not fit in memory."""
 
-from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,16 +7,13 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
 from ranklight.datamodules.randomness import uniform
-from ranklight.datamodules.relevance import OfPairs
+from ranklight.datamodules.samplers.pair_relevance import OfPairs
 
 _KEYS, _DRAWS = 1, 2
 _ATTEMPTS = 200
 
-Chunk = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
-"""(image numbers, their classes, their total relevance r_i) of a part of a stream."""
 
-
-class Rule(NamedTuple):
+class TripletRule(NamedTuple):
     """How triplets are drawn; the paper's names in brackets.
 
     Args:
@@ -74,11 +70,16 @@ class TripletBuffers:
     """
 
     def __init__(
-        self, classes: int, size: int, of_pairs: OfPairs, rule: Rule | None = None, seed: int = 0
+        self,
+        classes: int,
+        size: int,
+        of_pairs: OfPairs,
+        rule: TripletRule | None = None,
+        seed: int = 0,
     ) -> None:
         self.size = size
         self.of_pairs = of_pairs
-        self.rule = rule or Rule()
+        self.rule = rule or TripletRule()
         self.seed = seed
         self.counts = dict.fromkeys(("proposed", "accepted", "queries", "given_up"), 0)
         self._clock = np.full((classes, size), np.inf)
@@ -261,15 +262,6 @@ class TripletBuffers:
         return chosen
 
 
-def stream_triplets(
-    stream: Iterable[Chunk], buffers: TripletBuffers, per_chunk: int
-) -> Iterator[Int[np.ndarray, "t 3"]]:
-    """Triplets from one pass over a stream, some after each chunk; nothing but buffers is kept."""
-    for number, (images, classes, relevance) in enumerate(stream):
-        buffers.add(images, classes, relevance)
-        yield buffers.draw(per_chunk, number)
-
-
 def _merged(
     kept: list[NDArray[Any]], new: list[NDArray[Any]], classes: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], list[NDArray[Any]]]:
@@ -288,7 +280,7 @@ def _merged(
     return touched, merged
 
 
-def _check(rule: Rule, classes: int, size: int) -> None:
+def _check(rule: TripletRule, classes: int, size: int) -> None:
     if size < 2 or rule.failure_limit < 1 or rule.cap <= 0:
         raise ValueError(
             "a buffer needs at least 2 images, failure_limit at least 1 and cap more than 0; got "
