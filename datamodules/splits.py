@@ -73,6 +73,12 @@ def split_hash(*splits: Sequence[int] | Int[np.ndarray, "_"]) -> str:
     """A short name of which images are in which split: equal if and only if these are.
 
     The first 12 digits of the SHA-256 of the sorted indices of each.
+
+    Examples:
+        >>> split_hash([3, 1], [2]) == split_hash([1, 3], [2])
+        True
+        >>> split_hash([3, 1], [2]) == split_hash([2], [3, 1])
+        False
     """
     digest = hashlib.sha256()
     for split in splits:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, UInt
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -52,6 +52,12 @@ class ClassBalanced(BatchSampler):
         TypeError: Labels that are not one class index per image.
         ValueError: Fewer classes than P, K larger than every class, a class with fewer than K
             images under "error", or a batch that the ranks cannot share.
+
+    Examples:
+        >>> labels = np.array([7, 7, 8, 8, 9, 9])
+        >>> sampler = ClassBalanced(labels, classes_per_batch=3, samples_per_class=2)
+        >>> sorted(next(iter(sampler)))
+        [0, 1, 2, 3, 4, 5]
     """
 
     def __init__(
@@ -87,7 +93,8 @@ class ClassBalanced(BatchSampler):
                 "labels": hashlib.sha256(labels.tobytes()).hexdigest()[:16],
             },
         )
-        self._cycles_held = samples_per_class // np.gcd(self._counts, samples_per_class)
+        # After so many cycles a cycle and a visit end at once, and the class may be reshuffled.
+        self._cycles_per_shuffle = samples_per_class // np.gcd(self._counts, samples_per_class)
         self._shuffled = self._images.copy()
         self._shuffle_of = np.full(len(self._counts), -1)
         self._orders: dict[int, NDArray[np.int64]] = {}
@@ -105,32 +112,38 @@ class ClassBalanced(BatchSampler):
         return np.concatenate(visits).reshape(last - first, -1)
 
     def _visits(self, number: int, first: int, last: int) -> Int[np.ndarray, "visits k"]:
+        """The images of the visits first..last − 1 of a pass."""
         classes = self._class_order(number)[first:last]
         counts = self._counts[classes]
+        # In pass q a class takes the images qK..qK + K − 1 of its stream, cycle after cycle.
         cycles, offsets = np.divmod(number * self.samples_per_class, counts)
-        shuffles = cycles // self._cycles_held[classes]
+        shuffles = cycles // self._cycles_per_shuffle[classes]
         stale = shuffles != self._shuffle_of[classes]
         if stale.any():
             self._shuffle(classes[stale], shuffles[stale])
-        places = (offsets[:, None] + np.arange(self.samples_per_class)) % counts[:, None]
-        places += self._starts[classes, None]
-        drawn: NDArray[np.int64] = self._shuffled[places]
-        return drawn
+        in_class = (offsets[:, None] + np.arange(self.samples_per_class)) % counts[:, None]
+        images: NDArray[np.int64] = self._shuffled[self._starts[classes, None] + in_class]
+        return images
 
     def _class_order(self, number: int) -> NDArray[np.int64]:
         if number not in self._orders:
-            kept = {n: order for n, order in self._orders.items() if abs(n - number) == 1}
-            self._orders = {**kept, number: self._ordered_classes(number)}
+            # Batches are asked for in order, so only neighbouring passes are worth remembering.
+            near = {n: order for n, order in self._orders.items() if abs(n - number) == 1}
+            self._orders = {**near, number: self._ordered_classes(number)}
         return self._orders[number]
 
     def _ordered_classes(self, number: int) -> NDArray[np.int64]:
+        """The order of the classes in a pass, which may begin inside a batch."""
         classes, per_batch = len(self._counts), self.classes_per_batch
         if classes < 2 * per_batch:
+            # No room to move classes: one order until a pass ends with a batch, which is after
+            # P / gcd(C, P) passes.
             return self._permuted_classes(number // (per_batch // int(np.gcd(classes, per_batch))))
         order = self._permuted_classes(number)
         begun = number * classes % per_batch
         if begun:
-            # The last P classes of a pass are past its first P: never themselves moved.
+            # Only the first P classes of a pass are ever moved, and its last P are others: the end
+            # of the pass before is therefore that of its plain permutation.
             in_batch = np.isin(order[:per_batch], self._permuted_classes(number - 1)[-begun:])
             order[:per_batch] = order[:per_batch][np.argsort(in_batch, kind="stable")]
         return order
@@ -140,27 +153,14 @@ class ClassBalanced(BatchSampler):
         return np.lexsort((classes, random_bits(self.seed, _CLASSES, number, classes)))
 
     def _shuffle(self, classes: NDArray[np.int64], shuffles: NDArray[np.int64]) -> None:
-        """Reorder these classes' images, each by the random numbers of its own shuffle.
-
-        One sort of (class, random bits, place in the class) packed into 64 bits: no two are equal,
-        so the result does not depend on the sort, and it is several times faster than an argsort.
-        """
+        """Reorder these classes' images, each by the random numbers of its own shuffle."""
         counts = self._counts[classes]
         ends = np.cumsum(counts)
-        place = np.arange(ends[-1]) - np.repeat(ends - counts, counts)
-        bits = random_bits(
-            np.repeat(random_bits(self.seed, _IMAGES, classes, shuffles), counts), place
-        )
-        class_bits = np.uint64(len(classes).bit_length())
-        place_bits = np.uint64(int(counts.max()).bit_length())
-        keys = np.repeat(np.arange(len(classes), dtype=np.uint64), counts)
-        keys <<= np.uint64(64) - class_bits
-        keys |= bits >> class_bits >> place_bits << place_bits
-        keys |= place.astype(np.uint64)
-        keys.sort()
-        shuffled = (keys & ((np.uint64(1) << place_bits) - np.uint64(1))).astype(np.int64)
+        rank = np.arange(ends[-1]) - np.repeat(ends - counts, counts)
+        streams = np.repeat(random_bits(self.seed, _IMAGES, classes, shuffles), counts)
+        order = _order_within(counts, rank, random_bits(streams, rank))
         starts = np.repeat(self._starts[classes], counts)
-        self._shuffled[starts + place] = self._images[starts + shuffled]
+        self._shuffled[starts + rank] = self._images[starts + order]
         self._shuffle_of[classes] = shuffles
 
     def _by_class(
@@ -207,3 +207,22 @@ def _class_indices(labels: object) -> NDArray[np.int64]:
             f"{array.dtype} of shape {array.shape}"
         )
     return array.astype(np.int64)
+
+
+def _order_within(
+    counts: Int[np.ndarray, "c"], rank: Int[np.ndarray, "n"], bits: UInt[np.ndarray, "n"]
+) -> Int[np.ndarray, "n"]:
+    """The ranks of each class in the order of their random bits, class after class.
+
+    A key of 64 bits holds, from the highest, the class, as many random bits as there is room for,
+    and the rank. No two keys are equal, so the result does not depend on how they are sorted, and a
+    plain sort is several times faster than an argsort.
+    """
+    class_bits = np.uint64(len(counts).bit_length())
+    rank_bits = np.uint64(int(counts.max()).bit_length())
+    keys = np.repeat(np.arange(len(counts), dtype=np.uint64), counts)
+    keys <<= np.uint64(64) - class_bits
+    keys |= bits >> class_bits >> rank_bits << rank_bits
+    keys |= rank.astype(np.uint64)
+    keys.sort()
+    return (keys & ((np.uint64(1) << rank_bits) - np.uint64(1))).astype(np.int64)

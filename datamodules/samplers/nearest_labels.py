@@ -43,6 +43,12 @@ class NearestLabels(BatchSampler):
     Raises:
         ValueError: Neighbours of another number of images, anchors and neighbours that a batch
             cannot hold, fewer images than a batch, or a batch that the ranks cannot share.
+
+    Examples:
+        >>> nearest = np.array([[1], [0], [3], [2]])
+        >>> anchor, neighbour, _ = next(iter(NearestLabels(4, nearest, batch_size=3)))
+        >>> abs(anchor - neighbour)
+        1
     """
 
     def __init__(
@@ -75,14 +81,14 @@ class NearestLabels(BatchSampler):
     def batches(self, epoch: int, first: int, last: int) -> GlobalBatches:
         """The global batches at positions first..last − 1 of an epoch."""
         positions = np.arange(first, last)
-        places = (positions[:, None] * self.anchors + np.arange(self.anchors)) % self.size
-        anchors = self._anchor_order(epoch)[places]
-        chosen = [anchors, self._neighbours[anchors].reshape(len(anchors), -1)]
-        leading = np.concatenate(chosen, 1)
+        ranks = (positions[:, None] * self.anchors + np.arange(self.anchors)) % self.size
+        anchors = self._anchor_order(epoch)[ranks]
+        nearest = self._neighbours[anchors].reshape(len(anchors), -1)
+        leading = np.concatenate([anchors, nearest], 1)
         streams = random_bits(self.seed, _OTHERS, epoch, positions)[:, None]
         # Enough draws for nearly every batch; those that need more go on in the same streams.
-        wanted = self.progress.batch_size - self.anchors
-        draws = wanted + 8 + 2 * wanted * self.progress.batch_size // self.size
+        others = self.progress.batch_size - self.anchors
+        draws = others + 8 + 2 * others * self.progress.batch_size // self.size
         filled = np.empty((len(positions), self.progress.batch_size), np.int64)
         missing = positions - first
         while len(missing):
@@ -96,12 +102,12 @@ class NearestLabels(BatchSampler):
     ) -> tuple[Int[np.ndarray, "b batch"], Bool[np.ndarray, "b"]]:
         """The first distinct images of each row, and whether these are enough."""
         bits = random_bits(streams, np.arange(draws)) >> np.uint64(32)
-        drawn = (bits * np.uint64(self.size) >> np.uint64(32)).astype(np.int64)
-        images = np.concatenate([leading, drawn], 1)
+        others = (bits * np.uint64(self.size) >> np.uint64(32)).astype(np.int64)
+        images = np.concatenate([leading, others], 1)
         batch_size = self.progress.batch_size
         repeats = _repeats(images)
         full = images.shape[1] - repeats.sum(1) >= batch_size
-        # A stable sort of (repeat, place) moves what is kept to the front, in order.
+        # A sort of (repeat, column) moves what is no repeat to the front, in order.
         order = np.sort(repeats * (1 << 32) + np.arange(images.shape[1]), axis=1)[:, :batch_size]
         return np.take_along_axis(images, order & 0xFFFFFFFF, 1), full
 
@@ -117,11 +123,11 @@ def _repeats(images: Int[np.ndarray, "b w"]) -> Bool[np.ndarray, "b w"]:
     """Where an image stands that is further left in its row, too."""
     width = np.int64(images.shape[1])
     keys = np.sort(images * width + np.arange(width), axis=1)
-    image, place = np.divmod(keys, width)
-    again = np.zeros(images.shape, dtype=bool)
-    again[:, 1:] = image[:, 1:] == image[:, :-1]
-    repeats = np.zeros_like(again)
-    np.put_along_axis(repeats, place, again, 1)
+    image, column = np.divmod(keys, width)
+    repeated = np.zeros(images.shape, dtype=bool)
+    repeated[:, 1:] = image[:, 1:] == image[:, :-1]
+    repeats = np.zeros_like(repeated)
+    np.put_along_axis(repeats, column, repeated, 1)
     return repeats
 
 

@@ -37,7 +37,8 @@ class RelevanceTriplets(BatchSampler):
 
     Args:
         classes: One class index per image.
-        of_pairs: Relevance of pairs of image numbers; only pairs of one class are asked for.
+        of_pairs: Relevance of pairs of images, see `relevance_of_pairs`; it is called with pairs of
+            one class only.
         triplets_per_batch: Triplets in the global batch, that of all ranks together.
         buffer_size: Images in the buffer of a class; larger is a better sample, and older.
         rule: How triplets are drawn; default `TripletRule()`, the paper's 20 % of other classes.
@@ -50,6 +51,13 @@ class RelevanceTriplets(BatchSampler):
     Raises:
         ValueError: Relevance is 0 between all images, or not finite; triplets that the ranks cannot
             share; and when drawing, if hardly any candidate is accepted.
+
+    Examples:
+        >>> classes = np.array([0, 0, 1, 1])
+        >>> sampler = RelevanceTriplets(classes, lambda i, j: np.ones(len(i)), 1)
+        >>> query, positive, negative = next(iter(sampler))
+        >>> bool(classes[query] == classes[positive])
+        True
     """
 
     def __init__(
@@ -109,21 +117,21 @@ class RelevanceTriplets(BatchSampler):
 
         The triplets of a position are the same on any number of ranks.
         """
-        drawn = [self._triplets(epoch, position) for position in range(first, last)]
+        triplets = np.stack([self._triplets(epoch, position) for position in range(first, last)])
         ranks = self.progress.world_size
-        shared = np.stack(drawn).reshape(last - first, -1, ranks, 3).transpose(0, 1, 3, 2)
+        shared = triplets.reshape(last - first, -1, ranks, 3).transpose(0, 1, 3, 2)
         return shared.reshape(last - first, -1)
 
     def _triplets(self, epoch: int, position: int) -> Int[np.ndarray, "t 3"]:
         size = len(self._classes)
-        wanted = min(size, max(self._capacity(), -(-size * (position + 1) // len(self))))
-        if epoch != self._epoch or wanted < self._came_by:
+        until = min(size, max(self._capacity(), -(-size * (position + 1) // len(self))))
+        if epoch != self._epoch or until < self._came_by:
             images = np.arange(size)
             self._order = np.lexsort((images, random_bits(self.seed, _STREAM, epoch, images)))
             self._epoch, self._came_by, self._buffers = epoch, 0, self._empty_buffers()
-        some = self._order[self._came_by : wanted]
-        self._buffers.add(some, self._classes[some], self._total[some], epoch)
-        self._came_by = wanted
+        images = self._order[self._came_by : until]
+        self._buffers.add(images, self._classes[images], self._total[images], epoch)
+        self._came_by = until
         return self._buffers.draw(self.triplets_per_batch, epoch, position)
 
     def _capacity(self) -> int:

@@ -21,6 +21,10 @@ class Shuffled(BatchSampler):
 
     Raises:
         ValueError: Fewer images than a batch, or a batch that the ranks cannot share.
+
+    Examples:
+        >>> sorted(image for batch in Shuffled(6, batch_size=2) for image in batch)
+        [0, 1, 2, 3, 4, 5]
     """
 
     def __init__(
