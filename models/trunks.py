@@ -126,11 +126,11 @@ class SmallConvNet(nn.Module):
     def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
         """The last feature map, an eighth of the image's side."""
         if self.coordinates:
-            images = torch.cat([images, _places(images)], dim=1)
+            images = torch.cat([images, _coordinates(images)], dim=1)
         return cast(Tensor, self.layers(images))
 
 
-def _places(images: Tensor) -> Tensor:
+def _coordinates(images: Tensor) -> Tensor:
     count, _, height, width = images.shape
     down, across = (
         torch.linspace(-1, 1, side, device=images.device, dtype=images.dtype)
