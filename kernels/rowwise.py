@@ -23,7 +23,7 @@ def eager_on_cpu(tensor: Tensor) -> bool:
     )
 
 
-def kept(
+def masked_where(
     values: Float[Tensor, "n m"], mask: Bool[Tensor, "n m"], otherwise: float = 0.0
 ) -> Float[Tensor, "n m"]:
     """Values where the mask is True and `otherwise` elsewhere, whatever stands there; no autograd.
