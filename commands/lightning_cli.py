@@ -17,6 +17,7 @@ from ranklight.commands.trainer import RanklightTrainer
 from ranklight.running.batch_norm import WarnOfLocalBatchNorm
 from ranklight.running.checkpoint_io import AtomicCheckpointIO, newest_whole
 from ranklight.running.compile_network import CompileNetwork
+from ranklight.running.experiment_name import experiment_name
 from ranklight.running.last_checkpoint import LastCheckpoint
 from ranklight.running.metrics_file import MetricsFile
 from ranklight.running.non_finite import StopOnNonFiniteLoss
@@ -60,7 +61,8 @@ class RanklightCLI(LightningCLI):
             "--experiment",
             type=str | None,
             default=None,
-            help="Name of the experiment (default: path of the first YAML below experiments/).",
+            help="Name of the experiment (default: path below experiments/ of the last YAML that is "
+            "not a trainer's).",
         )
         parser.add_argument(
             "--run",
@@ -198,9 +200,4 @@ class RanklightCLI(LightningCLI):
 
 
 def _experiment_name(config: Namespace) -> str:
-    files = [Path(str(file)) for file in config.config or []]
-    if not files:
-        return "unnamed"
-    parts = files[0].with_suffix("").parts
-    below = parts[parts.index("experiments") + 1 :] if "experiments" in parts else parts[-1:]
-    return "/".join(below)
+    return experiment_name([Path(str(file)) for file in config.config or []])
