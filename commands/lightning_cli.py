@@ -13,6 +13,10 @@ from pytorch_lightning.utilities import rank_zero_warn
 
 from ranklight.callbacks.evaluation.baselines import Baselines
 from ranklight.callbacks.evaluation.label_decision import LabelDecision
+from ranklight.callbacks.pictures.curves import TrainingCurves
+from ranklight.callbacks.pictures.embedding_map import EmbeddingMap
+from ranklight.callbacks.pictures.gallery import Gallery
+from ranklight.callbacks.sampler_statistics import SamplerStatistics
 from ranklight.commands.trainer import RanklightTrainer
 from ranklight.running.batch_norm import WarnOfLocalBatchNorm
 from ranklight.running.checkpoint_io import AtomicCheckpointIO, newest_whole
@@ -33,6 +37,16 @@ from ranklight.running.run_directory import (
 from ranklight.running.save_config import SaveConfig
 from ranklight.running.termination import SaveOnTermination
 from ranklight.running.tracking import wandb_logger
+
+
+_WATCHING = {
+    "evaluation": Callback,
+    "statistics": SamplerStatistics,
+    "curves": TrainingCurves,
+    "gallery": Gallery,
+    "map": EmbeddingMap,
+    "baselines": Baselines,
+}
 
 
 class RanklightCLI(LightningCLI):
@@ -83,6 +97,13 @@ class RanklightCLI(LightningCLI):
             default=False,
             help="After fit, test the best checkpoint.",
         )
+        for name, kind in _WATCHING.items():
+            parser.add_argument(
+                f"--callbacks.{name}",
+                type=kind | None,
+                default=None,
+                help="Watches the run, beside trainer.callbacks; null drops what a base has here.",
+            )
         parser.add_lightning_class_args(ModelCheckpoint, "best")
         parser.add_lightning_class_args(LastCheckpoint, "last")
         parser.add_lightning_class_args(CompileNetwork, "network")
@@ -151,7 +172,8 @@ class RanklightCLI(LightningCLI):
         """The trainer, with the run's loggers and guards."""
         config = self.config_init[self.subcommand]
         given = config.trainer.callbacks or []
-        callbacks = [*given] if isinstance(given, list) else [given]
+        watching = [callback for callback in config.callbacks.values() if callback is not None]
+        callbacks = [*watching, *(given if isinstance(given, list) else [given])]
         if config.trainer.enable_progress_bar is not False and not any(
             isinstance(callback, AnyProgressBar) for callback in callbacks
         ):
