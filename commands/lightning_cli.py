@@ -38,7 +38,6 @@ from ranklight.running.save_config import SaveConfig
 from ranklight.running.termination import SaveOnTermination
 from ranklight.running.tracking import wandb_logger
 
-
 _WATCHING = {
     "evaluation": Callback,
     "statistics": SamplerStatistics,
@@ -75,8 +74,8 @@ class RanklightCLI(LightningCLI):
             "--experiment",
             type=str | None,
             default=None,
-            help="Name of the experiment (default: path below experiments/ of the last YAML that is "
-            "not a trainer's).",
+            help="Name of the experiment (default: path below experiments/ of the last YAML that "
+            "is not a trainer's).",
         )
         parser.add_argument(
             "--run",
