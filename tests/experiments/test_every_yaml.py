@@ -188,6 +188,7 @@ SMALL = {
     "MPIIPose": {"batch_size": 8, "queries": 2, "validation_fraction": 0.3},
     "RegressionTable": {"batch_size": 8},
     "DigitPoses": {"train_scenes": 80, "val_scenes": "[8, 40]", "test_scenes": "[8, 40]"},
+    "DigitRelevance": {"train_scenes": 80, "val_scenes": "[8, 40]", "test_scenes": "[8, 40]"},
     "DigitScenes": {"train_scenes": 80, "val_scenes": 40, "test_scenes": 40},
 }
 PICTURES = {"curves": {}, "gallery": {"queries": 2, "neighbours": 2}, "map": {"points": 12}}
