@@ -13,10 +13,15 @@ from pytorch_lightning.utilities import rank_zero_warn
 
 from ranklight.callbacks.evaluation.baselines import Baselines
 from ranklight.callbacks.evaluation.label_decision import LabelDecision
+from ranklight.callbacks.pictures.curves import TrainingCurves
+from ranklight.callbacks.pictures.embedding_map import EmbeddingMap
+from ranklight.callbacks.pictures.gallery import Gallery
+from ranklight.callbacks.sampler_statistics import SamplerStatistics
 from ranklight.commands.trainer import RanklightTrainer
 from ranklight.running.batch_norm import WarnOfLocalBatchNorm
 from ranklight.running.checkpoint_io import AtomicCheckpointIO, newest_whole
 from ranklight.running.compile_network import CompileNetwork
+from ranklight.running.experiment_name import experiment_name
 from ranklight.running.last_checkpoint import LastCheckpoint
 from ranklight.running.metrics_file import MetricsFile
 from ranklight.running.non_finite import StopOnNonFiniteLoss
@@ -32,6 +37,15 @@ from ranklight.running.run_directory import (
 from ranklight.running.save_config import SaveConfig
 from ranklight.running.termination import SaveOnTermination
 from ranklight.running.tracking import wandb_logger
+
+_WATCHING = {
+    "evaluation": Callback,
+    "statistics": SamplerStatistics,
+    "curves": TrainingCurves,
+    "gallery": Gallery,
+    "map": EmbeddingMap,
+    "baselines": Baselines,
+}
 
 
 class RanklightCLI(LightningCLI):
@@ -60,7 +74,8 @@ class RanklightCLI(LightningCLI):
             "--experiment",
             type=str | None,
             default=None,
-            help="Name of the experiment (default: path of the first YAML below experiments/).",
+            help="Name of the experiment (default: path below experiments/ of the last YAML that "
+            "is not a trainer's).",
         )
         parser.add_argument(
             "--run",
@@ -81,6 +96,13 @@ class RanklightCLI(LightningCLI):
             default=False,
             help="After fit, test the best checkpoint.",
         )
+        for name, kind in _WATCHING.items():
+            parser.add_argument(
+                f"--callbacks.{name}",
+                type=kind | None,
+                default=None,
+                help="Watches the run, beside trainer.callbacks; null drops what a base has here.",
+            )
         parser.add_lightning_class_args(ModelCheckpoint, "best")
         parser.add_lightning_class_args(LastCheckpoint, "last")
         parser.add_lightning_class_args(CompileNetwork, "network")
@@ -149,7 +171,8 @@ class RanklightCLI(LightningCLI):
         """The trainer, with the run's loggers and guards."""
         config = self.config_init[self.subcommand]
         given = config.trainer.callbacks or []
-        callbacks = [*given] if isinstance(given, list) else [given]
+        watching = [callback for callback in config.callbacks.values() if callback is not None]
+        callbacks = [*watching, *(given if isinstance(given, list) else [given])]
         if config.trainer.enable_progress_bar is not False and not any(
             isinstance(callback, AnyProgressBar) for callback in callbacks
         ):
@@ -198,9 +221,4 @@ class RanklightCLI(LightningCLI):
 
 
 def _experiment_name(config: Namespace) -> str:
-    files = [Path(str(file)) for file in config.config or []]
-    if not files:
-        return "unnamed"
-    parts = files[0].with_suffix("").parts
-    below = parts[parts.index("experiments") + 1 :] if "experiments" in parts else parts[-1:]
-    return "/".join(below)
+    return experiment_name([Path(str(file)) for file in config.config or []])
