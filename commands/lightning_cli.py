@@ -126,8 +126,8 @@ class RanklightCLI(LightningCLI):
             )
         config.experiment = config.experiment or _experiment_name(config)
         data = config.get("data.init_args", {})
-        if "train_seed" in data and data["train_seed"] is None:
-            data["train_seed"] = int(config.seed_everything)
+        if "seed" in data and data["seed"] is None:
+            data["seed"] = int(config.seed_everything)
         try:
             self.run = self._find_run(config)
         except OSError as error:

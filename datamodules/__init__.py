@@ -3,19 +3,14 @@
 from ranklight.datamodules.batch import Batch
 from ranklight.datamodules.class_data import ClassData
 from ranklight.datamodules.digits.classes import DigitClasses
-from ranklight.datamodules.digits.digits import Digits, Scenes
-from ranklight.datamodules.digits.poses import DigitPoses, PosedDigits
+from ranklight.datamodules.digits.cluttered import ClutteredDigits
+from ranklight.datamodules.digits.digits import Digits
+from ranklight.datamodules.digits.posed import PosedDigits
+from ranklight.datamodules.digits.poses import DigitPoses
 from ranklight.datamodules.digits.relevance import DigitRelevance
-from ranklight.datamodules.digits.scenes import Arrangements, DigitScenes
+from ranklight.datamodules.digits.scenes import DigitScenes, SeveralDigits
 from ranklight.datamodules.image_folder import ImageFolder
-from ranklight.datamodules.loaders import (
-    TrainLoader,
-    evaluation_loader,
-    hold_out,
-    rank_and_world_size,
-    refuse_other_split,
-    split_hash,
-)
+from ranklight.datamodules.loaders import TrainLoader, evaluation_loader
 from ranklight.datamodules.long_tail import long_tail
 from ranklight.datamodules.multi_label_data import MultiLabelData
 from ranklight.datamodules.published.cars196 import Cars196
@@ -36,15 +31,18 @@ from ranklight.datamodules.reading.neighbour_files import (
     write_neighbours,
 )
 from ranklight.datamodules.regression_table import RegressionTable
-from ranklight.datamodules.relevance import ByFeatures, ByTable, GradedByAttributes, total_relevance
 from ranklight.datamodules.samplers import (
     ClassBalanced,
     NearestLabels,
     RelevanceTriplets,
     Sharded,
     Shuffled,
+    relevance_of_pairs,
+    total_relevance,
 )
 from ranklight.datamodules.samplers.label_neighbours import label_neighbours, neighbours_by
+from ranklight.datamodules.split_data import SplitData
+from ranklight.datamodules.splits import hold_out, split_hash
 from ranklight.datamodules.training_batches import TrainingBatches
 
 __all__ = [
@@ -52,13 +50,11 @@ __all__ = [
     "CUB200",
     "NUSWIDE",
     "VOC2007",
-    "Arrangements",
     "Batch",
-    "ByFeatures",
-    "ByTable",
     "Cars196",
     "ClassBalanced",
     "ClassData",
+    "ClutteredDigits",
     "DigitClasses",
     "DigitPoses",
     "DigitRelevance",
@@ -66,7 +62,6 @@ __all__ = [
     "Digits",
     "FGVCAircraft",
     "Flowers102",
-    "GradedByAttributes",
     "ImageFiles",
     "ImageFolder",
     "MPIIPose",
@@ -78,9 +73,10 @@ __all__ = [
     "PosedDigits",
     "RegressionTable",
     "RelevanceTriplets",
-    "Scenes",
+    "SeveralDigits",
     "Sharded",
     "Shuffled",
+    "SplitData",
     "StanfordDogs",
     "StanfordOnlineProducts",
     "TrainLoader",
@@ -90,9 +86,8 @@ __all__ = [
     "label_neighbours",
     "long_tail",
     "neighbours_by",
-    "rank_and_world_size",
     "read_neighbours",
-    "refuse_other_split",
+    "relevance_of_pairs",
     "split_hash",
     "total_relevance",
     "write_neighbours",

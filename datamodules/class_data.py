@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -10,23 +10,21 @@ from jaxtyping import Int
 from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_info
 
-from ranklight.datamodules.loaders import (
-    hold_out,
-    split_hash,
-)
 from ranklight.datamodules.long_tail import long_tail
 from ranklight.datamodules.reading.annotations import (
-    Listed,
-    refuse_missing,
-    refuse_other_counts,
+    Sample,
+    check_files,
+    check_published_counts,
     warn_never_seen,
 )
 from ranklight.datamodules.reading.image_files import (
     ImageFiles,
     evaluation_transform,
+    image_splits,
     training_transform,
 )
 from ranklight.datamodules.split_data import SplitData
+from ranklight.datamodules.splits import hold_out, split_hash
 from ranklight.datamodules.training_batches import TrainingBatches
 
 
@@ -34,7 +32,7 @@ class ClassData(SplitData):
     """Image files of one class each, in batches of P classes with K images, or shuffled.
 
     A data set says in `read` what its annotations hold; the rest is here. Models are chosen on the
-    validation part, never on test: it is the published one, or held out of training where there is
+    validation split, never on test: it is the published one, or held out of training where there is
     none. A class that never occurs in training is warned of. Images are cut to squares and
     normalised as for networks that were trained on ImageNet.
 
@@ -43,21 +41,16 @@ class ClassData(SplitData):
         classes_per_batch: P, for batches of P classes with K images each.
         samples_per_class: K; a class with fewer images repeats some.
         batch_size: Instead of P and K: images in a shuffled batch.
-        imbalance_ratio: Thin out the training part, see `long_tail`: on balanced data the largest
+        imbalance_ratio: Thin out the training split, see `long_tail`: on balanced data the largest
             class to the smallest. Validation and test stay as they are.
         imbalance_shape: How class sizes fall.
-        official_validation: Take the published validation part, where there is one; else train on
+        official_validation: Take the published validation split, where there is one; else train on
             it too, and hold out a fraction of both.
         validation_fraction: How much is held out.
         image_size: Height and width that the model sees, in pixels.
         resize: The shorter side before the centre of `image_size` is cut out, in evaluation.
         check_counts: Refuse another number of images or classes than was published.
-        seed: Of the split and the imbalance.
-        train_seed: Of the batches and of augmentation; None is 0. Runs that differ in it alone are
-            validated and tested on the same images; the command line fills in the run's seed.
-        eval_batch_size: Images in a batch of validation and test.
-        num_workers: Processes that read images.
-        pin_memory: Put batches in page-locked memory, for faster copies to a GPU.
+        **options: Of `SplitData`: seeds and loaders.
 
     Attributes:
         class_names: The name of each class index.
@@ -87,13 +80,9 @@ class ClassData(SplitData):
         image_size: int = 224,
         resize: int = 256,
         check_counts: bool = True,
-        seed: int = 0,
-        train_seed: int | None = None,
-        eval_batch_size: int = 128,
-        num_workers: int = 4,
-        pin_memory: bool = False,
+        **options: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(**options)
         self.root = Path(root)
         self.batches = TrainingBatches(classes_per_batch, samples_per_class, batch_size)
         self.imbalance_ratio = imbalance_ratio
@@ -103,13 +92,8 @@ class ClassData(SplitData):
         self.image_size = image_size
         self.resize = resize
         self.check_counts = check_counts
-        self.seed = seed
-        self.train_seed = train_seed or 0
-        self.eval_batch_size = eval_batch_size
-        self.num_workers = num_workers
-        self.pin_memory = pin_memory
 
-    def read(self) -> tuple[list[Listed], Int[np.ndarray, "n"], tuple[str, ...]]:
+    def read(self) -> tuple[list[Sample], Int[np.ndarray, "n"], tuple[str, ...]]:
         """The images, their classes, and the names of the classes."""
         raise NotImplementedError
 
@@ -124,36 +108,39 @@ class ClassData(SplitData):
         images, classes, self.class_names = self.read()
         if self.check_counts:
             name = type(self).__name__
-            refuse_other_counts(name, images, len(self.class_names), self.published)
-        refuse_missing(images)
-        part = np.array([image.part for image in images])
-        train, val, test = self._split(part, classes)
+            check_published_counts(name, images, len(self.class_names), self.published)
+        check_files(images)
+        splits = self._split(np.array([image.split for image in images]), classes)
         if self.validation == "image_disjoint":
-            seen = np.bincount(classes[train], minlength=len(self.class_names))
+            seen = np.bincount(classes[splits[0]], minlength=len(self.class_names))
             warn_never_seen(self.class_names, seen)
-        files, labels = [image.file for image in images], torch.from_numpy(classes)
-        plain = evaluation_transform(self.image_size, self.resize)
-        augmented = training_transform(self.image_size)
-        self.train = ImageFiles(files, labels, train, augmented, self.train_seed)
-        self.val = ImageFiles(files, labels, val, plain, self.seed)
-        self.test = ImageFiles(files, labels, test, plain, self.seed)
-        self.split_hash = split_hash(train, val, test)
-        self.train_sampler = self.batches.sampler(classes[train], self.train_seed)
+        self.train, self.val, self.test = image_splits(
+            [image.file for image in images],
+            torch.from_numpy(classes),
+            splits,
+            training_transform(self.image_size),
+            evaluation_transform(self.image_size, self.resize),
+            self.seed,
+        )
+        self.split_hash = split_hash(*splits)
+        self.train_sampler = self.batches.sampler(classes[splits[0]], self.seed)
         rank_zero_info(self._summary())
 
     def _split(
-        self, part: Int[np.ndarray, "n"], classes: Int[np.ndarray, "n"]
+        self, published: Int[np.ndarray, "n"], classes: Int[np.ndarray, "n"]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """The indices of train, val and test."""
-        train, val, test = (np.flatnonzero(part == number) for number in range(3))
+        """The indices of train, val and test; given are 0, 1 and 2 for the published ones."""
+        train, val, test = (np.flatnonzero(published == split) for split in range(3))
         if not len(val) or not self.official_validation:
             both = np.union1d(train, val)
-            kept, held = hold_out(
-                classes[both], self.validation_fraction, self.validation, self.seed
+            rest, held_out = hold_out(
+                classes[both], self.validation_fraction, self.validation, self.split_seed
             )
-            train, val = both[kept], both[held]
-        kept = long_tail(classes[train], self.imbalance_ratio, self.imbalance_shape, self.seed)
-        return train[kept], val, test
+            train, val = both[rest], both[held_out]
+        imbalanced = long_tail(
+            classes[train], self.imbalance_ratio, self.imbalance_shape, self.split_seed
+        )
+        return train[imbalanced], val, test
 
     def _summary(self) -> str:
         sizes = ", ".join(

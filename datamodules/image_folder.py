@@ -2,25 +2,24 @@
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ranklight.datamodules.loaders import (
-    hold_out,
-    rank_and_world_size,
-    split_hash,
-)
+from ranklight.datamodules.reading.annotations import SPLITS
 from ranklight.datamodules.reading.image_files import (
     ImageFiles,
+    check_not_empty,
     evaluation_transform,
-    refuse_empty,
+    image_splits,
     training_transform,
 )
 from ranklight.datamodules.samplers import ClassBalanced
 from ranklight.datamodules.split_data import SplitData
+from ranklight.datamodules.splits import hold_out, split_hash
+from ranklight.kernels.distributed import rank_and_world_size
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
 
@@ -45,15 +44,10 @@ class ImageFolder(SplitData):
         batches_per_epoch: Length of an epoch; by default training images // PK.
         test_fraction: How many of the classes are for test, without the folders above.
         validation: "class_disjoint": whole classes; "image_disjoint": of each class some images.
-        validation_fraction: How much of the training part is for validation, without `val`.
+        validation_fraction: How much of the training split is for validation, without `val`.
         image_size: Height and width that the model sees, in pixels.
         resize: The shorter side before the centre of `image_size` is cut out, in evaluation.
-        seed: Of the split.
-        train_seed: Of the batches and of how training images are drawn; None is 0. Runs that differ
-            in it alone are tested on the same images; the command line fills in the run's seed.
-        eval_batch_size: Images in a batch of validation and test.
-        num_workers: Processes that read images.
-        pin_memory: Put batches in page-locked memory, for faster copies to a GPU.
+        **options: Of `SplitData`: seeds and loaders.
 
     Attributes:
         class_names: The folder's name for each class index.
@@ -76,13 +70,9 @@ class ImageFolder(SplitData):
         validation_fraction: float = 0.2,
         image_size: int = 224,
         resize: int = 256,
-        seed: int = 0,
-        train_seed: int | None = None,
-        eval_batch_size: int = 128,
-        num_workers: int = 4,
-        pin_memory: bool = False,
+        **options: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(**options)
         self.root = Path(root)
         self.classes_per_batch = classes_per_batch
         self.samples_per_class = samples_per_class
@@ -93,11 +83,6 @@ class ImageFolder(SplitData):
         self.validation_fraction = validation_fraction
         self.image_size = image_size
         self.resize = resize
-        self.seed = seed
-        self.train_seed = train_seed or 0
-        self.eval_batch_size = eval_batch_size
-        self.num_workers = num_workers
-        self.pin_memory = pin_memory
 
     def setup(self, stage: str | None = None) -> None:
         """List the files and split them; for training, refuse batches that they cannot fill.
@@ -108,24 +93,26 @@ class ImageFolder(SplitData):
         """
         folders = _folders(self.root)
         files = [file for folder in folders for file in _image_files(folder)]
-        refuse_empty(files)
+        check_not_empty(files)
         depth = len(self.root.parts) + (len(folders) > 1)
         names, classes = np.unique([file.parts[depth] for file in files], return_inverse=True)
         self.class_names: list[str] = names.tolist()
-        train, val, test = self._split(files, folders, classes)
-        labels = torch.from_numpy(classes)
-        plain = evaluation_transform(self.image_size, self.resize)
-        augmented = training_transform(self.image_size)
-        self.train = ImageFiles(files, labels, train, augmented, self.train_seed)
-        self.val = ImageFiles(files, labels, val, plain, self.seed)
-        self.test = ImageFiles(files, labels, test, plain, self.seed)
-        self.split_hash = split_hash(train, val, test)
+        splits = self._split(files, folders, classes)
+        self.train, self.val, self.test = image_splits(
+            files,
+            torch.from_numpy(classes),
+            splits,
+            training_transform(self.image_size),
+            evaluation_transform(self.image_size, self.resize),
+            self.seed,
+        )
+        self.split_hash = split_hash(*splits)
         if stage in (None, "fit"):
             self.train_sampler = ClassBalanced(
                 self.train.labels,
                 self.classes_per_batch,
                 self.samples_per_class,
-                self.train_seed,
+                self.seed,
                 self.short_classes,
                 self.batches_per_epoch,
                 *rank_and_world_size(),
@@ -136,31 +123,31 @@ class ImageFolder(SplitData):
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """The indices of train, val and test."""
         if len(folders) == 1:
-            train, test = hold_out(classes, self.test_fraction, "class_disjoint", self.seed)
+            train, test = hold_out(classes, self.test_fraction, "class_disjoint", self.split_seed)
         else:
-            part = np.array([file.parts[len(self.root.parts)] for file in files])
-            train, test = np.flatnonzero(part == "train"), np.flatnonzero(part == "test")
-            if (part == "val").any():
-                return train, np.flatnonzero(part == "val"), test
-        kept, held = hold_out(
-            classes[train], self.validation_fraction, self.validation, self.seed + 1
+            split = np.array([file.parts[len(self.root.parts)] for file in files])
+            train, test = np.flatnonzero(split == "train"), np.flatnonzero(split == "test")
+            if (split == "val").any():
+                return train, np.flatnonzero(split == "val"), test
+        rest, held_out = hold_out(
+            classes[train], self.validation_fraction, self.validation, self.split_seed + 1
         )
-        return train[kept], train[held], test
+        return train[rest], train[held_out], test
 
 
 def _folders(root: Path) -> list[Path]:
     """`train`, `val` and `test` in the root where they are, else the root itself."""
     if not root.is_dir():
         raise FileNotFoundError(f"the data folder {root} does not exist (from {Path.cwd()})")
-    parts = [root / name for name in ("train", "val", "test") if (root / name).is_dir()]
-    if not parts:
+    splits = [root / name for name in SPLITS if (root / name).is_dir()]
+    if not splits:
         return [root]
-    if len(parts) == 1 or not (root / "train").is_dir() or not (root / "test").is_dir():
+    if len(splits) == 1 or not (root / "train").is_dir() or not (root / "test").is_dir():
         raise FileNotFoundError(
-            f"{root} has the folders {', '.join(part.name for part in parts)}; it needs train and "
-            "test (val may be missing), or none of the three but one folder a class"
+            f"{root} has the folders {', '.join(split.name for split in splits)}; it needs train "
+            "and test (val may be missing), or none of the three but one folder a class"
         )
-    return parts
+    return splits
 
 
 def _image_files(folder: Path) -> list[Path]:

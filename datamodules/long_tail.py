@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ranklight.datamodules.randomness import random_bits
+from ranklight.datamodules.splits import rank_in_class
 
 
 def long_tail(
@@ -17,7 +18,7 @@ def long_tail(
     shape: Literal["exponential", "step"] = "exponential",
     seed: int = 0,
 ) -> NDArray[np.int64]:
-    """Which images to keep, ascending, for classes of very different sizes.
+    """The indices of the images to keep, ascending, for classes of very different sizes.
 
     The classes are put in a random order, r = 0..C − 1, and keep a share of their own images:
 
@@ -36,18 +37,22 @@ def long_tail(
 
     Raises:
         ValueError: A ratio below 1.
+
+    Examples:
+        >>> labels = np.repeat([0, 1, 2], 100)
+        >>> sorted(np.bincount(labels[long_tail(labels, ratio=100.0)]).tolist())
+        [1, 10, 100]
     """
     if not ratio >= 1:
         raise ValueError(f"imbalance_ratio is the largest class to the smallest, >= 1; got {ratio}")
-    _, members, counts = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
+    _, classes, counts = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
     several = len(counts)
-    rank = np.empty(several, dtype=np.int64)
-    rank[np.argsort(random_bits(seed, 0, np.arange(several)), kind="stable")] = np.arange(several)
+    class_rank = np.empty(several, dtype=np.int64)
+    order = np.argsort(random_bits(seed, 0, np.arange(several)), kind="stable")
+    class_rank[order] = np.arange(several)
     if shape == "exponential":
-        share = ratio ** (-rank / max(1, several - 1))
+        share = ratio ** (-class_rank / max(1, several - 1))
     else:
-        share = np.where(rank < several / 2, 1.0, 1 / ratio)
-    kept = np.maximum(1, np.rint(share * counts))
-    order = np.lexsort((random_bits(seed, 1, np.arange(len(members))), members))
-    place = np.arange(len(members)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.sort(order[place < kept[members[order]]])
+        share = np.where(class_rank < several / 2, 1.0, 1 / ratio)
+    sizes = np.maximum(1, np.rint(share * counts))
+    return np.flatnonzero(rank_in_class(classes, seed, 1) < sizes[classes])

@@ -2,57 +2,52 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
-from ranklight.datamodules.loaders import (
-    hold_out,
-    rank_and_world_size,
-    split_hash,
-)
 from ranklight.datamodules.reading.annotations import (
-    Listed,
-    refuse_missing,
-    refuse_other_counts,
+    Sample,
+    check_files,
+    check_published_counts,
     warn_never_seen,
 )
 from ranklight.datamodules.reading.image_files import (
     ImageFiles,
     evaluation_transform,
+    image_splits,
     training_transform,
 )
 from ranklight.datamodules.samplers import Shuffled
 from ranklight.datamodules.split_data import SplitData
+from ranklight.datamodules.splits import hold_out, split_hash
+from ranklight.kernels.distributed import rank_and_world_size
+
+_DROPPED = -1
 
 
 class MultiLabelData(SplitData):
     """Image files with multi-hot labels: 1, 0, or −1 for unknown, float32, one column a class.
 
     A data set says in `read` what its annotations hold; the rest is here. None of these data sets
-    has a validation part apart from what papers test on, so one is held out of training. A class
+    has a validation split apart from what papers test on, so one is held out of training. A class
     that never occurs in training is warned of. Images are cut to squares and normalised as for
     networks that were trained on ImageNet.
 
     Args:
         root: The folder of the data set.
         batch_size: Images in the global batch of training, that of all ranks together.
-        unlabelled: Images in which no class is 1: "keep" them, or "drop" them from all parts. The
+        unlabelled: Images in which no class is 1: "keep" them, or "drop" them from all splits. The
             numbers of papers that differ in it cannot be compared.
-        validation_fraction: How much of the training part is for validation.
+        validation_fraction: How much of the training split is for validation.
         image_size: Height and width that the model sees, in pixels.
         resize: The shorter side before the centre of `image_size` is cut out, in evaluation.
         check_counts: Refuse another number of images or classes than was published.
-        seed: Of the split.
-        train_seed: Of the batches and of augmentation; None is 0. Runs that differ in it alone are
-            validated and tested on the same images.
-        eval_batch_size: Images in a batch of validation and test.
-        num_workers: Processes that read images.
-        pin_memory: Put batches in page-locked memory, for faster copies to a GPU.
+        **options: Of `SplitData`: seeds and loaders.
 
     Attributes:
         class_names: One a column.
@@ -74,13 +69,9 @@ class MultiLabelData(SplitData):
         image_size: int = 224,
         resize: int = 256,
         check_counts: bool = True,
-        seed: int = 0,
-        train_seed: int | None = None,
-        eval_batch_size: int = 128,
-        num_workers: int = 4,
-        pin_memory: bool = False,
+        **options: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(**options)
         self.root = Path(root)
         self.batch_size = batch_size
         self.unlabelled = unlabelled
@@ -88,13 +79,8 @@ class MultiLabelData(SplitData):
         self.image_size = image_size
         self.resize = resize
         self.check_counts = check_counts
-        self.seed = seed
-        self.train_seed = train_seed or 0
-        self.eval_batch_size = eval_batch_size
-        self.num_workers = num_workers
-        self.pin_memory = pin_memory
 
-    def read(self) -> tuple[list[Listed], Float[Tensor, "n c"], tuple[str, ...]]:
+    def read(self) -> tuple[list[Sample], Float[Tensor, "n c"], tuple[str, ...]]:
         """The images, their labels, and the names of the classes."""
         raise NotImplementedError
 
@@ -109,35 +95,41 @@ class MultiLabelData(SplitData):
         images, labels, self.class_names = self.read()
         if self.check_counts:
             name = type(self).__name__
-            refuse_other_counts(name, images, len(self.class_names), self.published)
-        refuse_missing(images)
-        self._split(images, labels)
+            check_published_counts(name, images, len(self.class_names), self.published)
+        check_files(images)
+        published = np.array([image.split for image in images])
+        if self.unlabelled == "drop":
+            published[~(labels == 1).any(1).numpy()] = _DROPPED
+        splits = self._split(published)
+        self.train, self.val, self.test = image_splits(
+            [image.file for image in images],
+            labels,
+            splits,
+            training_transform(self.image_size),
+            evaluation_transform(self.image_size, self.resize),
+            self.seed,
+        )
+        self.split_hash = split_hash(*splits)
+        rank_zero_info(self._summary(int((published == _DROPPED).sum())))
         warn_never_seen(self.class_names, (self.train.labels == 1).sum(0).numpy())
         self.train_sampler = Shuffled(
-            len(self.train), self.batch_size, self.train_seed, *rank_and_world_size()
+            len(self.train), self.batch_size, self.seed, *rank_and_world_size()
         )
 
-    def _split(self, images: list[Listed], labels: Float[Tensor, "n c"]) -> None:
-        part = np.array([image.part for image in images])
-        if self.unlabelled == "drop":
-            part[~(labels == 1).any(1).numpy()] = -1
-        train, test = np.flatnonzero(part == 0), np.flatnonzero(part == 2)
-        kept, held = hold_out(
-            np.zeros_like(train), self.validation_fraction, "image_disjoint", self.seed
+    def _split(
+        self, published: Int[np.ndarray, "n"]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """The indices of train, val and test; given are 0 and 2 for the published splits."""
+        train, test = np.flatnonzero(published == 0), np.flatnonzero(published == 2)
+        rest, held_out = hold_out(
+            np.zeros_like(train), self.validation_fraction, "image_disjoint", self.split_seed
         )
-        files = [image.file for image in images]
-        plain = evaluation_transform(self.image_size, self.resize)
-        augmented = training_transform(self.image_size)
-        self.train = ImageFiles(files, labels, train[kept], augmented, self.train_seed)
-        self.val = ImageFiles(files, labels, train[held], plain, self.seed)
-        self.test = ImageFiles(files, labels, test, plain, self.seed)
-        self.split_hash = split_hash(train[kept], train[held], test)
-        rank_zero_info(self._summary(part))
+        return train[rest], train[held_out], test
 
-    def _summary(self, part: NDArray[np.int64]) -> str:
+    def _summary(self, dropped: int) -> str:
         sizes = ", ".join(
             f"{name} {len(split)} ({(split.labels == 1).sum(1).float().mean():.2f} labels an image)"
             for name, split in (("train", self.train), ("val", self.val), ("test", self.test))
         )
-        dropped = f", {(part < 0).sum()} without labels dropped" if (part < 0).any() else ""
-        return f"{type(self).__name__}: {len(self.class_names)} classes; {sizes}{dropped}"
+        without = f", {dropped} without labels dropped" if dropped else ""
+        return f"{type(self).__name__}: {len(self.class_names)} classes; {sizes}{without}"

@@ -10,21 +10,19 @@ import torch
 from numpy.typing import NDArray
 from torchvision.transforms import v2
 
-from ranklight.datamodules.loaders import (
-    hold_out,
-    rank_and_world_size,
-    split_hash,
-)
 from ranklight.datamodules.reading.image_files import (
     ImageFiles,
     Transform,
+    check_not_empty,
     evaluation_transform,
-    refuse_empty,
+    image_splits,
 )
 from ranklight.datamodules.reading.neighbour_files import Neighbours, read_neighbours
 from ranklight.datamodules.samplers import NearestLabels
 from ranklight.datamodules.samplers.label_neighbours import label_neighbours
 from ranklight.datamodules.split_data import SplitData
+from ranklight.datamodules.splits import hold_out, split_hash
+from ranklight.kernels.distributed import rank_and_world_size
 
 _SPLITS = ("train", "val_query", "val_gallery", "test_query", "test_gallery")
 
@@ -35,7 +33,7 @@ class RegressionTable(SplitData):
     `table` is a CSV file with a header, or a Parquet file (needs pyarrow). A row is an image: its
     path from `root`, numbers as labels, and the split it is in: `train`, `val_query`,
     `val_gallery`, `test_query`, `test_gallery`; or `val` or `test`, of which a fifth are drawn as
-    queries. Without images for validation a tenth of the training part is held out for it.
+    queries. Without images for validation a tenth of the training split is held out for it.
     **Validation and test have two loaders, [queries, gallery].**
 
     Labels are float32, one column each, times `weights`. How far images are apart is the Euclidean
@@ -59,12 +57,7 @@ class RegressionTable(SplitData):
         resize: The shorter side before the centre of `image_size` is cut out, in evaluation.
         least_crop: Smallest part of the image's area that training sees; 1 shows the centre.
         mirror: Mirror training images half of the time; not where left and right are in the labels.
-        seed: Of what is drawn of the split.
-        train_seed: Of the batches and the augmentation; None is 0. Runs that differ in it alone are
-            validated and tested on the same images.
-        eval_batch_size: Images in a batch of validation and test.
-        num_workers: Processes that read images.
-        pin_memory: Put batches in page-locked memory, for faster copies to a GPU.
+        **options: Of `SplitData`: seeds and loaders.
 
     Attributes:
         split_hash: Names which row is in which split.
@@ -89,13 +82,9 @@ class RegressionTable(SplitData):
         resize: int = 256,
         least_crop: float = 0.64,
         mirror: bool = False,
-        seed: int = 0,
-        train_seed: int | None = None,
-        eval_batch_size: int = 128,
-        num_workers: int = 4,
-        pin_memory: bool = False,
+        **options: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(**options)
         if weights is not None and len(weights) != len(labels):
             raise ValueError(f"{len(labels)} label columns need as many weights, got {weights}")
         self.table = Path(table)
@@ -111,11 +100,6 @@ class RegressionTable(SplitData):
         self.resize = resize
         self.least_crop = least_crop
         self.mirror = mirror
-        self.seed = seed
-        self.train_seed = train_seed or 0
-        self.eval_batch_size = eval_batch_size
-        self.num_workers = num_workers
-        self.pin_memory = pin_memory
 
     def setup(self, stage: str | None = None) -> None:
         """Read the table; for training find each image's nearest.
@@ -128,26 +112,21 @@ class RegressionTable(SplitData):
         images, splits, *columns = read_columns(self.table, self.columns)
         labels = torch.from_numpy(_numbers(self.table, columns)) * torch.tensor(self.weights)
         files = [self.root / str(image) for image in images]
-        missing = [file for file in files if not file.is_file()]
-        if missing:
-            raise FileNotFoundError(
-                f"{len(missing)} of {len(files)} images of {self.table} do not exist, first "
-                f"{missing[0]}"
-            )
-        refuse_empty(files)
-        members = _members(self.table, [str(split) for split in splits], self.seed)
+        _check_files(self.table, files)
+        indices = _split_rows(self.table, [str(split) for split in splits], self.split_seed)
         plain = evaluation_transform(self.image_size, self.resize)
-        self.train = ImageFiles(files, labels, members[0], self._augmented(), self.train_seed)
-        others = [ImageFiles(files, labels, each, plain, self.seed) for each in members[1:]]
+        self.train, *others = image_splits(
+            files, labels, indices, self._training_transform(), plain, self.seed
+        )
         self.val, self.test = others[:2], others[2:]
-        self.split_hash = split_hash(*members)
+        self.split_hash = split_hash(*indices)
         if stage in (None, "fit"):
             self.train_sampler = NearestLabels(
                 len(self.train),
                 self._neighbours().index,
                 self.batch_size,
                 self.anchors,
-                self.train_seed,
+                self.seed,
                 *rank_and_world_size(),
             )
 
@@ -156,7 +135,7 @@ class RegressionTable(SplitData):
             return read_neighbours(self.lists, len(self.train), self.neighbours)
         return label_neighbours(self.train.labels, self.neighbours, cache_dir=self.cache_dir)
 
-    def _augmented(self) -> Transform:
+    def _training_transform(self) -> Transform:
         if self.least_crop >= 1 and not self.mirror:
             return evaluation_transform(self.image_size, self.resize)
         crop = v2.RandomResizedCrop(self.image_size, (self.least_crop, 1.0), antialias=True)
@@ -208,12 +187,21 @@ def _parquet(table: Path, names: Sequence[str]) -> tuple[list[str], list[list[An
     return known, [content.column(name).to_pylist() for name in names]
 
 
+def _check_files(table: Path, files: list[Path]) -> None:
+    missing = [file for file in files if not file.is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f"{len(missing)} of {len(files)} images of {table} do not exist, first {missing[0]}"
+        )
+    check_not_empty(files)
+
+
 def _numbers(table: Path, columns: list[list[Any]]) -> NDArray[np.float32]:
     labels = np.empty((len(columns[0]), len(columns)), np.float32)
-    for place, column in enumerate(columns):
+    for number, column in enumerate(columns):
         for row, value in enumerate(column):
             try:
-                labels[row, place] = float(value)
+                labels[row, number] = float(value)
             except (TypeError, ValueError) as error:
                 raise ValueError(f"{table}, row {row + 1}: label {value!r} is no number") from error
     broken = ~np.isfinite(labels).all(1)
@@ -223,28 +211,27 @@ def _numbers(table: Path, columns: list[list[Any]]) -> NDArray[np.float32]:
     return labels
 
 
-def _members(table: Path, splits: list[str], seed: int) -> list[NDArray[np.int64]]:
+def _split_rows(table: Path, splits: list[str], seed: int) -> list[NDArray[np.int64]]:
     """Rows of training, of queries and gallery of validation, and of those of test."""
-    named = np.array(splits)
-    unknown = ~np.isin(named, (*_SPLITS, "val", "test"))
+    # As Python strings, because NumPy's have a fixed width that some name below may not fit in.
+    named = np.array(splits, dtype=object)
+    unknown = ~np.isin(splits, (*_SPLITS, "val", "test"))
     if unknown.any():
         row = int(unknown.argmax())
         raise ValueError(
             f"{table}, row {row + 1}: split {splits[row]!r} is none of {', '.join(_SPLITS)}, val "
             "and test"
         )
-    if not np.char.startswith(named, "val").any():
+    if not any(split.startswith("val") for split in splits):
         train = np.flatnonzero(named == "train")
         named[train[hold_out(train * 0, 0.1, "image_disjoint", seed)[1]]] = "val"
     for stage in ("val", "test"):
-        some = np.flatnonzero(named == stage)
-        if len(some):
-            gallery, queries = hold_out(some * 0, 0.2, "image_disjoint", seed + 1)
-            wide = named.astype("U12")
-            wide[some[gallery]], wide[some[queries]] = f"{stage}_gallery", f"{stage}_query"
-            named = wide
-    members = [np.flatnonzero(named == split) for split in _SPLITS]
-    for split, rows in zip(_SPLITS, members, strict=True):
+        rows = np.flatnonzero(named == stage)
+        if len(rows):
+            gallery, queries = hold_out(rows * 0, 0.2, "image_disjoint", seed + 1)
+            named[rows[gallery]], named[rows[queries]] = f"{stage}_gallery", f"{stage}_query"
+    indices = [np.flatnonzero(named == split) for split in _SPLITS]
+    for split, rows in zip(_SPLITS, indices, strict=True):
         if not len(rows):
             raise ValueError(f"{table} has no image in the split {split}")
-    return members
+    return indices

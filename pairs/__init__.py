@@ -5,6 +5,9 @@ from ranklight.pairs.memory import CrossBatchMemory
 from ranklight.pairs.objective import Objective, ObjectiveOutput
 from ranklight.pairs.references import ClassCenters, InBatch, References
 from ranklight.pairs.relevance import (
+    ByFeatures,
+    ByTable,
+    GradedByAttributes,
     LabelCloseness,
     LabelOverlap,
     LabelWithin,
@@ -14,8 +17,11 @@ from ranklight.pairs.relevance import (
 from ranklight.pairs.similarity import pairwise_similarity
 
 __all__ = [
+    "ByFeatures",
+    "ByTable",
     "ClassCenters",
     "CrossBatchMemory",
+    "GradedByAttributes",
     "InBatch",
     "LabelCloseness",
     "LabelOverlap",

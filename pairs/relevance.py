@@ -1,7 +1,7 @@
 """How alike the labels say anchors and references are: the matrix R, 1 − label distance."""
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 
@@ -12,6 +12,11 @@ class SameClass(nn.Module):
 
     Raises:
         ValueError: Labels are not one integer an image.
+
+    Examples:
+        >>> SameClass()(torch.tensor([7, 8]), torch.tensor([8, 7, 9]))
+        tensor([[0., 1., 0.],
+                [1., 0., 0.]])
     """
 
     def forward(
@@ -36,6 +41,11 @@ class SharesLabel(nn.Module):
 
     Raises:
         ValueError: Labels are not multi-hot rows over the same classes.
+
+    Examples:
+        >>> labels = torch.tensor([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 1]])
+        >>> SharesLabel()(labels[:1], labels)
+        tensor([[1., 1., 0.]])
     """
 
     def forward(
@@ -52,6 +62,11 @@ class LabelOverlap(nn.Module):
 
     Raises:
         ValueError: Labels are not multi-hot rows over the same classes.
+
+    Examples:
+        >>> labels = torch.tensor([[1, 1, 0, 0], [1, 1, 1, 1], [0, 0, 0, 1]])
+        >>> LabelOverlap()(labels[:1], labels)
+        tensor([[1.0000, 0.5000, 0.0000]])
     """
 
     def forward(
@@ -74,6 +89,11 @@ class LabelCloseness(nn.Module):
 
     Raises:
         ValueError: Labels are not real vectors (or numbers) of the same size.
+
+    Examples:
+        >>> labels = torch.tensor([[0.0, 0.0], [3.0, 4.0]])
+        >>> LabelCloseness()(labels[:1], labels), LabelCloseness(p=1)(labels[:1], labels)
+        (tensor([[ 1., -4.]]), tensor([[ 1., -6.]]))
     """
 
     def __init__(self, p: float = 2.0) -> None:
@@ -93,8 +113,7 @@ class LabelCloseness(nn.Module):
         labels, ref_labels = (y.reshape(len(y), -1) for y in (labels, ref_labels))
         if labels.shape[1] == 1:
             return 1 - (labels - ref_labels.T).abs()
-        mode = "donot_use_mm_for_euclid_dist"
-        return 1 - torch.cdist(labels, ref_labels, p=self.p, compute_mode=mode)
+        return 1 - _distance(labels, ref_labels, self.p)
 
 
 class LabelWithin(nn.Module):
@@ -108,6 +127,11 @@ class LabelWithin(nn.Module):
 
     Raises:
         ValueError: Labels are not real vectors (or numbers) of the same size.
+
+    Examples:
+        >>> labels = torch.tensor([10.0, 10.5, 13.0])
+        >>> LabelWithin(threshold=1.0)(labels[:1], labels)
+        tensor([[1., 1., 0.]])
     """
 
     def __init__(self, threshold: float) -> None:
@@ -121,6 +145,95 @@ class LabelWithin(nn.Module):
         """Relevance of every reference to every anchor."""
         closeness: Tensor = self.closeness(labels, ref_labels)
         return (1 - closeness <= self.threshold).to(closeness.dtype)
+
+
+class GradedByAttributes(nn.Module):
+    """Same class and near attributes, above same class, above another class.
+
+        R_ij = [c_i = c_j] (s + (1 − s) e^{−‖a_i − a_j‖ / l})
+
+    for labels (c, a_1, a_2, ...): the class in the first column, real attributes in the others.
+
+    Args:
+        same_class: s, relevance of images of one class whose attributes are far apart.
+        length: l, the attribute distance at which what is above s has fallen to 37 %.
+
+    Examples:
+        >>> labels = torch.tensor([[3.0, 0.1], [3.0, 0.1], [3.0, 99.0], [4.0, 0.1]])
+        >>> GradedByAttributes(same_class=0.25)(labels[:1], labels)
+        tensor([[1.0000, 1.0000, 0.2500, 0.0000]])
+    """
+
+    def __init__(self, same_class: float = 0.2, length: float = 0.5) -> None:
+        super().__init__()
+        self.same_class = same_class
+        self.length = length
+
+    def forward(
+        self, labels: Float[Tensor, "n l"], ref_labels: Float[Tensor, "m l"]
+    ) -> Float[Tensor, "n m"]:
+        """Relevance of every reference to every anchor."""
+        same = labels[:, None, 0] == ref_labels[:, 0]
+        near = (-_distance(labels[:, 1:], ref_labels[:, 1:]) / self.length).exp()
+        return same * (self.same_class + (1 - self.same_class) * near)
+
+
+class ByFeatures(nn.Module):
+    """Near in a feature space is relevant: R_ij = e^{−‖f_i − f_j‖ / l}.
+
+    Any vectors: a hand-made feature, another network's embedding; the "golden feature" of deep
+    ranking (Wang et al., CVPR 2014, arXiv 1404.4661) was one, learnt from human ratings.
+
+    Args:
+        length: l, the distance at which relevance has fallen to 37 %.
+
+    Examples:
+        >>> features = torch.tensor([[0.0, 0.0], [0.0, 2.0]])
+        >>> ByFeatures(length=2.0)(features[:1], features)
+        tensor([[1.0000, 0.3679]])
+    """
+
+    def __init__(self, length: float = 1.0) -> None:
+        super().__init__()
+        self.length = length
+
+    def forward(
+        self, labels: Float[Tensor, "n d"], ref_labels: Float[Tensor, "m d"]
+    ) -> Float[Tensor, "n m"]:
+        """Relevance of every reference to every anchor."""
+        return (-_distance(labels, ref_labels) / self.length).exp()
+
+
+class ByTable(nn.Module):
+    """R_ij = table[i, j] for images whose label is their row and column of a table.
+
+    For relevance that comes as numbers, from people or from a program, and not from label vectors.
+    The table is looked up where it lies and is no part of a checkpoint.
+
+    Args:
+        table: Relevance of every column's image to every row's.
+
+    Examples:
+        >>> relevance = ByTable(torch.tensor([[1.0, 0.5, 0.0], [0.5, 1.0, 0.25], [0.0, 0.25, 1.0]]))
+        >>> relevance(torch.tensor([1]), torch.tensor([0, 2]))
+        tensor([[0.5000, 0.2500]])
+    """
+
+    def __init__(self, table: Float[Tensor, "k k"]) -> None:
+        super().__init__()
+        self.table = table
+
+    def forward(
+        self, labels: Int[Tensor, "n"], ref_labels: Int[Tensor, "m"]
+    ) -> Float[Tensor, "n m"]:
+        """Relevance of every reference to every anchor."""
+        rows, columns = labels.to(self.table.device), ref_labels.to(self.table.device)
+        return self.table[rows[:, None], columns].to(labels.device)
+
+
+def _distance(labels: Tensor, ref_labels: Tensor, p: float = 2.0) -> Tensor:
+    # Not by products, which would give equal labels a distance.
+    return torch.cdist(labels, ref_labels, p, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def _shared_labels(labels: Tensor, ref_labels: Tensor) -> Tensor:

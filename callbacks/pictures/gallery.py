@@ -106,7 +106,7 @@ def _spread(labels: Tensor, count: int) -> Tensor:
 
 
 def _image(dataset: Any, index: Tensor) -> Tensor:
-    place = int((dataset.members == index).nonzero()[0])
+    place = int((dataset.indices == index).nonzero()[0])
     image: Tensor = dataset.__getitems__([place]).images[0].float()
     low, high = image.amin(), image.amax()
     return (image - low) / (high - low).clamp(min=1e-6)

@@ -1,24 +1,21 @@
 """Real images with graded relevance and without a download: the same digit in a near pose."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 from torch import Tensor
 
-from ranklight.datamodules.digits.poses import PosedDigits, numbers_of_scenes, posed_splits
-from ranklight.datamodules.loaders import rank_and_world_size
+from ranklight.datamodules.digits.posed import Pair, PosedDigits, posed_splits, scene_counts
 from ranklight.datamodules.randomness import uniform
-from ranklight.datamodules.relevance import GradedByAttributes
-from ranklight.datamodules.samplers import RelevanceTriplets, Rule
+from ranklight.datamodules.samplers import RelevanceTriplets, TripletRule, relevance_of_pairs
 from ranklight.datamodules.split_data import SplitData
+from ranklight.kernels.distributed import rank_and_world_size
+from ranklight.pairs.relevance import GradedByAttributes
 
 _TRIPLETS = 4
-_PER_QUERY = 40
-
-Pair = tuple[int, int]
+_PER_QUERY, _LEAST_DIFFERENCE = 40, 0.1
 
 
 class DigitRelevance(SplitData):
@@ -48,12 +45,8 @@ class DigitRelevance(SplitData):
         angle_weight: Radius of the circle on which the angle is.
         scale_weight: Label units a factor e in size.
         max_angle: Largest turn in degrees.
-        seed: Of the split, the poses and the triplets of validation and test.
-        train_seed: Of the batches, and of clutter and noise in training; None is 0. Runs that
-            differ in it alone are validated and tested on the same images.
-        eval_batch_size: Scenes in a batch of validation and test.
         num_workers: Processes that draw scenes; 0 is fast enough.
-        pin_memory: Put batches in page-locked memory, for faster copies to a GPU.
+        **options: Of `SplitData`: seeds and loaders.
 
     Attributes:
         split_hash: Names which digit is in which split.
@@ -84,43 +77,35 @@ class DigitRelevance(SplitData):
         angle_weight: float = 0.5,
         scale_weight: float = 1.0,
         max_angle: float = 90.0,
-        seed: int = 0,
-        train_seed: int | None = None,
-        eval_batch_size: int = 256,
         num_workers: int = 0,
-        pin_memory: bool = False,
+        **options: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(num_workers=num_workers, **options)
         self.triplets_per_batch = triplets_per_batch
         self.buffer_size = buffer_size
-        self.rule = Rule(out_of_class, margin, weighted=weighted, corrected=corrected)
+        self.rule = TripletRule(out_of_class, margin, weighted=weighted, corrected=corrected)
         self.batches_per_epoch = batches_per_epoch
         self.relevance = GradedByAttributes(same_class, length)
-        self.scenes = numbers_of_scenes(train_scenes, val_scenes, test_scenes)
+        self.scenes = scene_counts(train_scenes, val_scenes, test_scenes)
         self.weights = (position_weight, angle_weight, scale_weight)
         self.max_angle = max_angle
-        self.seed = seed
-        self.train_seed = train_seed or 0
-        self.eval_batch_size = eval_batch_size
-        self.num_workers = num_workers
-        self.pin_memory = pin_memory
 
     def setup(self, stage: str | None = None) -> None:
         """Split the digits and pose them; for training add up how relevant the scenes are."""
         splits, self.split_hash = posed_splits(
-            self.scenes, self.weights, self.max_angle, self.seed, self.train_seed, True
+            self.scenes, self.weights, self.max_angle, self.split_seed, self.seed, True
         )
         self.train, self.val, self.test = splits[0], splits[1:3], splits[3:]
         if stage in (None, "fit"):
             rank, world_size = rank_and_world_size()
             self.train_sampler = RelevanceTriplets(
                 self.train.labels[:, 0].long(),
-                self.relevance.of_pairs(self.train.labels),
+                relevance_of_pairs(self.relevance, self.train.labels),
                 self.triplets_per_batch,
                 self.buffer_size,
                 self.rule,
                 batches_per_epoch=self.batches_per_epoch,
-                seed=self.train_seed,
+                seed=self.seed,
                 rank=rank,
                 world_size=world_size,
             )
@@ -134,7 +119,7 @@ class DigitRelevance(SplitData):
         queries, gallery = self.val if stage == "val" else self.test
         each = np.arange(len(queries))[:, None, None]
         pairs = np.arange(_PER_QUERY)[:, None]
-        draws = uniform(self.seed, _TRIPLETS, each, pairs, np.arange(3))
+        draws = uniform(self.split_seed, _TRIPLETS, each, pairs, np.arange(3))
         relevance = self.relevance(queries.labels, gallery.labels)
         return _ordered_triplets(queries, gallery, relevance, draws)
 
@@ -145,19 +130,25 @@ def _ordered_triplets(
     relevance: Float[Tensor, "n m"],
     draws: Float[np.ndarray, "n p 3"],
 ) -> Int[Tensor, "t 3"]:
-    same = (queries.labels[:, None, 0] == gallery.labels[:, 0]).numpy()
-    by_class = np.argsort(~same, axis=1, kind="stable")
-    number = same.sum(1)[:, None]
-    first = _pick(by_class, draws[..., 0] * number)
-    anything = np.where(draws[..., 2] < 0.5, number * draws[..., 1], same.shape[1] * draws[..., 1])
-    pair = torch.from_numpy(np.stack([first, _pick(by_class, anything)], 2))
-    graded = relevance.gather(1, pair.flatten(1)).view(pair.shape)
-    pair = pair.gather(2, graded.argsort(2, descending=True))
-    query, place = ((graded[..., 0] - graded[..., 1]).abs() >= 0.1).nonzero(as_tuple=True)
-    found = pair[query, place]
-    columns = [queries.index[query], gallery.index[found[:, 0]], gallery.index[found[:, 1]]]
-    return torch.stack(columns, 1)
+    """Of each query's pairs those that differ in relevance, the more relevant image first."""
+    pairs = torch.from_numpy(_pairs(queries.labels[:, 0], gallery.labels[:, 0], draws))
+    graded = relevance.gather(1, pairs.flatten(1)).view(pairs.shape)
+    pairs = pairs.gather(2, graded.argsort(2, descending=True))
+    query, pair = ((graded[..., 0] - graded[..., 1]).abs() >= _LEAST_DIFFERENCE).nonzero().unbind(1)
+    better, worse = gallery.indices[pairs[query, pair]].unbind(1)
+    return torch.stack([queries.indices[query], better, worse], 1)
 
 
-def _pick(order: NDArray[np.int64], place: NDArray[np.float64]) -> NDArray[np.int64]:
-    return np.take_along_axis(order, place.astype(np.int64), 1)
+def _pairs(
+    digits: Float[Tensor, "n"],
+    gallery_digits: Float[Tensor, "m"],
+    draws: Float[np.ndarray, "n p 3"],
+) -> Int[np.ndarray, "n p 2"]:
+    """Columns of the gallery: one of the query's digit, and one of its digit or of any."""
+    same = (digits[:, None] == gallery_digits).numpy()
+    same_first = np.argsort(~same, axis=1, kind="stable")
+    of_digit, of_all = same.sum(1)[:, None], same.shape[1]
+    one = draws[..., 0] * of_digit
+    other = draws[..., 1] * np.where(draws[..., 2] < 0.5, of_digit, of_all)
+    columns = [np.take_along_axis(same_first, rank.astype(np.int64), 1) for rank in (one, other)]
+    return np.stack(columns, 2)

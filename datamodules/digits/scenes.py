@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,17 +12,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ranklight.datamodules.batch import Batch
-from ranklight.datamodules.digits.drawing import drawn, handwritten_digits
-from ranklight.datamodules.loaders import (
-    Key,
-    epochs_and_places,
-    hold_out,
-    rank_and_world_size,
-    split_hash,
-)
+from ranklight.datamodules.digits.drawing import around, draw, overlay, random_numbers
+from ranklight.datamodules.digits.handwritten import handwritten_digits, split_digits
+from ranklight.datamodules.loaders import Key, epochs_and_positions
 from ranklight.datamodules.randomness import image_seed, uniform
 from ranklight.datamodules.samplers import Shuffled
 from ranklight.datamodules.split_data import SplitData
+from ranklight.datamodules.splits import split_hash
+from ranklight.kernels.distributed import rank_and_world_size
 
 _CLASSES, _MOST = 10, 4
 _COUNT, _RACE, _SOURCE = 0, 1, 2
@@ -30,7 +28,7 @@ _SMALLEST, _LARGEST, _TURN = 0.22, 0.38, math.pi / 6
 _REACH = _LARGEST / 2 * 9 / 8 * (math.cos(_TURN) + math.sin(_TURN))
 
 
-class Arrangements(Dataset[Batch]):
+class SeveralDigits(Dataset[Batch]):
     """Scenes of 1..4 digits of different classes, labelled with which classes they show.
 
     How many digits a scene has is uniform over 1..4; classes are drawn one after the other without
@@ -44,7 +42,7 @@ class Arrangements(Dataset[Batch]):
     Args:
         digits: Grey levels in 0..1 of the digits of this split.
         classes: Their classes; every class occurs.
-        members: The number of each scene.
+        indices: The number of each scene, which its digits follow from.
         size: Side of a scene in pixels.
         seed: Another seed is other scenes.
         drawing_seed: Another one draws the scenes otherwise in training.
@@ -57,65 +55,50 @@ class Arrangements(Dataset[Batch]):
         self,
         digits: Float[Tensor, "digits 8 8"],
         classes: Int[Tensor, " digits"],
-        members: Int[np.ndarray, "n"],
+        indices: Int[np.ndarray, "n"],
         size: int,
         seed: int,
         drawing_seed: int,
     ) -> None:
         self.digits = digits
-        self.members = torch.from_numpy(members)
+        self.indices = torch.from_numpy(indices)
         self.size = size
         self.seed = seed
         self.drawing_seed = drawing_seed
-        shown = torch.from_numpy(_classes_shown(seed, members))
-        self.labels = torch.zeros(len(members), _CLASSES).scatter_reduce_(
+        shown = torch.from_numpy(_classes_shown(seed, indices))
+        self.labels = torch.zeros(len(indices), _CLASSES).scatter_reduce_(
             1, shown.clamp(min=0), (shown >= 0).float(), "amax"
         )
-        self.sources = torch.from_numpy(_sources(seed, members, shown.numpy(), classes.numpy()))
+        self.sources = torch.from_numpy(_sources(seed, indices, shown.numpy(), classes.numpy()))
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitems__(self, keys: Sequence[Key]) -> Batch:
-        """The scenes of (epoch, place) in training, of places in evaluation."""
-        epochs, places = epochs_and_places(keys)
-        members = self.members[places]
-        draws = [
-            torch.Generator().manual_seed(self._drawing(epoch, number))
-            for epoch, number in zip(epochs, members.tolist(), strict=True)
+        """The scenes of (epoch, position) in training, of positions in evaluation."""
+        epochs, positions = epochs_and_positions(keys)
+        indices = self.indices[positions]
+        seeds = [
+            image_seed(self.seed if epoch is None else self.drawing_seed, epoch, index)
+            for epoch, index in zip(epochs, indices.tolist(), strict=True)
         ]
-        numbers = torch.stack([torch.rand(_MOST, 4, generator=draw) for draw in draws])
-        side = (self.size, self.size)
-        noise = torch.stack([torch.randn(side, generator=draw) for draw in draws])
-        scenes = self._scenes(self.sources[places], numbers)
+        numbers, noise = random_numbers(seeds, (_MOST, 4), self.size)
+        scenes = self._draw_digits(self.sources[positions], numbers)
         images = scenes.add_(noise, alpha=0.1).clamp_(0, 1).unsqueeze(1)
-        return Batch(images, self.labels[places], members)
+        return Batch(images, self.labels[positions], indices)
 
-    def _drawing(self, epoch: int | None, index: int) -> int:
-        return image_seed(self.seed if epoch is None else self.drawing_seed, epoch, index)
-
-    def _scenes(
+    def _draw_digits(
         self, sources: Int[Tensor, "n 4"], numbers: Float[Tensor, "n 4 4"]
     ) -> Float[Tensor, "n h w"]:
         """Every digit is drawn into a patch that holds it however it is turned, then laid in."""
         scene, slot = (sources >= 0).nonzero(as_tuple=True)
-        draws = numbers[scene, slot]
-        size = _SMALLEST + (_LARGEST - _SMALLEST) * draws[:, 0]
-        angle = (2 * draws[:, 1] - 1) * _TURN
-        centre = self.size * (size[:, None] / 2 + (1 - size[:, None]) * draws[:, 2:])
-        margin = math.ceil(_REACH * self.size) + 1
-        steps = torch.arange(-margin, margin) + 0.5
-        at = (steps - centre.frac()[..., None]) * (2 / self.size)
-        middle = torch.zeros(len(size), 2)
-        digits = self.digits[sources[scene, slot]]
-        patches = drawn(digits, at[:, 0], at[:, 1], angle, size, middle)
-        side = self.size + 2 * margin
-        inside = (torch.arange(2 * margin)[:, None] * side + torch.arange(2 * margin)).flatten()
-        corner = scene * side * side + centre[:, 1].long() * side + centre[:, 0].long()
-        canvas = torch.zeros(len(sources) * side * side)
-        canvas.scatter_reduce_(0, (corner[:, None] + inside).flatten(), patches.flatten(), "amax")
-        inner = slice(margin, margin + self.size)
-        return canvas.view(-1, side, side)[:, inner, inner].clone()
+        digits, flat = self.digits[sources[scene, slot]], numbers[scene, slot]
+        size = _SMALLEST + (_LARGEST - _SMALLEST) * flat[:, 0]
+        angle = (2 * flat[:, 1] - 1) * _TURN
+        centre = self.size * (size[:, None] / 2 + (1 - size[:, None]) * flat[:, 2:])
+        across, down = around(centre, math.ceil(_REACH * self.size) + 1, self.size)
+        patches = draw(digits, across, down, angle, size, torch.zeros(len(size), 2))
+        return overlay(patches, scene, centre, len(sources), self.size)
 
 
 class DigitScenes(SplitData):
@@ -123,7 +106,7 @@ class DigitScenes(SplitData):
 
     The 1,797 digits come with scikit-learn (Alpaydin, Kaynak, UCI repository, 1998), so nothing is
     downloaded. Of each class 60 % are for training scenes, 15 % for validation and 25 % for test,
-    so no digit is in scenes of two splits. `Arrangements` says how scenes are made. Labels are
+    so no digit is in scenes of two splits. `SeveralDigits` says how scenes are made. Labels are
     float32, one column a class, 1 or 0; a class's share of the scenes falls from about 0.64 for
     zeros to 0.11 for nines.
 
@@ -133,12 +116,8 @@ class DigitScenes(SplitData):
         val_scenes: Number of scenes for validation.
         test_scenes: Number of scenes for test.
         size: Side of a scene in pixels.
-        seed: Of the split and of which digits are in which scene.
-        train_seed: Of the batches and of how training scenes are drawn; None is 0. Runs that differ
-            in it alone are validated and tested on the same images.
-        eval_batch_size: Scenes in a batch of validation and test.
         num_workers: Processes that draw scenes; 0 is fast enough.
-        pin_memory: Put batches in page-locked memory, for faster copies to a GPU.
+        **options: Of `SplitData`: seeds and loaders.
 
     Attributes:
         class_names: The digits.
@@ -148,9 +127,9 @@ class DigitScenes(SplitData):
         ValueError: A number of scenes below 1.
     """
 
-    train: Arrangements
-    val: Arrangements
-    test: Arrangements
+    train: SeveralDigits
+    val: SeveralDigits
+    test: SeveralDigits
     class_names = tuple("0123456789")
 
     def __init__(
@@ -160,13 +139,10 @@ class DigitScenes(SplitData):
         val_scenes: int = 1000,
         test_scenes: int = 2000,
         size: int = 64,
-        seed: int = 0,
-        train_seed: int | None = None,
-        eval_batch_size: int = 256,
         num_workers: int = 0,
-        pin_memory: bool = False,
+        **options: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(num_workers=num_workers, **options)
         self.scenes = (train_scenes, val_scenes, test_scenes)
         if min(self.scenes) < 1:
             raise ValueError(
@@ -174,11 +150,6 @@ class DigitScenes(SplitData):
             )
         self.batch_size = batch_size
         self.size = size
-        self.seed = seed
-        self.train_seed = train_seed or 0
-        self.eval_batch_size = eval_batch_size
-        self.num_workers = num_workers
-        self.pin_memory = pin_memory
 
     def setup(self, stage: str | None = None) -> None:
         """Split the digits and arrange the scenes.
@@ -187,52 +158,49 @@ class DigitScenes(SplitData):
             ValueError: Fewer training scenes than a batch.
         """
         digits, classes = handwritten_digits()
-        rest, test = hold_out(classes, 0.25, "image_disjoint", self.seed)
-        kept, held = hold_out(classes[rest], 0.2, "image_disjoint", self.seed + 1)
+        sources = split_digits(self.split_seed)
         ends = np.cumsum(self.scenes)
         self.train, self.val, self.test = (
-            Arrangements(
-                digits[members],
-                classes[members],
-                np.arange(last - scenes, last),
+            SeveralDigits(
+                digits[shown],
+                classes[shown],
+                np.arange(last - count, last),
                 self.size,
+                self.split_seed,
                 self.seed,
-                self.train_seed,
             )
-            for members, last, scenes in zip(
-                (rest[kept], rest[held], test), ends, self.scenes, strict=True
-            )
+            for shown, last, count in zip(sources, ends, self.scenes, strict=True)
         )
-        self.split_hash = split_hash(rest[kept], rest[held], test, ends)
+        self.split_hash = split_hash(*sources, ends)
         self.train_sampler = Shuffled(
-            len(self.train), self.batch_size, self.train_seed, *rank_and_world_size()
+            len(self.train), self.batch_size, self.seed, *rank_and_world_size()
         )
 
 
-def _classes_shown(seed: int, index: Int[np.ndarray, "n"]) -> Int[np.ndarray, "n 4"]:
+def _classes_shown(seed: int, indices: Int[np.ndarray, "n"]) -> Int[np.ndarray, "n 4"]:
     """The classes in each scene, -1 behind the last: weighted draws without return.
 
     The largest of u^(1/w) are such draws (Efraimidis, Spirakis, Information Processing Letters
     2006).
     """
     weights = 1 / np.arange(1, _CLASSES + 1)
-    race = uniform(seed, _RACE, index[:, None], np.arange(_CLASSES))
+    race = uniform(seed, _RACE, indices[:, None], np.arange(_CLASSES))
     keys = np.log(race) / weights
     shown = np.argsort(-keys, axis=1, kind="stable")[:, :_MOST]
-    count = 1 + (_MOST * uniform(seed, _COUNT, index[:, None], 0)).astype(np.int64)
+    count = 1 + (_MOST * uniform(seed, _COUNT, indices[:, None], 0)).astype(np.int64)
     return np.where(np.arange(_MOST) < count, shown, -1)
 
 
 def _sources(
     seed: int,
-    index: Int[np.ndarray, "n"],
+    indices: Int[np.ndarray, "n"],
     shown: Int[np.ndarray, "n 4"],
     classes: Int[np.ndarray, " digits"],
 ) -> NDArray[np.int64]:
     """A digit of each class shown, -1 where none is."""
     order = np.argsort(classes, kind="stable")
     counts = np.bincount(classes, minlength=_CLASSES)
-    draws = uniform(seed, _SOURCE, index[:, None], np.arange(_MOST))
-    place = (draws * counts[shown]).astype(np.int64)
-    chosen: NDArray[np.int64] = order[(np.cumsum(counts) - counts)[shown] + place]
-    return np.where(shown >= 0, chosen, -1)
+    draws = uniform(seed, _SOURCE, indices[:, None], np.arange(_MOST))
+    rank = (draws * counts[shown]).astype(np.int64)
+    starts = np.cumsum(counts) - counts
+    return np.where(shown >= 0, order[starts[shown] + rank], -1)

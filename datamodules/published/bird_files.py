@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from ranklight.datamodules.reading.annotations import Place, rows
+from ranklight.datamodules.reading.annotations import Location, rows
 
 
 class Bird(NamedTuple):
@@ -12,7 +12,7 @@ class Bird(NamedTuple):
     path: str
     class_id: str
     training: bool
-    place: Place
+    location: Location
 
 
 def read_birds(root: Path) -> tuple[list[Bird], dict[str, str]]:
@@ -30,34 +30,34 @@ def read_birds(root: Path) -> tuple[list[Bird], dict[str, str]]:
     labels = _of_every_image(root / "image_class_labels.txt", "id class", paths)
     flags = _of_every_image(root / "train_test_split.txt", "id flag", paths)
     birds = []
-    for image, (place, path) in paths.items():
+    for image, (location, path) in paths.items():
         if labels[image][1] not in names:
             raise ValueError(
                 f"{labels[image][0]}: the class {labels[image][1]!r} is not in classes.txt"
             )
         if flags[image][1] not in ("0", "1"):
             raise ValueError(f"{flags[image][0]}: the flag must be 0 or 1; got {flags[image][1]!r}")
-        birds.append(Bird(path, labels[image][1], flags[image][1] == "1", place))
+        birds.append(Bird(path, labels[image][1], flags[image][1] == "1", location))
     used = {bird.class_id for bird in birds}
     return birds, {key: names[key] for key in sorted(used, key=lambda key: (len(key), key))}
 
 
-def _table(file: Path, needed: str) -> dict[str, tuple[Place, str]]:
-    table: dict[str, tuple[Place, str]] = {}
-    for place, (image, value) in rows(file, 2, needed):
+def _table(file: Path, needed: str) -> dict[str, tuple[Location, str]]:
+    table: dict[str, tuple[Location, str]] = {}
+    for location, (image, value) in rows(file, 2, needed):
         if image in table:
-            raise ValueError(f"{place}: image {image!r} stands in {table[image][0]} too")
-        table[image] = place, value
+            raise ValueError(f"{location}: image {image!r} stands in {table[image][0]} too")
+        table[image] = location, value
     return table
 
 
 def _of_every_image(
-    file: Path, needed: str, images: dict[str, tuple[Place, str]]
-) -> dict[str, tuple[Place, str]]:
+    file: Path, needed: str, images: dict[str, tuple[Location, str]]
+) -> dict[str, tuple[Location, str]]:
     table = _table(file, needed)
-    for image, (place, _) in table.items():
+    for image, (location, _) in table.items():
         if image not in images:
-            raise ValueError(f"{place}: image {image!r} is not in images.txt")
+            raise ValueError(f"{location}: image {image!r} is not in images.txt")
     if len(table) != len(images):
         first = next(image for image in images if image not in table)
         raise ValueError(

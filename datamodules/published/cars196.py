@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Int
 
 from ranklight.datamodules.class_data import ClassData
-from ranklight.datamodules.reading.annotations import Listed, Place, integer, matlab
+from ranklight.datamodules.reading.annotations import Location, Sample, integer, matlab
 
 _MODELS = 196
 _PUBLISHED = {
@@ -28,22 +28,22 @@ class Cars196(ClassData):
 
     Args:
         root: The folder with cars_annos.mat and car_ims/.
-        split: Which split.
+        protocol: Which split, and with it what is measured.
         **options: Of `ClassData`.
     """
 
     def __init__(
         self,
         root: str,
-        split: Literal["classification", "retrieval"] = "classification",
+        protocol: Literal["classification", "retrieval"] = "classification",
         **options: Any,
     ) -> None:
         super().__init__(root, **options)
-        self.split = split
-        self.published = _PUBLISHED[split]
-        self.validation = "class_disjoint" if split == "retrieval" else "image_disjoint"
+        self.protocol = protocol
+        self.published = _PUBLISHED[protocol]
+        self.validation = "class_disjoint" if protocol == "retrieval" else "image_disjoint"
 
-    def read(self) -> tuple[list[Listed], Int[np.ndarray, "n"], tuple[str, ...]]:
+    def read(self) -> tuple[list[Sample], Int[np.ndarray, "n"], tuple[str, ...]]:
         """The images, their classes, and the names of the classes."""
         file = self.root / "cars_annos.mat"
         annotations, names = matlab(file, "annotations", "class_names")
@@ -53,11 +53,11 @@ class Cars196(ClassData):
                 raise ValueError(f"{file}: needed the field {field!r}; it has {list(fields)}")
         images, classes = [], []
         for entry, car in enumerate(annotations, 1):
-            place = Place(file, entry, "annotations entry")
-            model = integer(place, car["class"].item(), "the class", 1, _MODELS)
-            test = integer(place, car["test"].item(), "the field test", 0, 1)
-            part = 2 * (model > _MODELS // 2 if self.split == "retrieval" else test)
-            images.append(Listed(self.root / car["relative_im_path"].item(), part, place))
+            location = Location(file, entry, "annotations entry")
+            model = integer(location, car["class"].item(), "the class", 1, _MODELS)
+            test = integer(location, car["test"].item(), "the field test", 0, 1)
+            split = 2 * (model > _MODELS // 2 if self.protocol == "retrieval" else test)
+            images.append(Sample(self.root / car["relative_im_path"].item(), split, location))
             classes.append(model - 1)
         return (
             images,

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ranklight.datamodules.multi_label_data import MultiLabelData
-from ranklight.datamodules.reading.annotations import Listed, Place, read_text
+from ranklight.datamodules.reading.annotations import Location, Sample, read_text
 
 _PUBLISHED = {
     2014: {"train": 82783, "test": 40504, "classes": 80},
@@ -23,7 +23,7 @@ class COCO(MultiLabelData):
     Lin et al., ECCV 2014, arXiv 1405.0312; https://cocodataset.org. 2017 has 118,287 / 5,000.
     `root` has annotations/instances_{train,val}{year}.json and the images in {train,val}{year}/. A
     class is present if any instance of it is annotated, crowds included. Columns are the category
-    ids in ascending order. The official val is the test part here, as in the multi-label
+    ids in ascending order. The official val is the test split here, as in the multi-label
     literature, and validation is held out of train. Images without any instance (about 1 %) are
     kept unless `unlabelled` is "drop"; many papers list annotated images only.
 
@@ -38,10 +38,10 @@ class COCO(MultiLabelData):
         self.year = year
         self.published = _PUBLISHED[year]
 
-    def read(self) -> tuple[list[Listed], Float[Tensor, "n c"], tuple[str, ...]]:
+    def read(self) -> tuple[list[Sample], Float[Tensor, "n c"], tuple[str, ...]]:
         """The images, their labels, and the names of the classes."""
-        train, train_labels, names = self._part(f"train{self.year}", 0)
-        test, test_labels, test_names = self._part(f"val{self.year}", 2)
+        train, train_labels, names = self._read(f"train{self.year}", 0)
+        test, test_labels, test_names = self._read(f"val{self.year}", 2)
         if names != test_names:
             raise ValueError(
                 f"{self._annotations(f'val{self.year}')} has other categories than that of train: "
@@ -52,9 +52,9 @@ class COCO(MultiLabelData):
     def _annotations(self, name: str) -> Path:
         return self.root / "annotations" / f"instances_{name}.json"
 
-    def _part(
-        self, name: str, part: int
-    ) -> tuple[list[Listed], Float[Tensor, "n c"], tuple[str, ...]]:
+    def _read(
+        self, name: str, split: int
+    ) -> tuple[list[Sample], Float[Tensor, "n c"], tuple[str, ...]]:
         file = self._annotations(name)
         content = _instances(file)
         categories = sorted((entry["id"], entry["name"]) for entry in content["categories"])
@@ -62,13 +62,13 @@ class COCO(MultiLabelData):
         row = {image["id"]: number for number, image in enumerate(content["images"])}
         labels = torch.zeros(len(row), len(column))
         for number, instance in enumerate(content["annotations"], 1):
-            _refuse_unknown(Place(file, number, "annotation"), instance, row, column)
+            _check_known(Location(file, number, "annotation"), instance, row, column)
             labels[row[instance["image_id"]], column[instance["category_id"]]] = 1
-        listed = [
-            Listed(self.root / name / image["file_name"], part, Place(file, number, "image"))
+        samples = [
+            Sample(self.root / name / image["file_name"], split, Location(file, number, "image"))
             for number, image in enumerate(content["images"], 1)
         ]
-        return listed, labels, tuple(category for _, category in categories)
+        return samples, labels, tuple(category for _, category in categories)
 
 
 def _instances(file: Path) -> dict[str, list[dict[str, Any]]]:
@@ -94,13 +94,13 @@ def _instances(file: Path) -> dict[str, list[dict[str, Any]]]:
     return content
 
 
-def _refuse_unknown(
-    place: Place, instance: dict[str, Any], images: dict[int, int], categories: dict[int, int]
+def _check_known(
+    location: Location, instance: dict[str, Any], images: dict[int, int], categories: dict[int, int]
 ) -> None:
     if instance["image_id"] not in images:
-        raise ValueError(f"{place}: image_id {instance['image_id']} is not among the images")
+        raise ValueError(f"{location}: image_id {instance['image_id']} is not among the images")
     if instance["category_id"] not in categories:
         raise ValueError(
-            f"{place}: category_id {instance['category_id']} is not among the "
+            f"{location}: category_id {instance['category_id']} is not among the "
             f"{len(categories)} categories"
         )

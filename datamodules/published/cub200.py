@@ -7,7 +7,7 @@ from jaxtyping import Int
 
 from ranklight.datamodules.class_data import ClassData
 from ranklight.datamodules.published.bird_files import read_birds
-from ranklight.datamodules.reading.annotations import Listed
+from ranklight.datamodules.reading.annotations import Sample
 
 _PUBLISHED = {
     "retrieval": {"train": 5864, "test": 5924, "classes": 200},
@@ -27,30 +27,30 @@ class CUB200(ClassData):
 
     Args:
         root: The folder CUB_200_2011.
-        split: Which split.
+        protocol: Which split, and with it what is measured.
         **options: Of `ClassData`.
     """
 
     def __init__(
         self,
         root: str,
-        split: Literal["classification", "retrieval"] = "retrieval",
+        protocol: Literal["classification", "retrieval"] = "retrieval",
         **options: Any,
     ) -> None:
         super().__init__(root, **options)
-        self.split = split
-        self.published = _PUBLISHED[split]
-        self.validation = "class_disjoint" if split == "retrieval" else "image_disjoint"
+        self.protocol = protocol
+        self.published = _PUBLISHED[protocol]
+        self.validation = "class_disjoint" if protocol == "retrieval" else "image_disjoint"
 
-    def read(self) -> tuple[list[Listed], Int[np.ndarray, "n"], tuple[str, ...]]:
+    def read(self) -> tuple[list[Sample], Int[np.ndarray, "n"], tuple[str, ...]]:
         """The images, their classes, and the names of the classes."""
         birds, names = read_birds(self.root)
-        number = {key: place for place, key in enumerate(names)}
+        number = {key: index for index, key in enumerate(names)}
         images = []
         for bird in birds:
             first_half = int(bird.class_id) <= 100
-            training = first_half if self.split == "retrieval" else bird.training
+            training = first_half if self.protocol == "retrieval" else bird.training
             file = self.root / "images" / bird.path
-            images.append(Listed(file, 0 if training else 2, bird.place))
+            images.append(Sample(file, 0 if training else 2, bird.location))
         classes = np.array([number[bird.class_id] for bird in birds], dtype=np.int64)
         return images, classes, tuple(names.values())

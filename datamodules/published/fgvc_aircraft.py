@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Int
 
 from ranklight.datamodules.class_data import ClassData
-from ranklight.datamodules.reading.annotations import Listed, rows
+from ranklight.datamodules.reading.annotations import SPLITS, Sample, rows
 
 
 class FGVCAircraft(ClassData):
@@ -26,17 +26,17 @@ class FGVCAircraft(ClassData):
 
     published: Mapping[str, int] = {"train": 3334, "val": 3333, "test": 3333, "classes": 100}
 
-    def read(self) -> tuple[list[Listed], Int[np.ndarray, "n"], tuple[str, ...]]:
+    def read(self) -> tuple[list[Sample], Int[np.ndarray, "n"], tuple[str, ...]]:
         """The images, their classes, and the names of the classes."""
         data = self.root / "fgvc-aircraft-2013b" / "data"
         names = tuple(name for _, (name,) in rows(data / "variants.txt", 1, "variant"))
-        number = {name: variant for variant, name in enumerate(names)}
+        number = {variant: index for index, variant in enumerate(names)}
         images, classes = [], []
-        for part, split in enumerate(("train", "val", "test")):
-            file = data / f"images_variant_{split}.txt"
-            for place, (image, name) in rows(file, 2, "image variant"):
-                if name not in number:
-                    raise ValueError(f"{place}: the variant {name!r} is not in variants.txt")
-                images.append(Listed(data / "images" / f"{image}.jpg", part, place))
-                classes.append(number[name])
+        for split, name in enumerate(SPLITS):
+            file = data / f"images_variant_{name}.txt"
+            for location, (image, variant) in rows(file, 2, "image variant"):
+                if variant not in number:
+                    raise ValueError(f"{location}: the variant {variant!r} is not in variants.txt")
+                images.append(Sample(data / "images" / f"{image}.jpg", split, location))
+                classes.append(number[variant])
         return images, np.array(classes, dtype=np.int64), names

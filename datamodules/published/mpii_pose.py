@@ -14,18 +14,20 @@ from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
 from ranklight.datamodules.batch import Batch
-from ranklight.datamodules.loaders import (
-    Key,
-    epochs_and_places,
-    hold_out,
-    rank_and_world_size,
-    split_hash,
-)
+from ranklight.datamodules.loaders import Key, epochs_and_positions
 from ranklight.datamodules.randomness import random_bits
-from ranklight.datamodules.reading.image_files import ImageFiles, evaluation_transform, refuse_empty
+from ranklight.datamodules.reading.image_files import (
+    ImageFiles,
+    check_not_empty,
+    evaluation_transform,
+    image_splits,
+)
 from ranklight.datamodules.reading.neighbour_files import check_neighbours, read_lists
 from ranklight.datamodules.samplers import NearestLabels
 from ranklight.datamodules.split_data import SplitData
+from ranklight.datamodules.splits import hold_out, split_hash
+from ranklight.kernels.distributed import rank_and_world_size
+from ranklight.pairs.relevance import ByTable
 
 _SIDE, _STORED, _QUERIES = 224, 288, 1919
 _SUFFIXES = {".jpg", ".jpeg", ".png"}
@@ -47,8 +49,8 @@ class MPIIPose(SplitData):
     label is the image's number, training images first, and `PoseDistances(root)` is the relevance
     for the objective and for `LabelRanking`.
 
-    The released code validates on test. Here a part of the training images is held out, a fifth of
-    it queries. Training images are cropped as there, with 5 % of jitter in scale and 3 % in place.
+    The released code validates on test. Here some training images are held out, a fifth of them
+    queries. Training images are cropped as there, with 5 % of jitter in scale and 3 % in place.
     There a whole batch is mirrored or not, because a mirrored person has another pose; here a whole
     epoch is. Pixels are normalised as for torchvision's weights, where the release feeds BGR values
     of 0..255 to them.
@@ -58,14 +60,9 @@ class MPIIPose(SplitData):
         batch_size: Images in the global batch, that of all ranks together.
         anchors: How many of them are anchors; each image is one once an epoch.
         neighbours: How many nearest images each anchor brings; 0 makes the batch random.
-        validation_fraction: How much of the training part is for validation.
+        validation_fraction: How much of the training split is for validation.
         queries: How many of the test images, the first ones, are queries.
-        seed: Of the split.
-        train_seed: Of the batches and the augmentation; None is 0. Runs that differ in it alone are
-            validated and tested on the same images.
-        eval_batch_size: Images in a batch of validation and test.
-        num_workers: Processes that read images.
-        pin_memory: Put batches in page-locked memory, for faster copies to a GPU.
+        **options: Of `SplitData`: seeds and loaders.
 
     Attributes:
         split_hash: Names which image is in which split.
@@ -79,61 +76,54 @@ class MPIIPose(SplitData):
         neighbours: int = 5,
         validation_fraction: float = 0.1,
         queries: int = _QUERIES,
-        seed: int = 0,
-        train_seed: int | None = None,
-        eval_batch_size: int = 128,
-        num_workers: int = 4,
-        pin_memory: bool = False,
+        **options: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(**options)
         self.root = Path(root)
         self.batch_size = batch_size
         self.anchors = anchors
         self.neighbours = neighbours
         self.validation_fraction = validation_fraction
         self.queries = queries
-        self.seed = seed
-        self.train_seed = train_seed or 0
-        self.eval_batch_size = eval_batch_size
-        self.num_workers = num_workers
-        self.pin_memory = pin_memory
 
     def setup(self, stage: str | None = None) -> None:
         """List the crops; for training read the neighbour lists.
 
         Raises:
-            FileNotFoundError: A part of the layout is missing.
+            FileNotFoundError: Some of the layout is missing.
             ValueError: Lists for another number of images, or too few test images.
         """
         train, test = (_crops(self.root / name) for name in ("0", "1"))
         files = train + test
-        refuse_empty(files)
+        check_not_empty(files)
         if len(test) <= self.queries:
             raise ValueError(f"{self.queries} queries leave no gallery: {len(test)} test images")
-        of_train = np.zeros(len(train), dtype=np.int64)
-        kept, held = hold_out(of_train, self.validation_fraction, "image_disjoint", self.seed)
-        gallery, queries = hold_out(held * 0, 0.2, "image_disjoint", self.seed + 1)
-        first = len(train) + np.arange(len(test))
-        labels = torch.arange(len(files))
+        splits = self._split(len(train), len(test))
         plain = evaluation_transform(_SIDE, _STORED)
-
-        def split(members: NDArray[np.int64]) -> ImageFiles:
-            return ImageFiles(files, labels, members, plain, self.seed)
-
-        self.val = split(held[queries]), split(held[gallery])
-        self.test = split(first[: self.queries]), split(first[self.queries :])
-        crops = ImageFiles(files, labels, kept, _training_crop(), self.train_seed)
-        self.train = MirroredEpochs(crops, self.train_seed)
-        self.split_hash = split_hash(kept, held[queries], held[gallery], first)
+        crops, *others = image_splits(
+            files, torch.arange(len(files)), splits, _training_crop(), plain, self.seed
+        )
+        self.train = MirroredEpochs(crops, self.seed)
+        self.val, self.test = others[:2], others[2:]
+        self.split_hash = split_hash(*splits[:3], np.concatenate(splits[3:]))
         if stage in (None, "fit"):
             self.train_sampler = NearestLabels(
-                len(kept),
-                _lists_among(kept, len(train), self.neighbours, self.root / "list_nn.pkl"),
+                len(splits[0]),
+                _lists_among(splits[0], len(train), self.neighbours, self.root / "list_nn.pkl"),
                 self.batch_size,
                 self.anchors,
-                self.train_seed,
+                self.seed,
                 *rank_and_world_size(),
             )
+
+    def _split(self, train: int, test: int) -> list[NDArray[np.int64]]:
+        """Of training, of queries and gallery of validation, and of those of test."""
+        rest, held_out = hold_out(
+            np.zeros(train, np.int64), self.validation_fraction, "image_disjoint", self.split_seed
+        )
+        gallery, queries = hold_out(held_out * 0, 0.2, "image_disjoint", self.split_seed + 1)
+        of_test = np.split(train + np.arange(test), [self.queries])
+        return [rest, held_out[queries], held_out[gallery], *of_test]
 
 
 class MirroredEpochs(Dataset[Batch]):
@@ -147,15 +137,16 @@ class MirroredEpochs(Dataset[Batch]):
     def __init__(self, images: ImageFiles, seed: int) -> None:
         self.images = images
         self.labels = images.labels
+        self.indices = images.indices
         self.seed = seed
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitems__(self, keys: Sequence[Key]) -> Batch:
-        """The images of (epoch, place)."""
+        """The images of (epoch, position)."""
         batch = self.images.__getitems__(keys)
-        epoch = epochs_and_places(keys)[0][0]
+        epoch = epochs_and_positions(keys)[0][0]
         mirrored = epoch is not None and int(random_bits(self.seed, _FLIP, epoch)[0]) & 1
         return batch._replace(images=batch.images.flip(3)) if mirrored else batch
 
@@ -163,12 +154,16 @@ class MirroredEpochs(Dataset[Batch]):
 class PoseDistances(nn.Module):
     """R_ij = 1 − d_ij / unit, with the pose distances of MPII's files; labels are image numbers.
 
-    The distances of a part are read when they are first asked for: 611 MB in memory for training,
-    394 MB for test. Images of different parts have no distance.
+    Relevance by two tables (`ByTable`), of training and of test images; between the two there is no
+    distance. A table is read when it is first asked for: 611 MB in memory for training, 394 MB for
+    test.
 
     Args:
         root: The folder of `MPIIPose`.
         unit: Pose distance that counts as 1; nDCG depends on it.
+
+    Raises:
+        ValueError: Training and test images together.
     """
 
     def __init__(self, root: str, unit: float = 1.0) -> None:
@@ -180,24 +175,20 @@ class PoseDistances(nn.Module):
         self, labels: Int[Tensor, "n"], ref_labels: Int[Tensor, "m"]
     ) -> Float[Tensor, "n m"]:
         """Relevance of every reference to every anchor."""
-        train = _distances_of_train(self.root)
-        start = len(train)
-        of_test = torch.cat([labels, ref_labels]) >= start
+        distances = _distances_of_train(self.root)
+        first_of_test = len(distances.table)
+        of_test = torch.cat([labels, ref_labels]) >= first_of_test
         if of_test.any() and not of_test.all():
             raise ValueError("training and test images have no pose distance between them")
-        table = _distances_of_test(self.root) if of_test.any() else train
-        own, others = (part.cpu() - start * int(of_test.any()) for part in (labels, ref_labels))
-        found = 1 - table[own][:, others] / self.unit
-        return found.to(labels.device)
+        if of_test.any():
+            distances = _distances_of_test(self.root)
+            labels, ref_labels = labels - first_of_test, ref_labels - first_of_test
+        relevance: Tensor = 1 - distances(labels, ref_labels) / self.unit
+        return relevance
 
 
 @cache
-def _train_images(root: str) -> int:
-    return len(_crops(Path(root) / "0"))
-
-
-@cache
-def _distances_of_train(root: str) -> Float[Tensor, "n n"]:
+def _distances_of_train(root: str) -> ByTable:
     lists = read_lists(f"{root}/list_nn.pkl").astype(np.int64)
     distances = read_lists(f"{root}/dist_nn.pkl").astype(np.float32)
     if lists.shape != distances.shape or lists.shape[1] != len(lists) - 1:
@@ -207,34 +198,34 @@ def _distances_of_train(root: str) -> Float[Tensor, "n n"]:
         )
     table = np.zeros((len(lists), len(lists)), np.float32)
     np.put_along_axis(table, lists, distances, 1)
-    return torch.from_numpy(table)
+    return ByTable(torch.from_numpy(table))
 
 
 @cache
-def _distances_of_test(root: str) -> Float[Tensor, "n n"]:
+def _distances_of_test(root: str) -> ByTable:
     from scipy.io import loadmat
 
     path = Path(root) / "dist_pose_val.mat"
     arrays = [value for name, value in loadmat(path).items() if not name.startswith("__")]
     if len(arrays) != 1 or arrays[0].ndim != 2 or len(arrays[0]) != arrays[0].shape[1]:
         raise ValueError(f"{path} must hold one square array of distances")
-    return torch.from_numpy(np.ascontiguousarray(arrays[0], dtype=np.float32))
+    return ByTable(torch.from_numpy(np.ascontiguousarray(arrays[0], dtype=np.float32)))
 
 
 def _lists_among(
-    kept: NDArray[np.int64], images: int, k: int, path: Path
+    indices: NDArray[np.int64], images: int, k: int, path: Path
 ) -> Int[np.ndarray, "n k"]:
-    """The first k of each kept image's list that are kept, by their place among the kept."""
+    """The first k of each one's list that are among the indices, by their position in these."""
     lists = read_lists(str(path)).astype(np.int64)
     check_neighbours(lists, images, str(path))
-    place = np.full(images, -1)
-    place[kept] = np.arange(len(kept))
-    among = place[lists[kept]]
+    position = np.full(images, -1)
+    position[indices] = np.arange(len(indices))
+    among = position[lists[indices]]
     first = np.argsort(among < 0, axis=1, kind="stable")[:, :k]
-    found: NDArray[np.int64] = np.take_along_axis(among, first, 1)
-    if found.shape[1] < k or (found < 0).any():
+    nearest: NDArray[np.int64] = np.take_along_axis(among, first, 1)
+    if nearest.shape[1] < k or (nearest < 0).any():
         raise ValueError(f"{path} does not list {k} neighbours of each image outside of validation")
-    return found
+    return nearest
 
 
 def _crops(folder: Path) -> list[Path]:

@@ -7,7 +7,7 @@ from jaxtyping import Int
 
 from ranklight.datamodules.class_data import ClassData
 from ranklight.datamodules.published.bird_files import read_birds
-from ranklight.datamodules.reading.annotations import Listed
+from ranklight.datamodules.reading.annotations import Sample
 
 
 class NABirds(ClassData):
@@ -25,12 +25,12 @@ class NABirds(ClassData):
 
     published: Mapping[str, int] = {"train": 23929, "test": 24633, "classes": 555}
 
-    def read(self) -> tuple[list[Listed], Int[np.ndarray, "n"], tuple[str, ...]]:
+    def read(self) -> tuple[list[Sample], Int[np.ndarray, "n"], tuple[str, ...]]:
         """The images, their classes, and the names of the classes."""
         birds, names = read_birds(self.root)
-        number = {key: place for place, key in enumerate(names)}
+        number = {key: index for index, key in enumerate(names)}
         images = [
-            Listed(self.root / "images" / bird.path, 0 if bird.training else 2, bird.place)
+            Sample(self.root / "images" / bird.path, 0 if bird.training else 2, bird.location)
             for bird in birds
         ]
         classes = np.array([number[bird.class_id] for bird in birds], dtype=np.int64)

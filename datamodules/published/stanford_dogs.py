@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Int
 
 from ranklight.datamodules.class_data import ClassData
-from ranklight.datamodules.reading.annotations import Listed, Place, integer, matlab
+from ranklight.datamodules.reading.annotations import Location, Sample, integer, matlab
 
 _BREEDS = 120
 
@@ -26,19 +26,19 @@ class StanfordDogs(ClassData):
 
     published: Mapping[str, int] = {"train": 12000, "test": 8580, "classes": _BREEDS}
 
-    def read(self) -> tuple[list[Listed], Int[np.ndarray, "n"], tuple[str, ...]]:
+    def read(self) -> tuple[list[Sample], Int[np.ndarray, "n"], tuple[str, ...]]:
         """The images, their classes, and the names of the classes."""
         folder = self.root / "lists" if (self.root / "lists").is_dir() else self.root
         names = {breed: str(breed) for breed in range(1, _BREEDS + 1)}
         images, classes = [], []
-        for file, part in ((folder / "train_list.mat", 0), (folder / "test_list.mat", 2)):
+        for file, split in ((folder / "train_list.mat", 0), (folder / "test_list.mat", 2)):
             paths, labels = matlab(file, "file_list", "labels")
             if len(paths) != len(labels):
                 raise ValueError(f"{file}: {len(paths)} entries of file_list, {len(labels)} labels")
             for entry, (path, label) in enumerate(zip(paths, labels, strict=True), 1):
-                place, image = Place(file, entry, "entry"), str(np.asarray(path).item())
-                breed = integer(place, label, "the class", 1, _BREEDS)
+                location, image = Location(file, entry, "entry"), str(np.asarray(path).item())
+                breed = integer(location, label, "the class", 1, _BREEDS)
                 names[breed] = image.split("/")[0].partition("-")[2] or names[breed]
-                images.append(Listed(self.root / "Images" / image, part, place))
+                images.append(Sample(self.root / "Images" / image, split, location))
                 classes.append(breed - 1)
         return images, np.array(classes, dtype=np.int64), tuple(names.values())

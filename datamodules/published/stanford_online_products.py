@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int
 
 from ranklight.datamodules.class_data import ClassData
-from ranklight.datamodules.reading.annotations import Listed, Place, integer, rows
+from ranklight.datamodules.reading.annotations import Location, Sample, integer, rows
 
 
 class StanfordOnlineProducts(ClassData):
@@ -16,7 +16,7 @@ class StanfordOnlineProducts(ClassData):
     Oh Song, Xiang, Jegelka, Savarese, CVPR 2016, arXiv 1511.06452;
     https://cvgl.stanford.edu/projects/lifted_struct. `root` is the folder Stanford_Online_Products
     with Ebay_train.txt (11,318 products) and Ebay_test.txt (11,316): a heading, then a line
-    "image_id class_id super_class_id path" an image. Whole products of the training part are held
+    "image_id class_id super_class_id path" an image. Whole products of the training split are held
     out for validation.
 
     Args:
@@ -27,24 +27,24 @@ class StanfordOnlineProducts(ClassData):
     published: Mapping[str, int] = {"train": 59551, "test": 60502, "classes": 22634}
     validation: Literal["image_disjoint", "class_disjoint"] = "class_disjoint"
 
-    def read(self) -> tuple[list[Listed], Int[np.ndarray, "n"], tuple[str, ...]]:
+    def read(self) -> tuple[list[Sample], Int[np.ndarray, "n"], tuple[str, ...]]:
         """The images, their classes, and the names of the classes, which are their numbers."""
         needed = "image_id class_id super_class_id path"
         images, products = [], []
-        for name, part in (("Ebay_train.txt", 0), ("Ebay_test.txt", 2)):
-            for place, (_, product, _, path) in rows(self.root / name, 4, needed, skip=1):
-                images.append(Listed(self.root / path, part, place))
-                products.append(integer(place, product, "the class", 1))
-        parts = np.array([image.part for image in images])
+        for name, split in (("Ebay_train.txt", 0), ("Ebay_test.txt", 2)):
+            for location, (_, product, _, path) in rows(self.root / name, 4, needed, skip=1):
+                images.append(Sample(self.root / path, split, location))
+                products.append(integer(location, product, "the class", 1))
+        splits = np.array([image.split for image in images])
         numbers, classes = np.unique(products, return_inverse=True)
-        _refuse_shared(images, parts, classes)
+        _check_disjoint(images, splits, classes)
         return images, classes.astype(np.int64), tuple(map(str, numbers.tolist()))
 
 
-def _refuse_shared(
-    images: list[Listed], parts: Int[np.ndarray, "n"], classes: Int[np.ndarray, "n"]
+def _check_disjoint(
+    images: list[Sample], splits: Int[np.ndarray, "n"], classes: Int[np.ndarray, "n"]
 ) -> None:
-    shared = (parts == 2) & np.isin(classes, classes[parts == 0])
+    shared = (splits == 2) & np.isin(classes, classes[splits == 0])
     if shared.any():
-        place: Place = images[int(shared.argmax())].place
-        raise ValueError(f"{place}: the class occurs in training too; no class may be in both")
+        location: Location = images[int(shared.argmax())].location
+        raise ValueError(f"{location}: the class occurs in training too; no class may be in both")

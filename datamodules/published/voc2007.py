@@ -8,9 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ranklight.datamodules.multi_label_data import MultiLabelData
-from ranklight.datamodules.reading.annotations import Listed, Place, rows, same_images
+from ranklight.datamodules.reading.annotations import Location, Sample, check_same_images, rows
 
-_CLASSES = (
+CLASSES = (
     "aeroplane",
     "bicycle",
     "bird",
@@ -61,40 +61,40 @@ class VOC2007(MultiLabelData):
         super().__init__(root, **options)
         self.difficult = difficult
 
-    def read(self) -> tuple[list[Listed], Float[Tensor, "n c"], tuple[str, ...]]:
+    def read(self) -> tuple[list[Sample], Float[Tensor, "n c"], tuple[str, ...]]:
         """The images, their labels, and the names of the classes."""
-        train, train_labels = self._part("trainval", 0)
-        test, test_labels = self._part("test", 2)
-        return train + test, torch.cat([train_labels, test_labels]), _CLASSES
+        train, train_labels = self._read("trainval", 0)
+        test, test_labels = self._read("test", 2)
+        return train + test, torch.cat([train_labels, test_labels]), CLASSES
 
-    def _part(self, name: str, part: int) -> tuple[list[Listed], Float[Tensor, "n c"]]:
+    def _read(self, name: str, split: int) -> tuple[list[Sample], Float[Tensor, "n c"]]:
         columns: list[list[float]] = []
-        places: list[Place] = []
+        locations: list[Location] = []
         images: list[str] = []
-        for number, class_name in enumerate(_CLASSES):
-            places, names, column = self._class(f"{class_name}_{name}.txt")
+        for number, class_name in enumerate(CLASSES):
+            locations, names, column = self._class(f"{class_name}_{name}.txt")
             images = images if number else names
-            same_images(places, names, images)
+            check_same_images(locations, names, images)
             columns.append(column)
         photographs = self.root / "JPEGImages"
-        listed = [
-            Listed(photographs / f"{image}.jpg", part, place)
-            for image, place in zip(images, places, strict=True)
+        samples = [
+            Sample(photographs / f"{image}.jpg", split, location)
+            for image, location in zip(images, locations, strict=True)
         ]
-        return listed, torch.tensor(columns).T.contiguous()
+        return samples, torch.tensor(columns).T.contiguous()
 
-    def _class(self, name: str) -> tuple[list[Place], list[str], list[float]]:
+    def _class(self, name: str) -> tuple[list[Location], list[str], list[float]]:
         difficult = {"positive": 1.0, "negative": 0.0, "unknown": -1.0}[self.difficult]
         meaning = {"1": 1.0, "-1": 0.0, "0": difficult}
-        places, names, labels = [], [], []
-        for place, (image, label) in rows(
+        locations, names, labels = [], [], []
+        for location, (image, label) in rows(
             self.root / "ImageSets" / "Main" / name, 2, "image label"
         ):
             if label not in meaning:
                 raise ValueError(
-                    f"{place}: the label must be 1, -1 or 0 (difficult); got {label!r}"
+                    f"{location}: the label must be 1, -1 or 0 (difficult); got {label!r}"
                 )
-            places.append(place)
+            locations.append(location)
             names.append(image)
             labels.append(meaning[label])
-        return places, names, labels
+        return locations, names, labels

@@ -10,10 +10,10 @@ from jaxtyping import Int
 from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_warn
 
-PARTS = ("train", "val", "test")
+SPLITS = ("train", "val", "test")
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """Where something is written: a file and its line or, in a binary file, its entry."""
 
     file: Path
@@ -24,23 +24,23 @@ class Place(NamedTuple):
         return f"{self.file}, {self.unit} {self.number}"
 
 
-class Listed(NamedTuple):
+class Sample(NamedTuple):
     """An image of a data set, as its annotations have it.
 
     Args:
         file: The image file.
-        part: 0 train, 1 val, 2 test.
-        place: Where it is written.
+        split: 0 train, 1 val, 2 test.
+        location: Where it is written.
     """
 
     file: Path
-    part: int
-    place: Place
+    split: int
+    location: Location
 
 
 def rows(
     file: Path, columns: int, needed: str, skip: int = 0
-) -> Iterator[tuple[Place, tuple[str, ...]]]:
+) -> Iterator[tuple[Location, tuple[str, ...]]]:
     """The lines of a text file as columns; the last column holds the rest of its line.
 
     Args:
@@ -54,10 +54,10 @@ def rows(
         ValueError: A line with fewer columns; names it.
     """
     for number, line in enumerate(read_text(file).splitlines()[skip:], skip + 1):
-        place, found = Place(file, number), tuple(line.strip().split(None, columns - 1))
-        if len(found) < columns:
-            raise ValueError(f"{place}: needed {needed!r}; got {line!r}")
-        yield place, found
+        location, fields = Location(file, number), tuple(line.strip().split(None, columns - 1))
+        if len(fields) < columns:
+            raise ValueError(f"{location}: needed {needed!r}; got {line!r}")
+        yield location, fields
 
 
 def read_text(file: Path) -> str:
@@ -71,24 +71,28 @@ def read_text(file: Path) -> str:
     return file.read_text(encoding="utf-8", errors="replace")
 
 
-def integer(place: Place, written: Any, what: str, first: int, last: int | None = None) -> int:
+def integer(
+    location: Location, written: Any, what: str, first: int, last: int | None = None
+) -> int:
     """A whole number in first..last, from text or from a variable of a MATLAB file.
 
     Raises:
-        ValueError: It is none; names the place.
+        ValueError: It is none; names the location.
     """
     text = str(written).removesuffix(".0")
     if text.lstrip("-").isdecimal() and first <= int(text) <= (int(text) if last is None else last):
         return int(text)
     allowed = f"{first}..{last}" if last is not None else f"a number from {first} on"
-    raise ValueError(f"{place}: {what} must be {allowed}; got {str(written)!r}")
+    raise ValueError(f"{location}: {what} must be {allowed}; got {str(written)!r}")
 
 
-def same_images(places: Sequence[Place], names: Sequence[str], listed: Sequence[str]) -> None:
+def check_same_images(
+    locations: Sequence[Location], names: Sequence[str], listed: Sequence[str]
+) -> None:
     """Check that a file lists the images that another one does, in the same order.
 
     Args:
-        places: Where the names are written.
+        locations: Where the names are written.
         names: Of images.
         listed: What they should be.
 
@@ -97,11 +101,11 @@ def same_images(places: Sequence[Place], names: Sequence[str], listed: Sequence[
     """
     for number, (name, needed) in enumerate(zip_longest(names, listed)):
         if name != needed:
-            place = places[number] if name else f"{places[0].file if places else 'the file'}"
+            end = locations[0].file if locations else "the file"
             needs = f"image {needed!r}" if needed else "no further line"
             raise ValueError(
-                f"{place}: needed {needs}; got {name!r} ({len(names)} lines for "
-                f"{len(listed)} images)"
+                f"{locations[number] if name else end}: needed {needs}; got {name!r} "
+                f"({len(names)} lines for {len(listed)} images)"
             )
 
 
@@ -122,12 +126,12 @@ def matlab(file: Path, *names: str) -> tuple[NDArray[Any], ...]:
     except Exception as error:
         raise ValueError(f"{file} is no readable MATLAB file: {error!r}") from error
     if missing := [name for name in names if name not in content]:
-        found = [name for name in content if not name.startswith("__")]
-        raise ValueError(f"{file}: needed the variable {missing[0]!r}; it has {found}")
+        variables = [name for name in content if not name.startswith("__")]
+        raise ValueError(f"{file}: needed the variable {missing[0]!r}; it has {variables}")
     return tuple(np.asarray(content[name]).ravel() for name in names)
 
 
-def refuse_missing(images: Sequence[Listed]) -> None:
+def check_files(images: Sequence[Sample]) -> None:
     """Look for every image before training comes to one that is not there, or is empty.
 
     Raises:
@@ -139,19 +143,19 @@ def refuse_missing(images: Sequence[Listed]) -> None:
     missing = [image for image in images if not image.file.is_file()]
     if missing:
         raise FileNotFoundError(
-            f"{missing[0].place}: refers to the image {missing[0].file}, which does not exist "
+            f"{missing[0].location}: refers to the image {missing[0].file}, which does not exist "
             f"({len(missing)} of {len(images)} images are missing)"
         )
     empty = [image for image in images if image.file.stat().st_size == 0]
     if empty:
         raise ValueError(
-            f"{empty[0].place}: refers to the image {empty[0].file}, which is empty "
+            f"{empty[0].location}: refers to the image {empty[0].file}, which is empty "
             f"({len(empty)} of {len(images)} images are)"
         )
 
 
-def refuse_other_counts(
-    name: str, images: Sequence[Listed], classes: int, published: Mapping[str, int]
+def check_published_counts(
+    name: str, images: Sequence[Sample], classes: int, published: Mapping[str, int]
 ) -> None:
     """Compare what was read with what was published.
 
@@ -160,22 +164,22 @@ def refuse_other_counts(
         images: All that were read.
         classes: How many there are.
         published: Number of "train", "val", "test" images and of "classes"; "trainval" is the two
-            parts together.
+            splits together.
 
     Raises:
         ValueError: A difference, with both numbers.
     """
-    parts = np.bincount([image.part for image in images], minlength=3).tolist()
-    found = {
-        **dict(zip(PARTS, parts, strict=True)),
-        "trainval": parts[0] + parts[1],
+    sizes = np.bincount([image.split for image in images], minlength=3).tolist()
+    counts = {
+        **dict(zip(SPLITS, sizes, strict=True)),
+        "trainval": sizes[0] + sizes[1],
         "classes": classes,
     }
     for what, number in published.items():
-        if found[what] != number:
+        if counts[what] != number:
             unit = "" if what == "classes" else " images"
             raise ValueError(
-                f"{name} was published with {number} {what}{unit}, but {found[what]} were read; "
+                f"{name} was published with {number} {what}{unit}, but {counts[what]} were read; "
                 "to work with another selection on purpose, set check_counts to false"
             )
 

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Int, Shaped
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
 from ranklight.datamodules.batch import Batch
-from ranklight.datamodules.loaders import Key, epochs_and_places
+from ranklight.datamodules.loaders import Key, epochs_and_positions
 from ranklight.datamodules.randomness import image_seed, seeded
 
 Transform = Callable[[Image.Image], Tensor]
@@ -29,7 +30,7 @@ class ImageFiles(Dataset[Batch]):
     Args:
         files: All files of the data set.
         labels: One entry a file.
-        members: Which files are in this split.
+        indices: Which files are in this split.
         transform: From an RGB image to a tensor; all results have one shape.
         seed: Another seed is another augmentation.
     """
@@ -38,13 +39,13 @@ class ImageFiles(Dataset[Batch]):
         self,
         files: Sequence[Path],
         labels: Shaped[Tensor, "files ..."],
-        members: Int[np.ndarray, "n"],
+        indices: Int[np.ndarray, "n"],
         transform: Transform,
-        seed: int,
+        seed: int = 0,
     ) -> None:
-        self.members = torch.from_numpy(members)
-        self.files = [str(files[member]) for member in members]
-        self.labels = labels[self.members]
+        self.indices = torch.from_numpy(indices)
+        self.files = [str(files[index]) for index in indices]
+        self.labels = labels[self.indices]
         self.transform = transform
         self.seed = seed
 
@@ -52,15 +53,40 @@ class ImageFiles(Dataset[Batch]):
         return len(self.files)
 
     def __getitems__(self, keys: Sequence[Key]) -> Batch:
-        """The images of (epoch, place) in training, of places in evaluation."""
-        epochs, places = epochs_and_places(keys)
-        images = [self._image(*pair) for pair in zip(epochs, places, strict=True)]
-        return Batch(torch.stack(images), self.labels[places], self.members[places])
+        """The images of (epoch, position) in training, of positions in evaluation."""
+        epochs, positions = epochs_and_positions(keys)
+        images = [self._image(*pair) for pair in zip(epochs, positions, strict=True)]
+        return Batch(torch.stack(images), self.labels[positions], self.indices[positions])
 
-    def _image(self, epoch: int | None, place: int) -> Tensor:
-        image = read_image(self.files[place])
-        with seeded(image_seed(self.seed, epoch, int(self.members[place]))):
+    def _image(self, epoch: int | None, position: int) -> Tensor:
+        image = read_image(self.files[position])
+        with seeded(image_seed(self.seed, epoch, int(self.indices[position]))):
             return self.transform(image)
+
+
+def image_splits(
+    files: Sequence[Path],
+    labels: Shaped[Tensor, "files ..."],
+    splits: Sequence[NDArray[np.int64]],
+    training: Transform,
+    evaluation: Transform,
+    seed: int,
+) -> list[ImageFiles]:
+    """The splits of a data set; the first is for training, the others are always seen alike.
+
+    Args:
+        files: All files of the data set.
+        labels: One entry a file.
+        splits: The indices of the files in each.
+        training: The first split's transform.
+        evaluation: That of the others.
+        seed: Of what `training` draws.
+    """
+    train, *others = splits
+    return [
+        ImageFiles(files, labels, train, training, seed),
+        *(ImageFiles(files, labels, indices, evaluation) for indices in others),
+    ]
 
 
 def read_image(file: str | Path) -> Image.Image:
@@ -76,7 +102,7 @@ def read_image(file: str | Path) -> Image.Image:
         raise ValueError(f"{file} is not a readable image: {error}") from error
 
 
-def refuse_empty(files: Sequence[Path]) -> None:
+def check_not_empty(files: Sequence[Path]) -> None:
     """Look at the size of every file, which costs little, before training comes to an empty one.
 
     Raises:

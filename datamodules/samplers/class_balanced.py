@@ -1,22 +1,21 @@
 """P classes with K images each."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Int
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Sampler
 
 from ranklight.datamodules.randomness import random_bits
-from ranklight.datamodules.samplers.progress import GlobalBatches, Progress
+from ranklight.datamodules.samplers.batch_sampler import BatchSampler, GlobalBatches, Progress
 
 _CLASSES, _IMAGES = 1, 2
 
 
-class ClassBalanced(Sampler[list[int]]):
+class ClassBalanced(BatchSampler):
     """Batches of P classes with K images each: every class, and every image, before any repeats.
 
     The batches of all epochs are one stream of visits, P to a batch. Visit s belongs to pass
@@ -93,29 +92,6 @@ class ClassBalanced(Sampler[list[int]]):
         self._shuffle_of = np.full(len(self._counts), -1)
         self._orders: dict[int, NDArray[np.int64]] = {}
         self._shuffle(np.arange(len(self._counts)), np.zeros_like(self._counts))
-
-    def __len__(self) -> int:
-        return self.progress.length
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return self.progress.run(self.batches)
-
-    @property
-    def sampler(self) -> "ClassBalanced":
-        """Itself: Lightning calls set_epoch on `batch_sampler.sampler` only."""
-        return self
-
-    def set_epoch(self, epoch: int) -> None:
-        """Go to the start of an epoch; stay where we are if it is the current one."""
-        self.progress.set_epoch(epoch)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Epoch and position, the same on every rank."""
-        return self.progress.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state; one of another configuration is refused."""
-        self.progress.load_state_dict(state)
 
     def batches(self, epoch: int, first: int, last: int) -> GlobalBatches:
         """The global batches at positions first..last − 1 of an epoch, class after class."""

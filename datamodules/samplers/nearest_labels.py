@@ -1,21 +1,18 @@
 """Anchors with the images of the nearest labels, and random others."""
 
 import hashlib
-from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
 from numpy.typing import NDArray
-from torch.utils.data import Sampler
 
 from ranklight.datamodules.randomness import random_bits
-from ranklight.datamodules.samplers.progress import GlobalBatches, Progress
+from ranklight.datamodules.samplers.batch_sampler import BatchSampler, GlobalBatches, Progress
 
 _ANCHORS, _OTHERS = 1, 2
 
 
-class NearestLabels(Sampler[list[int]]):
+class NearestLabels(BatchSampler):
     """Batches of anchors, each with the k images of the nearest labels, filled up at random.
 
     **The order inside a global batch**: the anchors, then the neighbours of the first anchor,
@@ -74,29 +71,6 @@ class NearestLabels(Sampler[list[int]]):
             "seed": seed,
         }
         self.progress = Progress(-(-size // anchors), batch_size, rank, world_size, identity)
-
-    def __len__(self) -> int:
-        return self.progress.length
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return self.progress.run(self.batches)
-
-    @property
-    def sampler(self) -> "NearestLabels":
-        """Itself: Lightning calls set_epoch on `batch_sampler.sampler` only."""
-        return self
-
-    def set_epoch(self, epoch: int) -> None:
-        """Go to the start of an epoch; stay where we are if it is the current one."""
-        self.progress.set_epoch(epoch)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Epoch and position, the same on every rank."""
-        return self.progress.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state; one of another configuration is refused."""
-        self.progress.load_state_dict(state)
 
     def batches(self, epoch: int, first: int, last: int) -> GlobalBatches:
         """The global batches at positions first..last − 1 of an epoch."""

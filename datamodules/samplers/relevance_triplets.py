@@ -1,24 +1,22 @@
 """Batches of triplets drawn by relevance."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Sampler
 
 from ranklight.datamodules.randomness import random_bits
-from ranklight.datamodules.relevance import OfPairs, total_relevance
-from ranklight.datamodules.samplers.progress import GlobalBatches, Progress
-from ranklight.datamodules.samplers.triplet_buffers import Rule, TripletBuffers
+from ranklight.datamodules.samplers.batch_sampler import BatchSampler, GlobalBatches, Progress
+from ranklight.datamodules.samplers.pair_relevance import OfPairs, total_relevance
+from ranklight.datamodules.samplers.triplet_buffers import TripletBuffers, TripletRule
 
 _STREAM = 3
 
 
-class RelevanceTriplets(Sampler[list[int]]):
+class RelevanceTriplets(BatchSampler):
     """Batches [q, p, n, q, p, n, ...]: queries, more and less relevant images.
 
     An epoch is one pass over the images in an order of its own, which come by `TripletBuffers`; see
@@ -42,7 +40,7 @@ class RelevanceTriplets(Sampler[list[int]]):
         of_pairs: Relevance of pairs of image numbers; only pairs of one class are asked for.
         triplets_per_batch: Triplets in the global batch, that of all ranks together.
         buffer_size: Images in the buffer of a class; larger is a better sample, and older.
-        rule: How triplets are drawn; default `Rule()`, the paper's 20 % of other classes.
+        rule: How triplets are drawn; default `TripletRule()`, the paper's 20 % of other classes.
         total: r_i of each image; computed by default, in time O(Σ class size²).
         batches_per_epoch: Length of an epoch; by default images // (3 × triplets_per_batch).
         seed: Another seed is other triplets.
@@ -60,7 +58,7 @@ class RelevanceTriplets(Sampler[list[int]]):
         of_pairs: OfPairs,
         triplets_per_batch: int,
         buffer_size: int = 100,
-        rule: Rule | None = None,
+        rule: TripletRule | None = None,
         total: Float[np.ndarray, "n"] | None = None,
         batches_per_epoch: int | None = None,
         seed: int = 0,
@@ -73,7 +71,7 @@ class RelevanceTriplets(Sampler[list[int]]):
         _check(self._total, triplets_per_batch, world_size)
         self.triplets_per_batch = triplets_per_batch
         self.buffer_size = buffer_size
-        self.rule = rule or Rule()
+        self.rule = rule or TripletRule()
         self.seed = seed
         size = len(self._classes)
         contents = self._classes.tobytes() + np.asarray(self._total).tobytes()
@@ -92,29 +90,6 @@ class RelevanceTriplets(Sampler[list[int]]):
         self._epoch, self._came_by = -1, 0
         self._order: NDArray[np.int64] = np.arange(size)
         self._buffers = self._empty_buffers()
-
-    def __len__(self) -> int:
-        return self.progress.length
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return self.progress.run(self.batches)
-
-    @property
-    def sampler(self) -> "RelevanceTriplets":
-        """Itself: Lightning calls set_epoch on `batch_sampler.sampler` only."""
-        return self
-
-    def set_epoch(self, epoch: int) -> None:
-        """Go to the start of an epoch; stay where we are if it is the current one."""
-        self.progress.set_epoch(epoch)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Epoch and position, the same on every rank."""
-        return self.progress.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state; one of another configuration is refused."""
-        self.progress.load_state_dict(state)
 
     def statistics(self) -> dict[str, float]:
         """Of the current epoch's buffers so far, drawn ahead of training.

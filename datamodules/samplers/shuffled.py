@@ -1,17 +1,13 @@
 """Batches of a shuffled data set, whatever the labels."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import Sampler
 
 from ranklight.datamodules.randomness import random_bits
-from ranklight.datamodules.samplers.progress import GlobalBatches, Progress
+from ranklight.datamodules.samplers.batch_sampler import BatchSampler, GlobalBatches, Progress
 
 
-class Shuffled(Sampler[list[int]]):
+class Shuffled(BatchSampler):
     """Each epoch a new order of the images, cut into batches; an incomplete last one is left out.
 
     The order follows from (seed, epoch) alone, whatever the number of ranks.
@@ -37,29 +33,6 @@ class Shuffled(Sampler[list[int]]):
         identity = {"kind": "Shuffled", "images": size, "batch_size": batch_size, "seed": seed}
         self.progress = Progress(size // batch_size, batch_size, rank, world_size, identity)
         self._order: tuple[int, NDArray[np.int64]] | None = None
-
-    def __len__(self) -> int:
-        return self.progress.length
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return self.progress.run(self.batches)
-
-    @property
-    def sampler(self) -> "Shuffled":
-        """Itself: Lightning calls set_epoch on `batch_sampler.sampler` only."""
-        return self
-
-    def set_epoch(self, epoch: int) -> None:
-        """Go to the start of an epoch; stay where we are if it is the current one."""
-        self.progress.set_epoch(epoch)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Epoch and position, the same on every rank."""
-        return self.progress.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state; one of another configuration is refused."""
-        self.progress.load_state_dict(state)
 
     def batches(self, epoch: int, first: int, last: int) -> GlobalBatches:
         """The global batches at positions first..last − 1 of an epoch."""

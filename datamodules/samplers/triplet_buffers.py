@@ -1,6 +1,5 @@
 """Triplets by relevance from a stream that does not fit in memory."""
 
-from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,16 +7,13 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
 from ranklight.datamodules.randomness import uniform
-from ranklight.datamodules.relevance import OfPairs
+from ranklight.datamodules.samplers.pair_relevance import OfPairs
 
 _KEYS, _DRAWS = 1, 2
 _ATTEMPTS = 200
 
-Chunk = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
-"""(image numbers, their classes, their total relevance r_i) of a part of a stream."""
 
-
-class Rule(NamedTuple):
+class TripletRule(NamedTuple):
     """How triplets are drawn; the paper's names in brackets.
 
     Args:
@@ -71,14 +67,27 @@ class TripletBuffers:
 
     Attributes:
         counts: "proposed" and "accepted" candidates, "queries" drawn and "given_up".
+
+    Examples:
+        >>> rule = TripletRule(out_of_class=1.0)
+        >>> buffers = TripletBuffers(2, 10, lambda i, j: np.ones(len(i)), rule)
+        >>> buffers.add(np.arange(4), np.array([0, 0, 1, 1]), np.ones(4))
+        >>> triplet = buffers.draw(1)[0]
+        >>> (triplet // 2 == triplet[0] // 2).tolist()
+        [True, True, False]
     """
 
     def __init__(
-        self, classes: int, size: int, of_pairs: OfPairs, rule: Rule | None = None, seed: int = 0
+        self,
+        classes: int,
+        size: int,
+        of_pairs: OfPairs,
+        rule: TripletRule | None = None,
+        seed: int = 0,
     ) -> None:
         self.size = size
         self.of_pairs = of_pairs
-        self.rule = rule or Rule()
+        self.rule = rule or TripletRule()
         self.seed = seed
         self.counts = dict.fromkeys(("proposed", "accepted", "queries", "given_up"), 0)
         self._clock = np.full((classes, size), np.inf)
@@ -113,21 +122,23 @@ class TripletBuffers:
         """
         arrival = self._arrived + np.arange(len(images))
         self._arrived += len(images)
-        some = relevance > 0
-        images, classes, relevance = images[some], classes[some], relevance[some].astype(np.float64)
-        if not len(images):
+        relevant = relevance > 0
+        if not relevant.any():
             return
+        images, classes, arrival = images[relevant], classes[relevant], arrival[relevant]
+        relevance = relevance[relevant].astype(np.float64)
         rate = relevance if self.rule.weighted else np.ones(len(images))
-        clock = -np.log1p(-uniform(self.seed, _KEYS, *words, images)) / rate
         np.add.at(self._seen, classes, rate)
-        new = [clock, images, relevance, arrival[some]]
-        kept = [self._clock, self._image, self._relevance, self._arrival]
-        touched, merged = _merged(kept, new, classes)
+        # The largest keys u^{1/rate} are the smallest −log(key), exponential clocks of these rates.
+        clock = -np.log1p(-uniform(self.seed, _KEYS, *words, images)) / rate
+        buffers = [self._clock, self._image, self._relevance, self._arrival]
+        touched, merged = _merged(buffers, [clock, images, relevance, arrival], classes)
         earliest = np.argsort(merged[0], axis=1, kind="stable")
-        for rows, wide in zip(kept, merged, strict=True):
-            rows[touched] = np.take_along_axis(wide, earliest[:, : self.size], 1)
-        next_one = np.take_along_axis(merged[0], earliest[:, self.size, None], 1)[:, 0]
-        self._left_out[touched] = np.minimum(self._left_out[touched], next_one)
+        for buffer, wide in zip(buffers, merged, strict=True):
+            buffer[touched] = np.take_along_axis(wide, earliest[:, : self.size], 1)
+        # τ only ever falls: what is left out now may be later than what was left out before.
+        left_out = np.take_along_axis(merged[0], earliest[:, self.size, None], 1)[:, 0]
+        self._left_out[touched] = np.minimum(self._left_out[touched], left_out)
 
     def draw(self, count: int, *words: int) -> Int[np.ndarray, "count 3"]:
         """Some triplets (query, positive, negative), each a pure function of buffers and words.
@@ -141,9 +152,9 @@ class TripletBuffers:
         for attempt in range(_ATTEMPTS):
             each = missing[:, None]
             random = uniform(self.seed, _DRAWS, *words, attempt, each, np.arange(width))
-            drawn, found = self._attempt(random)
-            triplets[missing[found]] = drawn[found]
-            missing = missing[~found]
+            attempted, complete = self._attempt(random)
+            triplets[missing[complete]] = attempted[complete]
+            missing = missing[~complete]
             if not len(missing):
                 return triplets
         raise ValueError(
@@ -155,28 +166,36 @@ class TripletBuffers:
     def _attempt(
         self, random: Float[np.ndarray, "t w"]
     ) -> tuple[Int[np.ndarray, "t 3"], Bool[np.ndarray, "t"]]:
-        limit = self.rule.failure_limit
-        filled = (self._image >= 0).sum(1)
-        own, query = self._queries(random[:, 0], random[:, 1], filled)
-        chance = self._chance(own)
-        of_all = self._image[own]
-        images = of_all[np.arange(len(own)), query]
-        positive, good = self._candidates(random[:, 2 : 2 + 2 * limit], own, query, chance, filled)
-        best = self._pair_relevance(images[:, None], of_all, positive[:, None])[:, 0]
-        outside = random[:, -1] < self.rule.out_of_class
-        rest = random[:, 2 + 2 * limit : -1]
-        negative, also = self._candidates(rest, own, query, chance, filled, best, good & ~outside)
-        other = self._of_other_classes(rest[:, 0], own, filled)
-        found = good & (outside | also)
-        rows = np.arange(len(own))
-        chosen = np.where(outside, other, of_all[rows, negative])
-        self.counts["queries"] += len(own)
-        self.counts["given_up"] += int((~found).sum())
-        return np.stack([images, of_all[rows, positive], chosen], 1), found
+        """A triplet for each row of random numbers, and whether it is complete.
 
-    def _queries(
-        self, random: NDArray[np.float64], again: NDArray[np.float64], filled: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        A row is laid out as: class, query, candidates for the positive, for the negative, outside.
+        """
+        of_class, of_query, *candidates, outside = np.split(
+            random, np.cumsum([1, 1, *[2 * self.rule.failure_limit] * 2]), axis=1
+        )
+        queries = self._queries(of_class[:, 0], of_query[:, 0])
+        positive, accepted = self._first_accepted(candidates[0], queries)
+        best = self._relevance_to_query(queries, positive[:, None])
+        inside = outside[:, 0] >= self.rule.out_of_class
+        negative, also_accepted = self._first_accepted(
+            candidates[1], queries, best, accepted & inside
+        )
+        complete = accepted & (also_accepted | ~inside)
+        self.counts["queries"] += len(random)
+        self.counts["given_up"] += int((~complete).sum())
+        columns = [
+            queries.at(queries.slot),
+            queries.at(positive),
+            np.where(
+                inside,
+                queries.at(negative),
+                self._of_other_classes(candidates[1][:, 0], queries.classes),
+            ),
+        ]
+        return np.stack(columns, 1), complete
+
+    def _queries(self, of_class: NDArray[np.float64], of_query: NDArray[np.float64]) -> "_Queries":
+        filled = self._filled()
         usable = np.where(filled >= 2, self._seen, 0.0)
         if self.rule.out_of_class:
             usable = np.where(filled.sum() > filled, usable, 0.0)
@@ -185,110 +204,139 @@ class TripletBuffers:
                 "no triplet can be drawn: relevance is 0 for every candidate, or no class has two "
                 "images in its buffer yet"
             )
-        own = np.searchsorted(np.cumsum(usable), random * usable.sum(), side="right")
-        weight = np.where(self._image[own] >= 0, 1.0, 0.0)
+        classes = np.searchsorted(np.cumsum(usable), of_class * usable.sum(), side="right")
+        chance = self._chance(classes)
+        weight = np.where(self._image[classes] >= 0, 1.0, 0.0)
         if self.rule.weighted and self.rule.corrected:
-            weight *= self._relevance[own] / self._chance(own)
+            weight *= self._relevance[classes] / chance
         total = np.cumsum(weight, 1)
-        slot = (total <= again[:, None] * total[:, -1:]).sum(1)
-        return own, np.minimum(slot, filled[own] - 1)
+        slot = (total <= of_query[:, None] * total[:, -1:]).sum(1)
+        # Rounding can put a number close to 1 behind the last image.
+        slot = np.minimum(slot, filled[classes] - 1)
+        return _Queries(classes, slot, self._image[classes], chance)
+
+    def _filled(self) -> NDArray[np.int64]:
+        """How many images each buffer holds; they are in its first slots."""
+        return (self._image >= 0).sum(1)
 
     def _chance(self, classes: NDArray[np.int64]) -> Float[np.ndarray, "t size"]:
-        """π, or r itself in the paper's rule; 1 in empty places."""
+        """π, or r itself in the paper's rule; 1 in empty slots."""
         relevance = self._relevance[classes]
         if not self.rule.weighted:
             return np.ones_like(relevance)
         if self.rule.corrected:
-            # An empty place has relevance 0, and τ may be infinite.
+            # An empty slot has relevance 0, and τ may be infinite: 0 · ∞ would be no number.
             relevance = np.where(relevance > 0, relevance, np.inf)
             chance: NDArray[np.float64] = -np.expm1(-relevance * self._left_out[classes, None])
             return chance
         return np.where(relevance > 0, relevance, 1.0)
 
-    def _candidates(
+    def _first_accepted(
         self,
         random: NDArray[np.float64],
-        own: NDArray[np.int64],
-        query: NDArray[np.int64],
-        chance: NDArray[np.float64],
-        filled: NDArray[np.int64],
+        queries: "_Queries",
         best: NDArray[np.float64] | None = None,
-        wanted: NDArray[np.bool_] | None = None,
+        counted: NDArray[np.bool_] | None = None,
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """The first accepted of uniform candidates from the query's buffer, and whether there is.
 
-        With `best` they must be less relevant than it by the margin.
+        Args:
+            random: Two numbers a candidate: all slots, then all acceptances.
+            queries: The queries.
+            best: Given for negatives: candidates must be less relevant than it by the margin.
+            counted: Which queries enter the statistics; all by default.
         """
-        limit = self.rule.failure_limit
-        slot = (random[:, :limit] * filled[own, None]).astype(np.int64)
-        rows = np.arange(len(own))
-        images = self._image[own]
-        relevance = self._pair_relevance(images[rows, query, None], images, slot)
-        if self.rule.weighted:
-            weight = np.minimum(relevance, self.rule.cap)
-            if self.rule.corrected:
-                weight *= chance.min(1, keepdims=True) / self.rule.cap
-        else:
-            weight = np.where((relevance > 0) | (best is not None), 1.0, 0.0)
-        accepted = random[:, limit:] * np.take_along_axis(chance, slot, 1) < weight
-        accepted &= slot != query[:, None]
+        of_slot, of_acceptance = np.split(random, 2, axis=1)
+        slots = (of_slot * self._filled()[queries.classes, None]).astype(np.int64)
+        relevance = self._relevance_to_query(queries, slots)
+        weight = self._weight(relevance, queries.chance, positive=best is None)
+        accepted = of_acceptance * np.take_along_axis(queries.chance, slots, 1) < weight
+        accepted &= slots != queries.slot[:, None]
         if best is not None:
-            accepted &= best[:, None] - relevance >= self.rule.margin
-        first = accepted.argmax(1)
-        found: NDArray[np.bool_] = np.take_along_axis(accepted, first[:, None], 1)[:, 0]
-        counted = np.ones(len(own), dtype=bool) if wanted is None else wanted
-        self.counts["proposed"] += int(np.where(found, first + 1, limit)[counted].sum())
-        self.counts["accepted"] += int((found & counted).sum())
-        return slot[rows, first], found
+            accepted &= best - relevance >= self.rule.margin
+        first = accepted.argmax(1)[:, None]
+        is_any: NDArray[np.bool_] = np.take_along_axis(accepted, first, 1)[:, 0]
+        proposed = np.where(is_any, first[:, 0] + 1, self.rule.failure_limit)
+        counted = np.ones(len(random), dtype=bool) if counted is None else counted
+        self.counts["proposed"] += int(proposed[counted].sum())
+        self.counts["accepted"] += int((is_any & counted).sum())
+        return np.take_along_axis(slots, first, 1)[:, 0], is_any
 
-    def _pair_relevance(
-        self, query: NDArray[np.int64], images: NDArray[np.int64], slot: NDArray[np.int64]
+    def _weight(
+        self, relevance: NDArray[np.float64], chance: NDArray[np.float64], positive: bool
     ) -> NDArray[np.float64]:
-        other = np.take_along_axis(images, slot, 1)
-        pairs = np.repeat(query, other.shape[1])
-        return self.of_pairs(pairs, other.ravel()).reshape(other.shape)
+        """What a candidate's chance times a uniform number must stay below to be accepted."""
+        if not self.rule.weighted:
+            return np.where((relevance > 0) | (not positive), 1.0, 0.0)
+        weight = np.minimum(relevance, self.rule.cap)
+        if self.rule.corrected:
+            # A constant for the whole query: the likeliest candidate is then always accepted.
+            weight *= chance.min(1, keepdims=True) / self.rule.cap
+        return weight
+
+    def _relevance_to_query(
+        self, queries: "_Queries", slots: Int[np.ndarray, "t k"]
+    ) -> Float[np.ndarray, "t k"]:
+        others = np.take_along_axis(queries.buffers, slots, 1)
+        images = np.repeat(queries.at(queries.slot), slots.shape[1])
+        return self.of_pairs(images, others.ravel()).reshape(slots.shape)
 
     def _of_other_classes(
-        self, random: NDArray[np.float64], own: NDArray[np.int64], filled: NDArray[np.int64]
+        self, random: NDArray[np.float64], classes: NDArray[np.int64]
     ) -> NDArray[np.int64]:
+        """An image of another buffer for each class, every image of these equally likely."""
+        filled = self._filled()
         ends = np.cumsum(filled)
-        start = (ends - filled)[own]
-        place = (random * (ends[-1] - filled[own])).astype(np.int64)
-        place += np.where(place >= start, filled[own], 0)
-        row = np.minimum(np.searchsorted(ends, place, side="right"), len(filled) - 1)
-        slot = np.minimum(place - (ends - filled)[row], self.size - 1)
-        chosen: NDArray[np.int64] = self._image[row, slot]
-        return chosen
+        starts = ends - filled
+        # Positions in all buffers one after the other, with the own one cut out.
+        position = (random * (ends[-1] - filled[classes])).astype(np.int64)
+        position += np.where(position >= starts[classes], filled[classes], 0)
+        other = np.minimum(np.searchsorted(ends, position, side="right"), len(filled) - 1)
+        slot = np.minimum(position - starts[other], self.size - 1)
+        images: NDArray[np.int64] = self._image[other, slot]
+        return images
 
 
-def stream_triplets(
-    stream: Iterable[Chunk], buffers: TripletBuffers, per_chunk: int
-) -> Iterator[Int[np.ndarray, "t 3"]]:
-    """Triplets from one pass over a stream, some after each chunk; nothing but buffers is kept."""
-    for number, (images, classes, relevance) in enumerate(stream):
-        buffers.add(images, classes, relevance)
-        yield buffers.draw(per_chunk, number)
+class _Queries(NamedTuple):
+    """Drawn queries, one a row.
+
+    Args:
+        classes: Their classes.
+        slot: Where each is in the buffer of its class.
+        buffers: The images in that buffer.
+        chance: π of each of these images, see `TripletBuffers`.
+    """
+
+    classes: Int[np.ndarray, "t"]
+    slot: Int[np.ndarray, "t"]
+    buffers: Int[np.ndarray, "t size"]
+    chance: Float[np.ndarray, "t size"]
+
+    def at(self, slot: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The image in a slot of each row's buffer."""
+        images: NDArray[np.int64] = self.buffers[np.arange(len(slot)), slot]
+        return images
 
 
 def _merged(
-    kept: list[NDArray[Any]], new: list[NDArray[Any]], classes: NDArray[np.int64]
+    buffers: list[NDArray[Any]], new: list[NDArray[Any]], classes: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], list[NDArray[Any]]]:
-    """The classes of what is new, and their rows with it behind what is kept; clocks first."""
+    """The classes that are added to, and their rows with what is new behind; clocks first."""
     touched, row = np.unique(classes, return_inverse=True)
     order = np.argsort(row, kind="stable")
     counts = np.bincount(row)
-    place = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
-    at = row[order], kept[0].shape[1] + place
+    rank = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+    column = buffers[0].shape[1] + rank
     merged = []
-    for rows, values, nothing in zip(kept, new, (np.inf, -1, 0, 0), strict=True):
-        more = ((0, 0), (0, int(counts.max())))
-        wide = np.pad(rows[touched], more, constant_values=nothing)
-        wide[at] = values[order]
+    for buffer, values, empty in zip(buffers, new, (np.inf, -1, 0, 0), strict=True):
+        added = ((0, 0), (0, int(counts.max())))
+        wide = np.pad(buffer[touched], added, constant_values=empty)
+        wide[row[order], column] = values[order]
         merged.append(wide)
     return touched, merged
 
 
-def _check(rule: Rule, classes: int, size: int) -> None:
+def _check(rule: TripletRule, classes: int, size: int) -> None:
     if size < 2 or rule.failure_limit < 1 or rule.cap <= 0:
         raise ValueError(
             "a buffer needs at least 2 images, failure_limit at least 1 and cap more than 0; got "

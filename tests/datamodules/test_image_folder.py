@@ -106,12 +106,12 @@ def test_augmentation_follows_seed_epoch_and_index_and_no_worker(root):
     first, again, later = (train.__getitems__([(e, 4)]).images for e in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, later)
-    assert not torch.equal(first, prepared(root, train_seed=7).train.__getitems__([(0, 4)]).images)
+    assert not torch.equal(first, prepared(root, seed=7).train.__getitems__([(0, 4)]).images)
 
 
 def test_another_place_of_the_root_is_the_same_split(root, tmp_path):
     before = prepared(root).split_hash
-    assert before != prepared(root, seed=1).split_hash
+    assert before != prepared(root, split_seed=1).split_hash
     root.rename(tmp_path / "moved")
     assert prepared(tmp_path / "moved").split_hash == before
 
@@ -210,7 +210,7 @@ def test_training_does_not_go_on_with_another_split(root, tmp_path):
     first = trainer(tmp_path, 1)
     first.fit(Nothing(), datamodule=data)
     first.save_checkpoint(tmp_path / "last.ckpt")
-    other = ImageFolder(str(root), **SMALL, num_workers=0, seed=1)
+    other = ImageFolder(str(root), **SMALL, num_workers=0, split_seed=1)
     with pytest.raises(ValueError, match=f"trained on the split {data.split_hash}"):
         trainer(tmp_path, 2).fit(Nothing(), datamodule=other, ckpt_path=tmp_path / "last.ckpt")
     trainer(tmp_path, 2).test(Nothing(), datamodule=other, ckpt_path=tmp_path / "last.ckpt")

@@ -78,7 +78,7 @@ def test_validation_is_held_out_where_there_is_none(folder):
     splits = ["train"] * 40 + ["test_query"] * 3 + ["test_gallery"] * 5
     data = make(write(folder, rows(splits)))
     assert [len(split) for split in (data.train, *data.val, *data.test)] == [36, 1, 3, 3, 5]
-    assert make(write(folder, rows(splits)), seed=1).split_hash != data.split_hash
+    assert make(write(folder, rows(splits)), split_seed=1).split_hash != data.split_hash
 
 
 def test_lists_are_kept_and_augmentation_may_be_left_out(folder):

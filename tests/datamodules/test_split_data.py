@@ -11,7 +11,7 @@ QUERIES = {"train_scenes": 80, "val_scenes": (6, 20), "test_scenes": (7, 30)}
 
 
 def made(kind, seed):
-    data = kind(seed=seed, **({"batch_size": 20} if kind is DigitClasses else QUERIES))
+    data = kind(split_seed=seed, **({"batch_size": 20} if kind is DigitClasses else QUERIES))
     data.setup("test")
     return data
 

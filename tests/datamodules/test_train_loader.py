@@ -7,7 +7,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import nn
 
 from ranklight.datamodules import Batch, ClassBalanced, Shuffled, TrainLoader, evaluation_loader
-from ranklight.datamodules.loaders import epochs_and_places
+from ranklight.datamodules.loaders import epochs_and_positions
 from ranklight.datamodules.randomness import image_seed
 
 SIZE, PER_EPOCH = 61, 7
@@ -22,7 +22,7 @@ class Noise(torch.utils.data.Dataset):
         return SIZE
 
     def __getitems__(self, keys):
-        epochs, places = epochs_and_places(keys)
+        epochs, places = epochs_and_positions(keys)
         seeds = [image_seed(0, *pair) for pair in zip(epochs, places, strict=True)]
         images = torch.tensor([float(seed % 2**20) for seed in seeds]).view(-1, 1, 1, 1)
         return Batch(images, self.labels[places], torch.tensor(places))

@@ -1,14 +1,34 @@
-"""The four ways in which labels say how alike images are."""
+"""The ways in which labels say how alike images are."""
+
+import math
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ranklight.pairs import LabelCloseness, LabelOverlap, LabelWithin, SameClass, SharesLabel
+from ranklight.pairs import (
+    ByFeatures,
+    ByTable,
+    GradedByAttributes,
+    LabelCloseness,
+    LabelOverlap,
+    LabelWithin,
+    SameClass,
+    SharesLabel,
+)
 
 MULTI_HOT = torch.tensor([[1, 1, 0, 0], [0, 1, 1, 1], [0, 0, 0, 0], [0, 0, 0, 1]])
-ALL = [SameClass(), SharesLabel(), LabelOverlap(), LabelCloseness(), LabelWithin(1.0)]
+ALL = [
+    SameClass(),
+    SharesLabel(),
+    LabelOverlap(),
+    LabelCloseness(),
+    LabelWithin(1.0),
+    GradedByAttributes(),
+    ByFeatures(),
+    ByTable(torch.rand(4, 4).fill_diagonal_(1)),
+]
 
 
 def test_same_class():
@@ -76,6 +96,9 @@ def test_at_most_1_and_1_is_the_same(relevance):
         "SameClass": torch.tensor([0, 1, 1]),
         "LabelCloseness": torch.randn(5, 2),
         "LabelWithin": torch.randn(5, 2),
+        "GradedByAttributes": torch.randn(5, 3).round(),
+        "ByFeatures": torch.randn(5, 3),
+        "ByTable": torch.tensor([3, 1, 0]),
     }.get(type(relevance).__name__, MULTI_HOT[[0, 1, 3]])
     values = relevance(labels, labels)
     assert values.max() <= 1
@@ -107,3 +130,27 @@ def test_labels_within_a_distance_are_one_class():
     labels = torch.tensor([[0.0, 0.0], [0.3, 0.4], [3.0, 0.0]])
     assert LabelWithin(0.5)(labels, labels).tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
     assert LabelWithin(0.49)(labels, labels).tolist() == torch.eye(3).tolist()
+
+
+def test_same_class_and_near_above_same_class_above_others():
+    labels = torch.tensor([[3.0, 0, 0], [3, 0, 1], [3, 9, 9], [4, 0, 0]])
+    row = GradedByAttributes(same_class=0.2, length=0.5)(labels[:1], labels)[0].tolist()
+    assert row == pytest.approx([1, 0.2 + 0.8 * math.exp(-2), 0.2, 0], abs=1e-6)
+
+
+def test_near_features_are_relevant():
+    features, others = torch.randn(5, 3), torch.randn(4, 3)
+    expected = [
+        [math.exp(-math.dist(f, g) / 2) for g in others.tolist()] for f in features.tolist()
+    ]
+    torch.testing.assert_close(ByFeatures(length=2.0)(features, others), torch.tensor(expected))
+
+
+def test_a_table_is_looked_up_by_row_and_column():
+    table = torch.tensor([[1.0, 0.5, 0.0], [0.25, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    relevance = ByTable(table)
+    assert relevance(torch.tensor([1, 0]), torch.tensor([0, 1, 1])).tolist() == [
+        [0.25, 1, 1],
+        [1, 0.5, 0.5],
+    ]
+    assert not relevance.state_dict()

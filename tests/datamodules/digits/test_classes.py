@@ -17,8 +17,8 @@ def counts(split):
 
 def test_all_ten_classes_in_every_split_and_no_digit_in_two():
     data = built()
-    members = [set(split.members.tolist()) for split in (data.train, data.val, data.test)]
-    assert sum(map(len, members)) == len(set.union(*members)) == 1797
+    indices = [set(split.indices.tolist()) for split in (data.train, data.val, data.test)]
+    assert sum(map(len, indices)) == len(set.union(*indices)) == 1797
     for split, least in ((data.train, 104), (data.val, 25), (data.test, 43)):
         assert counts(split).min() >= least
         assert counts(split).max() <= 1.1 * least
@@ -27,14 +27,14 @@ def test_all_ten_classes_in_every_split_and_no_digit_in_two():
 def test_only_training_is_imbalanced():
     plain, tail = built(), built(imbalance_ratio=20.0, imbalance_shape="step")
     assert sorted(counts(tail.train)) == [5] * 5 + sorted(counts(tail.train))[5:]
-    assert torch.equal(plain.val.members, tail.val.members)
-    assert torch.equal(plain.test.members, tail.test.members)
-    assert set(tail.train.members.tolist()) < set(plain.train.members.tolist())
+    assert torch.equal(plain.val.indices, tail.val.indices)
+    assert torch.equal(plain.test.indices, tail.test.indices)
+    assert set(tail.train.indices.tolist()) < set(plain.train.indices.tolist())
     assert plain.split_hash != tail.split_hash
 
 
 def test_a_training_seed_changes_neither_the_data_nor_the_evaluation():
-    one, two = built(), built(train_seed=5)
+    one, two = built(), built(seed=5)
     assert one.split_hash == two.split_hash
     places = list(range(4))
     assert torch.equal(one.test.__getitems__(places).images, two.test.__getitems__(places).images)

@@ -4,7 +4,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from ranklight.datamodules import Batch, Digits
-from ranklight.datamodules.digits.digits import Scenes
+from ranklight.datamodules.digits.cluttered import ClutteredDigits
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +36,11 @@ def test_batches_are_small_grey_images(data):
 def test_splits_are_disjoint_and_complete(validation):
     data = Digits(4, validation=validation)
     data.setup()
-    members = [set(split.members.tolist()) for split in (data.train, data.val, data.test)]
-    assert sum(map(len, members)) == len(set.union(*members)) == 1797
+    indices = [set(split.indices.tolist()) for split in (data.train, data.val, data.test)]
+    assert sum(map(len, indices)) == len(set.union(*indices)) == 1797
     target = load_digits().target
-    assert {int(target[i]) for i in members[2]} == {5, 6, 7, 8, 9}
-    seen = [{int(target[i]) for i in part} for part in members[:2]]
+    assert {int(target[i]) for i in indices[2]} == {5, 6, 7, 8, 9}
+    seen = [{int(target[i]) for i in part} for part in indices[:2]]
     assert set.union(*seen) == {0, 1, 2, 3, 4}
     assert seen[0].isdisjoint(seen[1]) == (validation == "class_disjoint")
 
@@ -51,9 +51,9 @@ def test_scenes_hold_no_digit_of_another_split(data):
     labels = torch.tensor(load_digits().target)
     for split in (data.train, data.val, data.test):
         others = torch.ones(len(digits), dtype=torch.bool)
-        others[split.members] = False
+        others[split.indices] = False
         whitened = torch.where(others[:, None, None], 1.0, digits)
-        blind = Scenes(whitened, labels, split.members.numpy(), 0)
+        blind = ClutteredDigits(whitened, labels, split.indices.numpy(), 0)
         assert torch.equal(everything(blind).images, everything(split).images)
 
 

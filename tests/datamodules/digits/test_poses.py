@@ -5,7 +5,7 @@ import pytorch_lightning as pl
 import torch
 
 from ranklight.datamodules import DigitPoses
-from ranklight.datamodules.digits.poses import PosedDigits
+from ranklight.datamodules.digits.posed import PosedDigits
 
 
 def small(**arguments):
@@ -19,10 +19,10 @@ def test_no_digit_is_in_two_splits():
     data = small()
     splits = [data.train, *data.val, *data.test]
     assert [len(split.digits) for split in splits] == [997, 200, 200, 200, 200]
-    assert len(torch.cat([split.index for split in splits]).unique()) == 183
-    other = small(seed=1)
+    assert len(torch.cat([split.indices for split in splits]).unique()) == 183
+    other = small(split_seed=1)
     assert other.split_hash != data.split_hash
-    assert small(train_seed=1).split_hash == data.split_hash
+    assert small(seed=1).split_hash == data.split_hash
 
 
 def test_labels_say_where_the_ink_is():
@@ -37,7 +37,7 @@ def test_labels_say_where_the_ink_is():
         0,
         0,
     )
-    ink = split._targets(list(range(400)))
+    ink = split._draw_digits(list(range(400)))
     axis = (torch.arange(48) + 0.5) / 24 - 1
     area = ink.sum((1, 2))
     centre = torch.stack([ink.sum(1) @ axis, ink.sum(2) @ axis], 1) / area[:, None]
@@ -59,7 +59,7 @@ def test_the_angle_turns_the_digit():
         0,
         0,
     )
-    ink = split._targets(list(range(200)))
+    ink = split._draw_digits(list(range(200)))
     axis = (torch.arange(48) + 0.5) / 24 - 1
     down, across = torch.meshgrid(axis, axis, indexing="ij")
     x, y = across - split.centre[:, 0, None, None], down - split.centre[:, 1, None, None]
@@ -72,7 +72,7 @@ def test_the_angle_turns_the_digit():
 
 def test_poses_never_change_but_clutter_does_in_training():
     data = small()
-    again = small(train_seed=5)
+    again = small(seed=5)
     first = data.train.__getitems__([(0, 3), (0, 7)])
     later = data.train.__getitems__([(1, 3)])
     assert torch.equal(first.labels[:1], later.labels)
@@ -83,7 +83,7 @@ def test_poses_never_change_but_clutter_does_in_training():
         data.test[1].__getitems__([4]).images, again.test[1].__getitems__([4]).images
     )
     assert torch.equal(data.train.__getitems__([(0, 7)]).images, first.images[1:])
-    assert not torch.equal(small(seed=5).test[0].labels, data.test[0].labels)
+    assert not torch.equal(small(split_seed=5).test[0].labels, data.test[0].labels)
 
 
 def test_batches_hold_the_nearest_poses():

@@ -37,10 +37,10 @@ def test_triplets_of_validation_and_test_never_change_and_are_in_order():
     data = small()
     for stage, (queries, gallery) in (("val", data.val), ("test", data.test)):
         triplets = data.triplets(stage)
-        assert torch.equal(triplets, small(train_seed=4).triplets(stage))
+        assert torch.equal(triplets, small(seed=4).triplets(stage))
         assert len(triplets) > 20 * len(queries)
         rows = [
-            triplets[:, c] - split.index[0] for c, split in enumerate((queries, gallery, gallery))
+            triplets[:, c] - split.indices[0] for c, split in enumerate((queries, gallery, gallery))
         ]
         relevance = data.relevance(queries.labels, gallery.labels)
         better, worse = relevance[rows[0], rows[1]], relevance[rows[0], rows[2]]

@@ -4,7 +4,7 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import average_precision_score
 
 from ranklight.datamodules import DigitScenes
-from ranklight.datamodules.digits.drawing import handwritten_digits
+from ranklight.datamodules.digits.handwritten import handwritten_digits
 
 
 def built(**options):
@@ -49,17 +49,17 @@ def test_classes_are_uneven():
 
 
 def test_evaluation_is_the_same_for_any_batch_and_any_training_seed():
-    data, other = built(), built(train_seed=7, batch_size=20)
+    data, other = built(), built(seed=7, batch_size=20)
     scenes = data.val.__getitems__(list(range(8)))
     alone = [other.val.__getitems__([place]) for place in range(8)]
     assert torch.equal(scenes.images, torch.cat([batch.images for batch in alone]))
     assert torch.equal(scenes.labels, torch.cat([batch.labels for batch in alone]))
     assert scenes.index.tolist() == list(range(300, 308))
-    assert data.split_hash == other.split_hash != built(seed=1).split_hash
+    assert data.split_hash == other.split_hash != built(split_seed=1).split_hash
 
 
 def test_training_draws_the_same_digits_anew_each_epoch_and_each_training_seed():
-    data, other = built(), built(train_seed=7)
+    data, other = built(), built(seed=7)
     first, again, later = (data.train.__getitems__([(epoch, 3)]) for epoch in (0, 0, 1))
     elsewhere = other.train.__getitems__([(0, 3)])
     assert torch.equal(first.images, again.images)
@@ -77,10 +77,10 @@ def test_digits_lie_inside_and_are_not_cut_off():
     uniform = torch.full((2, 4, 4), 0.999)
     uniform[:, 0, 2:] = corner
     sources = torch.tensor([[5, -1, -1, -1]] * 2)
-    drawn = data.val._scenes(sources, uniform)
+    drawn = data.val._draw_digits(sources, uniform)
     mass = drawn.sum((1, 2))
     uniform[:, 0, 2:] = 0.5
-    assert torch.allclose(mass, data.val._scenes(sources, uniform).sum((1, 2)), rtol=0.05)
+    assert torch.allclose(mass, data.val._draw_digits(sources, uniform).sum((1, 2)), rtol=0.05)
 
 
 def test_batches_and_sizes():

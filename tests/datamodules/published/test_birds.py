@@ -42,11 +42,11 @@ def built(kind, root, **options):
 
 
 @pytest.mark.parametrize(
-    ("kind", "options"), [(NABirds, {}), (CUB200, {"split": "classification"})]
+    ("kind", "options"), [(NABirds, {}), (CUB200, {"protocol": "classification"})]
 )
 def test_published_split_and_sparse_classes(root, kind, options):
     data = built(kind, root, **options)
-    assert data.test.members.tolist() == list(range(0, 20, 2))
+    assert data.test.indices.tolist() == list(range(0, 20, 2))
     assert sorted(data.train.labels.tolist()) == sorted(data.val.labels.tolist()) == [*range(5)]
     assert len(data.class_names) == 5
     assert data.class_names[0] == "Laysan Albatross"
@@ -65,7 +65,7 @@ def test_retrieval_is_class_disjoint(root):
     [
         (NABirds, {}, "23929 train images, but 10"),
         (CUB200, {}, "5864 train images, but 12"),
-        (CUB200, {"split": "classification"}, "5994 train images, but 10"),
+        (CUB200, {"protocol": "classification"}, "5994 train images, but 10"),
     ],
 )
 def test_the_published_counts_are_asked_for(root, kind, options, counts):

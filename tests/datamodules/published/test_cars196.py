@@ -35,21 +35,21 @@ def built(root, **options):
 def test_classification(root):
     with pytest.warns(UserWarning, match="193 of 196 classes never occur"):
         data = built(root)
-    assert data.test.members.tolist() == [2, 5, 8]
+    assert data.test.indices.tolist() == [2, 5, 8]
     assert data.train.labels.tolist() == data.val.labels.tolist() == [0, 97, 98]
     assert data.class_names[195] == "Car 196"
 
 
 def test_retrieval_is_class_disjoint(root):
-    data = built(root, split="retrieval")
+    data = built(root, protocol="retrieval")
     assert data.test.labels.tolist() == [98, 98, 195]
     assert {*data.train.labels.tolist()} ^ {*data.val.labels.tolist()} == {0, 97}
 
 
-@pytest.mark.parametrize(("split", "count"), [("classification", 8144), ("retrieval", 8054)])
-def test_the_published_counts_are_asked_for(root, split, count):
+@pytest.mark.parametrize(("protocol", "count"), [("classification", 8144), ("retrieval", 8054)])
+def test_the_published_counts_are_asked_for(root, protocol, count):
     with pytest.raises(ValueError, match=f"{count} train images, but 6 were read"):
-        built(root, split=split, check_counts=True)
+        built(root, protocol=protocol, check_counts=True)
 
 
 def test_what_cannot_be(root):

@@ -54,7 +54,7 @@ def test_columns_are_the_sorted_category_ids(root):
     assert names == ("person", "dog", "brush")
     assert labels.tolist() == [[0, 1, 0], [1, 1, 1], [0, 0, 0], [0, 0, 1], [0, 0, 0]]
     assert labels.dtype == torch.float32
-    assert [image.part for image in images] == [0, 0, 0, 2, 2]
+    assert [image.split for image in images] == [0, 0, 0, 2, 2]
 
 
 def test_images_without_instances_stay_or_go(root):

@@ -52,7 +52,7 @@ def test_validation_may_be_held_out_of_train_and_val(root):
     assert sizes(data) == (24, 8, 8)
     assert sorted(data.val.labels.tolist()) == [0, 0, 1, 1, 2, 2, 3, 3]
     assert data.split_hash != built(root).split_hash
-    parts = [set(part.members.tolist()) for part in (data.train, data.val, data.test)]
+    parts = [set(part.indices.tolist()) for part in (data.train, data.val, data.test)]
     assert len(set.union(*parts)) == 40
 
 
@@ -73,7 +73,7 @@ def test_only_training_is_imbalanced(root):
 
 
 def test_a_training_seed_does_not_change_the_data(root):
-    one, two = built(root), built(root, train_seed=9)
+    one, two = built(root), built(root, seed=9)
     assert one.split_hash == two.split_hash
     assert list(one.train_sampler) != list(two.train_sampler)
 

@@ -41,7 +41,7 @@ def test_labels(root):
     assert concepts == ("animal", "sky")
     assert values.tolist() == [[1, 1], [0, 1], [0, 0], [0, 0], [0, 1]]
     assert images[2].file == root / "Flickr" / "zoo" / "0003_3.jpg"
-    assert [image.part for image in images] == [0, 0, 0, 2, 2]
+    assert [image.split for image in images] == [0, 0, 0, 2, 2]
 
 
 def test_images_without_concepts_stay_or_go(root):

@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from ranklight.datamodules import VOC2007
-from ranklight.datamodules.published.voc2007 import _CLASSES
+from ranklight.datamodules.published.voc2007 import CLASSES
 
 TRAIN, TEST = ["000005", "000007", "000009", "000012"], ["000001", "000002"]
 
@@ -17,7 +17,7 @@ def root(tmp_path):
     (tmp_path / "ImageSets" / "Main").mkdir(parents=True)
     for image in TRAIN + TEST:
         Image.new("RGB", (40, 30)).save(tmp_path / "JPEGImages" / f"{image}.jpg")
-    for name in _CLASSES:
+    for name in CLASSES:
         lines = ["000005  1", "000007 -1", f"000009 {' 0' if name == 'cat' else '-1'}", "000012  1"]
         list_of(tmp_path, name, "trainval").write_text("\n".join(lines) + "\n")
         list_of(tmp_path, name, "test").write_text("000001  1\n000002 -1\n")
@@ -42,8 +42,8 @@ def test_labels(root, difficult, value):
     data = VOC2007(str(root), difficult=difficult)
     images, labels, names = data.read()
     assert [image.file.stem for image in images] == TRAIN + TEST
-    assert [image.part for image in images] == [0, 0, 0, 0, 2, 2]
-    assert names == tuple(_CLASSES)
+    assert [image.split for image in images] == [0, 0, 0, 0, 2, 2]
+    assert names == tuple(CLASSES)
     assert labels.dtype == torch.float32
     expected = torch.zeros(6, 20)
     expected[[0, 3, 4]] = 1.0
@@ -58,8 +58,8 @@ def test_batches(root):
     assert batch.labels.shape == (2, 20)
     sizes = len(data.train), len(data.val), len(data.test)
     assert sizes == (3, 1, 2)
-    assert data.split_hash == built(root, train_seed=3).split_hash
-    assert not set(data.train.members.tolist()) & set(data.val.members.tolist())
+    assert data.split_hash == built(root, seed=3).split_hash
+    assert not set(data.train.indices.tolist()) & set(data.val.indices.tolist())
 
 
 def test_images_without_labels_stay_or_go(root, caplog):

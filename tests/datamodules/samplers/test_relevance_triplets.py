@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ranklight.datamodules.samplers import RelevanceTriplets, Rule
+from ranklight.datamodules.samplers import RelevanceTriplets, TripletRule
 
 CLASSES = np.arange(200) % 4
 
@@ -22,7 +22,7 @@ def as_triplets(batch):
 
 
 def test_batches_are_triplets_by_relevance():
-    sampler = make(rule=Rule(out_of_class=0.2, margin=0.1))
+    sampler = make(rule=TripletRule(out_of_class=0.2, margin=0.1))
     assert len(sampler) == 200 // 24
     outside = 0
     for epoch in range(6):
@@ -68,7 +68,7 @@ def test_goes_on_from_its_state():
     assert resumed.sampler is resumed
     assert list(resumed) == rest
     with pytest.raises(ValueError, match=r"margin was 0\.1 and is 0\.3"):
-        make(seed=3, batches_per_epoch=10, rule=Rule(margin=0.3)).load_state_dict(state)
+        make(seed=3, batches_per_epoch=10, rule=TripletRule(margin=0.3)).load_state_dict(state)
 
 
 def test_statistics():

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from ranklight.datamodules.relevance import total_relevance
-from ranklight.datamodules.samplers.triplet_buffers import Rule, TripletBuffers, stream_triplets
+from ranklight.datamodules.samplers import total_relevance
+from ranklight.datamodules.samplers.triplet_buffers import TripletBuffers, TripletRule
 
 CLASSES = np.repeat(np.arange(3), [8, 12, 6])
 
@@ -52,7 +52,7 @@ def draw_many(buffers, count=100_000):
 
 
 def test_frequencies_are_the_papers_target_where_buffers_hold_everything():
-    rule, table = Rule(out_of_class=0.3, margin=-2.0, cap=0.5), relevance()
+    rule, table = TripletRule(out_of_class=0.3, margin=-2.0, cap=0.5), relevance()
     buffers, total = buffers_of(table, 20, rule)
     buffers.add(np.arange(26), CLASSES, total)
     drawn = draw_many(buffers)
@@ -74,7 +74,7 @@ def test_frequencies_are_the_papers_target_where_buffers_hold_everything():
 def test_the_papers_rule_leaves_the_target_where_buffers_hold_everything():
     """Its uniform query and 1 / r_j undo a weighting that a buffer of all images does not have."""
     rule, table = (
-        Rule(out_of_class=0.3, margin=-2.0, corrected=False, failure_limit=400),
+        TripletRule(out_of_class=0.3, margin=-2.0, corrected=False, failure_limit=400),
         relevance(),
     )
     buffers, total = buffers_of(table, 20, rule)
@@ -96,7 +96,7 @@ def test_small_buffers_come_near_the_target(corrected, limit):
     classes = np.zeros(400, np.int64)
     values = np.random.default_rng(0).random(400)
     table = np.outer(values, values)
-    rule = Rule(
+    rule = TripletRule(
         out_of_class=0, margin=-2.0, corrected=corrected, failure_limit=4000 - 3900 * corrected
     )
     drawn = []
@@ -114,11 +114,11 @@ def test_buffers_are_a_weighted_sample_in_one_pass_however_it_is_cut():
     classes, weights = np.zeros(6, np.int64), np.array([1.0, 1, 2, 4, 8, 0])
     kept = np.zeros(6)
     for epoch in range(3000):
-        whole = TripletBuffers(1, 2, nothing, Rule(out_of_class=0.0), seed=1)
+        whole = TripletBuffers(1, 2, nothing, TripletRule(out_of_class=0.0), seed=1)
         whole.add(np.arange(6), classes, weights, epoch)
         kept[whole._image[0]] += 1
         if epoch % 300 == 0:
-            parts = TripletBuffers(1, 2, nothing, Rule(out_of_class=0.0), seed=1)
+            parts = TripletBuffers(1, 2, nothing, TripletRule(out_of_class=0.0), seed=1)
             for part in np.split(np.arange(6), [1, 2, 5]):
                 parts.add(part, classes[part], weights[part], epoch)
             assert np.array_equal(parts._image, whole._image)
@@ -136,13 +136,15 @@ def test_buffers_are_a_weighted_sample_in_one_pass_however_it_is_cut():
 
 def test_margin_and_uniform_drawing():
     table = relevance()
-    buffers, total = buffers_of(table, 20, Rule(out_of_class=0.0, margin=0.2))
+    buffers, total = buffers_of(table, 20, TripletRule(out_of_class=0.0, margin=0.2))
     buffers.add(np.arange(26), CLASSES, total)
     q, p, n = buffers.draw(3000).T
     assert (table[q, p] - table[q, n] >= 0.2).all()
     assert (CLASSES[q] == CLASSES[n]).all()
     assert 0 < buffers.counts["accepted"] <= buffers.counts["proposed"]
-    buffers, total = buffers_of(table, 20, Rule(out_of_class=1.0, margin=0.2, weighted=False))
+    buffers, total = buffers_of(
+        table, 20, TripletRule(out_of_class=1.0, margin=0.2, weighted=False)
+    )
     buffers.add(np.arange(26), CLASSES, total)
     q, p, n = buffers.draw(50_000).T
     assert (CLASSES[q] != CLASSES[n]).all()
@@ -152,15 +154,11 @@ def test_margin_and_uniform_drawing():
 
 
 def test_a_stream_longer_than_the_buffers():
-    def chunks():
-        for part in range(50):
-            images = np.arange(part * 100, part * 100 + 100)
-            yield images, images % 5, np.ones(100)
-
-    buffers = TripletBuffers(5, 8, lambda i, j: np.full(len(i), 0.5), Rule(margin=0.0))
-    seen = list(stream_triplets(chunks(), buffers, 4))
-    assert len(seen) == 50
-    for number, triplets in enumerate(seen):
+    buffers = TripletBuffers(5, 8, lambda i, j: np.full(len(i), 0.5), TripletRule(margin=0.0))
+    for number in range(50):
+        images = np.arange(100) + 100 * number
+        buffers.add(images, images % 5, np.ones(100))
+        triplets = buffers.draw(4, number)
         assert triplets.max() < (number + 1) * 100
         assert (triplets[:, 0] % 5 == triplets[:, 1] % 5).all()
     held = sum(value.nbytes for value in vars(buffers).values() if isinstance(value, np.ndarray))
@@ -175,7 +173,7 @@ def test_nothing_relevant_is_said():
     with pytest.raises(ValueError, match="relevance is 0 for every candidate"):
         buffers.draw(3)
     table = relevance()
-    buffers, total = buffers_of(table, 20, Rule(margin=5.0, out_of_class=0, failure_limit=3))
+    buffers, total = buffers_of(table, 20, TripletRule(margin=5.0, out_of_class=0, failure_limit=3))
     buffers.add(np.arange(26), CLASSES, total)
     with pytest.raises(ValueError, match=r"3 of 3 triplets were not found .* margin of 5.0"):
         buffers.draw(3)
@@ -184,10 +182,10 @@ def test_nothing_relevant_is_said():
 @pytest.mark.parametrize(
     ("classes", "size", "rule", "message"),
     [
-        (2, 1, Rule(), "at least 2 images"),
-        (1, 5, Rule(), "needs a second class"),
-        (2, 5, Rule(out_of_class=1.5), "share"),
-        (2, 5, Rule(failure_limit=0), "failure_limit at least 1"),
+        (2, 1, TripletRule(), "at least 2 images"),
+        (1, 5, TripletRule(), "needs a second class"),
+        (2, 5, TripletRule(out_of_class=1.5), "share"),
+        (2, 5, TripletRule(failure_limit=0), "failure_limit at least 1"),
     ],
 )
 def test_bad_rules_are_refused(classes, size, rule, message):

@@ -1,32 +1,23 @@
-"""Where a batch sampler stands, and the share of its batches that one rank takes."""
+"""Batch samplers: where one stands in its epoch, and the share of each batch that a rank takes."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
+from torch.utils.data import Sampler
 
 GlobalBatches = Int[np.ndarray, "batches batch"]
 _INDICES_AT_ONCE = 2**17
 
 
-@runtime_checkable
-class Resumable(Protocol):
-    """A batch sampler whose batches are a pure function of (seed, epoch, position)."""
-
-    progress: "Progress"
-
-    def batches(self, epoch: int, first: int, last: int) -> GlobalBatches:
-        """The global batches at positions first..last − 1 of an epoch."""
-        ...
-
-
 class Progress:
     """The epoch and position of a batch sampler, the same on every rank.
 
-    A batch sampler draws global batches; rank r of w takes `batch[r::w]` of each. Its place is
-    therefore two numbers that know nothing of ranks or workers, and a checkpoint of rank 0 serves
-    all ranks, also on another number of them.
+    A batch sampler draws global batches; rank r of w takes `batch[r::w]` of each. Where it stands
+    is therefore two numbers that know nothing of ranks or workers, and a checkpoint of rank 0
+    serves all ranks, also on another number of them.
 
     Args:
         length: Batches in an epoch.
@@ -71,22 +62,15 @@ class Progress:
         if self.position >= self.length:
             self.set_epoch(self.epoch + 1)
 
-    def ahead(
+    def remaining(
         self, batches: Callable[[int, int, int], GlobalBatches]
     ) -> Iterator[tuple[int, list[int]]]:
         """The rest of the epoch as (epoch, this rank's share), without moving on."""
         epoch, step = self.epoch, max(1, _INDICES_AT_ONCE // self.batch_size)
         for first in range(self.position, self.length, step):
-            drawn = batches(epoch, first, min(first + step, self.length))
-            for share in drawn[:, self.rank :: self.world_size].tolist():
+            whole = batches(epoch, first, min(first + step, self.length))
+            for share in whole[:, self.rank :: self.world_size].tolist():
                 yield epoch, share
-
-    def run(self, batches: Callable[[int, int, int], GlobalBatches]) -> Iterator[list[int]]:
-        """The rest of the epoch as this rank's share, moving on with each batch."""
-        self.begin()
-        for _, share in self.ahead(batches):
-            self.position += 1
-            yield share
 
     def state_dict(self) -> dict[str, Any]:
         """Epoch, position, and what must be equal to go on from there."""
@@ -110,3 +94,44 @@ class Progress:
                 + "; ".join(differences)
             )
         self.epoch, self.position = state["epoch"], state["position"]
+
+
+class BatchSampler(Sampler[list[int]], ABC):
+    """A batch sampler whose batches are a pure function of (seed, epoch, position).
+
+    A subclass builds `progress` in its constructor and says in `batches` which images make a batch
+    of all ranks; one pass over the sampler yields the rest of an epoch as this rank's share. Its
+    state is that of `progress`, the same on every rank.
+    """
+
+    progress: Progress
+
+    @abstractmethod
+    def batches(self, epoch: int, first: int, last: int) -> GlobalBatches:
+        """The global batches at positions first..last − 1 of an epoch."""
+
+    def __len__(self) -> int:
+        return self.progress.length
+
+    def __iter__(self) -> Iterator[list[int]]:
+        self.progress.begin()
+        for _, share in self.progress.remaining(self.batches):
+            self.progress.position += 1
+            yield share
+
+    @property
+    def sampler(self) -> "BatchSampler":
+        """Itself: Lightning calls set_epoch on `batch_sampler.sampler` only."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Go to the start of an epoch; stay where we are if it is the current one."""
+        self.progress.set_epoch(epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Epoch and position, the same on every rank."""
+        return self.progress.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state; one of another configuration is refused."""
+        self.progress.load_state_dict(state)

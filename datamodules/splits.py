@@ -1,0 +1,96 @@
+"""Splits: parts of a data set that share no image, and a name of which image is in which."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Int
+from numpy.typing import NDArray
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+
+from ranklight.datamodules.randomness import random_bits
+
+
+def hold_out(
+    labels: Sequence[int] | Int[np.ndarray, "n"] | Int[Tensor, "n"],
+    fraction: float,
+    validation: Literal["class_disjoint", "image_disjoint"],
+    seed: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split images in two, (the rest, held out), both as ascending indices.
+
+    Args:
+        labels: One class index per image.
+        fraction: How much is held out, 0 < fraction < 1.
+        validation: "class_disjoint": whole classes, at least one and never all, which measures what
+            retrieval of unseen classes does. "image_disjoint": of each class that share of its
+            images, never all, so a class of one image stays.
+        seed: Another seed is another split.
+
+    Raises:
+        ValueError: The fraction is not between 0 and 1, or nothing can be held out.
+
+    Examples:
+        >>> rest, held_out = hold_out([0, 0, 0, 0, 1, 1], 0.5, "image_disjoint", seed=0)
+        >>> len(rest), len(held_out)
+        (3, 3)
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f"the fraction to hold out must be between 0 and 1; got {fraction}")
+    _, classes, counts = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
+    if validation == "class_disjoint":
+        order = np.argsort(random_bits(seed, np.arange(len(counts))), kind="stable")
+        several = min(max(1, round(fraction * len(counts))), len(counts) - 1)
+        held_out = np.isin(classes, order[:several])
+    else:
+        rank = rank_in_class(classes, seed)
+        held_out = rank < np.minimum(np.rint(fraction * counts), counts - 1)[classes]
+    if not held_out.any():
+        raise ValueError(
+            f"holding out {fraction:g} of {len(classes)} images in {len(counts)} classes, "
+            f"{validation}, leaves nothing for evaluation"
+        )
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
+def rank_in_class(classes: Int[np.ndarray, "n"], *words: int) -> Int[np.ndarray, "n"]:
+    """Each image's rank, from 0, in a random order of the images of its class.
+
+    Args:
+        classes: The class of each image, 0..C − 1, each of which occurs.
+        words: Others of them are another order.
+    """
+    counts = np.bincount(classes)
+    order = np.lexsort((random_bits(*words, np.arange(len(classes))), classes))
+    rank = np.empty(len(classes), dtype=np.int64)
+    rank[order] = np.arange(len(classes)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return rank
+
+
+def split_hash(*splits: Sequence[int] | Int[np.ndarray, "_"]) -> str:
+    """A short name of which images are in which split: equal if and only if these are.
+
+    The first 12 digits of the SHA-256 of the sorted indices of each.
+    """
+    digest = hashlib.sha256()
+    for split in splits:
+        indices = np.sort(np.asarray(split, dtype="<i8"))
+        digest.update(np.int64(len(indices)).tobytes() + indices.tobytes())
+    return digest.hexdigest()[:12]
+
+
+def check_same_split(data: LightningDataModule, saved: str, current: str) -> None:
+    """Stop a run that would go on training on other images than its checkpoint was trained on.
+
+    A checkpoint may be evaluated on any data.
+
+    Raises:
+        ValueError: Training is about to go on, and the hashes of the splits differ.
+    """
+    if data.trainer is not None and data.trainer.state.fn == "fit" and saved != current:
+        raise ValueError(
+            f"the checkpoint was trained on the split {saved}, but this one is {current}: the "
+            "files, the split_seed or the way to split them changed"
+        )
