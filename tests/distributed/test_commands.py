@@ -122,7 +122,7 @@ def launch(configs, tmp_path):
             *launcher,
             "fit",
             "-c",
-            str(configs / "ranklight.pairs.yaml"),
+            str(configs / "pairs.yaml"),
         ]
         command += ["-c", DDP_CPU, "--runs", str(tmp_path), "--trainer.max_steps", "2"]
         ended = subprocess.run(
@@ -164,8 +164,10 @@ def test_batch_norm_of_a_share_of_the_batch_is_warned_of(
     assert any("sync_batchnorm" in str(warning.message) for warning in recwarn) == warned
 
 
-@pytest.mark.parametrize("name", ["ddp_cpu", "gpus", "slurm"])
-def test_launch_files_say_what_the_trainer_understands(start_command, configs, name):
-    files = ["-c", str(configs / "ranklight.pairs.yaml"), "-c", f"experiments/trainer/{name}.yaml"]
+@pytest.mark.parametrize("names", [["ddp_cpu"], ["gpus"], ["gpus", "slurm"]])
+def test_launch_files_say_what_the_trainer_understands(start_command, configs, names):
+    files = ["-c", str(configs / "pairs.yaml")]
+    for name in names:
+        files += ["-c", f"experiments/trainer/{name}.yaml"]
     (command,) = start_command("fit", *files, "--print_config")
     assert "class_path: pytorch_lightning.strategies.DDPStrategy" in command.succeed()
