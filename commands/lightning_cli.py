@@ -1,22 +1,31 @@
 """LightningCLI with run directories, and without ways to fool oneself."""
 
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from jsonargparse import Namespace
 from pytorch_lightning import Trainer
+from pytorch_lightning.__version__ import version as lightning_version
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.callbacks import ProgressBar as AnyProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_warn
 
+from ranklight import __version__ as ranklight_version
 from ranklight.callbacks.evaluation.baselines import Baselines
 from ranklight.callbacks.evaluation.label_decision import LabelDecision
 from ranklight.callbacks.pictures.curves import TrainingCurves
 from ranklight.callbacks.pictures.embedding_map import EmbeddingMap
 from ranklight.callbacks.pictures.gallery import Gallery
 from ranklight.callbacks.sampler_statistics import SamplerStatistics
+from ranklight.commands.config_file import ConfigFile
+from ranklight.commands.old_names import check_names
 from ranklight.commands.trainer import RanklightTrainer
 from ranklight.running.batch_norm import WarnOfLocalBatchNorm
 from ranklight.running.checkpoint_io import AtomicCheckpointIO, newest_whole
@@ -54,11 +63,14 @@ class RanklightCLI(LightningCLI):
     run: Path
 
     def __init__(self, **kwargs: Any) -> None:
-        usage = "%(prog)s -c FILE.yaml [--key value ...]; all keys: --help"
+        usage = "ranklight {} -c FILE.yaml [--key value ...]; all keys: --help"
         super().__init__(
             trainer_class=RanklightTrainer,
             save_config_callback=SaveConfig,
-            parser_kwargs={command: {"usage": usage} for command in self.subcommands()},
+            parser_kwargs={
+                "prog": "ranklight",
+                **{name: {"usage": usage.format(name)} for name in self.subcommands()},
+            },
             **kwargs,
         )
 
@@ -66,6 +78,18 @@ class RanklightCLI(LightningCLI):
     def subcommands() -> dict[str, set[str]]:
         """Lightning's commands, and the fitting of label decisions."""
         return {**LightningCLI.subcommands(), "decide": {"model", "datamodule"}}
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """Lightning's, but for what `-c` finds and refuses."""
+        versions = [f"ranklight=={ranklight_version}", f"pytorch_lightning=={lightning_version}"]
+        parser = self.parser_class(**{"dump_header": versions, **kwargs})
+        parser.add_argument(
+            "-c",
+            "--config",
+            action=ConfigFile,
+            help="A YAML file, or the name of a recipe (`ranklight recipes`); the later wins.",
+        )
+        return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Options beside Lightning's own."""
@@ -115,6 +139,14 @@ class RanklightCLI(LightningCLI):
         }
         parser.set_defaults({f"best.{key}": value for key, value in best.items()})
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Lightning's, after class paths of before are refused."""
+        try:
+            check_names(sys.argv[1:], "the command line")
+        except ValueError as error:
+            parser.error(str(error))
+        super().parse_arguments(parser, args)
+
     def before_instantiate_classes(self) -> None:
         """Find the run and the checkpoint; refuse what would give wrong numbers."""
         config = self.config[self.subcommand]
@@ -130,7 +162,8 @@ class RanklightCLI(LightningCLI):
             data["seed"] = int(config.seed_everything)
         try:
             self.run = self._find_run(config)
-        except OSError as error:
+            _check_checkpoint(config.ckpt_path)
+        except (OSError, ValueError) as error:
             self.parser.error(str(error))
         config.trainer.default_root_dir = str(self.run)
         config.best.dirpath = config.last.dirpath = str(self.run / "checkpoints")
@@ -218,6 +251,37 @@ class RanklightCLI(LightningCLI):
     def _has_own_table(self) -> bool:
         callbacks: list[Callback] = getattr(self.trainer, "callbacks", [])
         return any(isinstance(callback, Baselines | LabelDecision) for callback in callbacks)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run one of Lightning's commands, or `decide`; LightningCLI reads sys.argv by itself."""
+    _leave_out_what_no_user_can_act_on()
+    RanklightCLI(
+        seed_everything_default=0,
+        trainer_defaults={"use_distributed_sampler": False},
+        auto_configure_optimizers=False,
+        load_from_checkpoint_support=False,
+    )
+
+
+def _leave_out_what_no_user_can_act_on() -> None:
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")
+    warnings.filterwarnings("ignore", message=".*does not have many workers")
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+    _silence("utilities.rank_zero", "litlogger")
+    _silence("trainer.connectors.checkpoint_connector", "`weights_only` was not set")
+
+
+def _silence(module: str, words: str) -> None:
+    logger = logging.getLogger(f"pytorch_lightning.{module}")
+    logger.addFilter(lambda record: words not in record.getMessage())
+
+
+def _check_checkpoint(path: str | None) -> None:
+    """Refuse one whose configuration cannot be built any more; its weights are not read."""
+    if path is not None:
+        saved = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+        check_names(saved.get("config"), f"the checkpoint {path}")
 
 
 def _experiment_name(config: Namespace) -> str:
