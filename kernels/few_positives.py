@@ -5,7 +5,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ranklight.kernels.packing import true_columns
-from ranklight.kernels.rowwise import eager_on_cpu, masked_where
+from ranklight.kernels.eager import eager_on_cpu
+from ranklight.kernels.masked import masked_where
 from ranklight.kernels.sortable_bits import sortable_bits
 
 _MOST_PASSES = 32

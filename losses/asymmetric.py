@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, masked_mean, split, sum_over_ranks
+from ranklight.kernels.masked import at_least_float32, masked_mean, sum_over_ranks
+from ranklight.pairs.selection import split
 
 
 class AsymmetricLoss(nn.Module):

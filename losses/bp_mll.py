@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import log_sum_exp, split
+from ranklight.kernels.masked import log_sum_exp
+from ranklight.pairs.selection import split
 
 _LARGEST_EXPONENT = 60.0
 

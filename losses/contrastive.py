@@ -5,8 +5,9 @@ from typing import Literal
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, mean_over_ranks, split
-from ranklight.kernels.rowwise import count_true, masked_where, pull_and_push
+from ranklight.kernels.masked import at_least_float32, mean_over_ranks
+from ranklight.kernels.pull_push import hinge_pull_push
+from ranklight.pairs.selection import split
 
 
 class ContrastiveLoss(nn.Module):
@@ -48,18 +49,15 @@ class ContrastiveLoss(nn.Module):
         selection: Bool[Tensor, "n m"],
     ) -> Float[Tensor, ""]:
         """Loss of a selection of pairs."""
-        similarity = at_least_float32(similarity)
-        pull, push, pulled, pushed = pull_and_push(self._costs, similarity, relevance, selection)
+        positive, negative = split(relevance, selection)
+        pull, push = hinge_pull_push(
+            at_least_float32(similarity),
+            positive,
+            negative,
+            positive_margin=self.positive_margin,
+            negative_margin=self.negative_margin,
+        )
         if self.average == "anchors":
             return (pull + push).mean()
-        pull_mean = mean_over_ranks(pull.sum(), pulled.sum())
-        return pull_mean + mean_over_ranks(push.sum(), pushed.sum())
-
-    def _costs(
-        self, similarity: Tensor, relevance: Tensor, selection: Tensor
-    ) -> tuple[Tensor, ...]:
-        positive, negative = split(relevance, selection)
-        pull = masked_where((self.positive_margin - similarity).relu_(), positive)
-        push = masked_where((similarity - self.negative_margin).relu_(), negative)
-        found = push.sum(1), count_true(positive), count_true(negative)
-        return pull.sum(1), push.sub_(pull).sign_(), *found
+        positives, negatives = positive.count_nonzero(), negative.count_nonzero()
+        return mean_over_ranks(pull.sum(), positives) + mean_over_ranks(push.sum(), negatives)

@@ -1,14 +1,13 @@
 """The pairwise hinge ranking loss."""
 
-from functools import partial
 from typing import Literal
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, split
-from ranklight.kernels.rowwise import in_row_blocks
-from ranklight.kernels.triplet_counts import pair_hinge
+from ranklight.kernels.masked import at_least_float32
+from ranklight.kernels.triplet_hinge import pair_hinge
+from ranklight.pairs.selection import split
 
 
 class HingeRankingLoss(nn.Module):
@@ -51,8 +50,7 @@ class HingeRankingLoss(nn.Module):
             TypeError: The selection is not of pairs (Bool).
         """
         positive, negative = split(relevance, selection)
-        hinge = partial(pair_hinge, margin=self.margin)
-        (cost,) = in_row_blocks(hinge, at_least_float32(similarity), positive, negative)
+        cost = pair_hinge(at_least_float32(similarity), positive, negative, margin=self.margin)
         if self.average == "pairs":
             cost = cost / (positive.sum(1) * negative.sum(1)).clamp(min=1)
         return cost.mean()

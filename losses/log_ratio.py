@@ -4,9 +4,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, mean_over_ranks
-from ranklight.kernels.rowwise import in_row_blocks, masked_where
-from ranklight.kernels.triplet_counts import dense_ranks
+from ranklight.kernels.masked import at_least_float32, masked_where, mean_over_ranks
+from ranklight.kernels.orders import dense_ranks
+from ranklight.kernels.rowwise import with_derivative
 
 
 class LogRatioLoss(nn.Module):
@@ -53,7 +53,7 @@ class LogRatioLoss(nn.Module):
         if selection.dtype != torch.bool:
             raise TypeError(f"LogRatioLoss takes pairs, a Bool selection; got {selection.dtype}")
         similarity, relevance = at_least_float32(similarity), at_least_float32(relevance)
-        cost, triplets = in_row_blocks(self._costs, similarity, relevance, selection)
+        cost, triplets = with_derivative(self._costs, similarity, relevance, selection)
         return mean_over_ranks(cost.sum(), triplets.sum())
 
     def _costs(
@@ -75,8 +75,8 @@ class LogRatioLoss(nn.Module):
             cost = ((number - tied) * within.square() + between).sum(1)
             slope = number * excess - tied * within
             triplets = (count.square() - ties.sum(1)) // 2
-        derivative = masked_where(slope.div_(squared).mul_(-2), selected & (similarity <= 1))
-        return cost, derivative, triplets
+        derivative = masked_where(slope.div_(squared).mul_(-2), selected & (similarity < 1))
+        return derivative, cost, triplets
 
 
 def _of_ties(ratio: Tensor, relevance: Tensor, selected: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ranklight.kernels.distributed import all_reduce_sum
-from ranklight.kernels.masked import at_least_float32, log_sum_exp, masked_mean, split
+from ranklight.kernels.masked import at_least_float32, log_sum_exp, masked_mean
+from ranklight.pairs.selection import split
 
 
 class MagnetLoss(nn.Module):

@@ -3,8 +3,9 @@
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, log1p_sum_exp_and_weights, split
-from ranklight.kernels.rowwise import pull_and_push
+from ranklight.kernels.masked import at_least_float32
+from ranklight.kernels.pull_push import log_sum_exp_pull_push
+from ranklight.pairs.selection import split
 
 
 class MultiSimilarityLoss(nn.Module):
@@ -41,15 +42,13 @@ class MultiSimilarityLoss(nn.Module):
         selection: Bool[Tensor, "n m"],
     ) -> Float[Tensor, ""]:
         """Loss of a selection of pairs."""
-        similarity = at_least_float32(similarity)
-        pull, push = pull_and_push(self._costs, similarity, relevance, selection)
-        return (pull + push).mean()
-
-    def _costs(
-        self, similarity: Tensor, relevance: Tensor, selection: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
         positive, negative = split(relevance, selection)
-        excess = similarity - self.base
-        pull, pull_weight = log1p_sum_exp_and_weights(-self.alpha * excess, positive)
-        push, push_weight = log1p_sum_exp_and_weights(self.beta * excess, negative)
-        return pull / self.alpha, push_weight - pull_weight, push / self.beta
+        pull, push = log_sum_exp_pull_push(
+            at_least_float32(similarity),
+            positive,
+            negative,
+            alpha=self.alpha,
+            beta=self.beta,
+            base=self.base,
+        )
+        return (pull / self.alpha + push / self.beta).mean()

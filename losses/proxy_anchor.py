@@ -4,7 +4,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, log1p_exp, log_sum_exp_over_ranks, split
+from ranklight.kernels.masked import at_least_float32, log1p_exp, log_sum_exp_over_ranks
+from ranklight.pairs.selection import split
 
 
 class ProxyAnchorLoss(nn.Module):

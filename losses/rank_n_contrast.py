@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ranklight.kernels.masked import at_least_float32, masked_mean
-from ranklight.kernels.triplet_counts import ascending
+from ranklight.kernels.orders import ascending
 
 
 class RankNContrastLoss(nn.Module):

@@ -4,7 +4,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, log_sum_exp, split
+from ranklight.kernels.masked import at_least_float32, log_sum_exp
+from ranklight.pairs.selection import split
 
 
 class SoftmaxLoss(nn.Module):

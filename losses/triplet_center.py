@@ -5,7 +5,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, masked_mean, split
+from ranklight.kernels.masked import at_least_float32, masked_mean
+from ranklight.pairs.selection import split
 
 
 class TripletCenterLoss(nn.Module):

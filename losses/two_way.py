@@ -9,8 +9,8 @@ from ranklight.kernels.masked import (
     log_sum_exp,
     log_sum_exp_over_ranks,
     masked_mean,
-    split,
 )
+from ranklight.pairs.selection import split
 
 
 class TwoWayLoss(nn.Module):

@@ -3,7 +3,8 @@
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import log1p_sum_exp, split
+from ranklight.kernels.masked import log1p_sum_exp
+from ranklight.pairs.selection import split
 
 
 class ZLPRLoss(nn.Module):

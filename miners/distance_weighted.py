@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import split
+from ranklight.pairs.selection import split
 
 
 class DistanceWeighted(nn.Module):

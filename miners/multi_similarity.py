@@ -4,8 +4,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import split
-from ranklight.kernels.rowwise import by_rows, masked_where
+from ranklight.kernels.masked import masked_where
+from ranklight.kernels.rowwise import by_rows
+from ranklight.pairs.selection import split
 
 
 class MultiSimilarityMiner(nn.Module):

@@ -4,8 +4,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, split
-from ranklight.kernels.triplet_counts import closest_below
+from ranklight.kernels.masked import at_least_float32
+from ranklight.kernels.orders import closest_below
+from ranklight.pairs.selection import split
 
 
 class SemiHard(nn.Module):

@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ranklight.kernels.rowwise import eager_on_cpu, row_chunks
+from ranklight.kernels.chunks import chunks, row_chunks
+from ranklight.kernels.eager import eager_on_cpu
 
 _BLOCK_ELEMENTS = 1 << 20
 _SHORT = 2**0.5
@@ -81,10 +82,10 @@ class _Similarity(torch.autograd.Function):
         anchor_term = 1 - anchors.square().sum(1, keepdim=True) / 2
         similarity = embeddings.new_empty(len(embeddings), len(references))
         rows = max(1, _BLOCK_ELEMENTS // max(1, len(embeddings), embeddings.shape[1]))
-        for start in range(0, len(references), rows):
-            block = references[start : start + rows].to(wide)
+        for columns in chunks(len(references), rows):
+            block = references[columns].to(wide)
             product = torch.addmm(block.square().sum(1) / -2, anchors, block.T)
-            similarity[:, start : start + rows] = product.add_(anchor_term)
+            similarity[:, columns] = product.add_(anchor_term)
         return similarity
 
     @staticmethod
@@ -112,10 +113,10 @@ def _among_themselves(vectors: Tensor) -> Tensor:
     half_squares = wide.square().sum(1) / 2
     similarity = vectors.new_empty(n, n)
     rows = max(1, min(-(-n // 4), _BLOCK_ELEMENTS // max(1, n, d)))
-    for start in range(0, n, rows):
-        block, later = slice(start, start + rows), slice(start + rows, None)
-        norms = 1 - half_squares[block].unsqueeze(1) - half_squares[start:]
-        similarity[block, start:] = torch.addmm(norms, wide[block], wide[start:].T)
+    for block in chunks(n, rows):
+        from_here, later = slice(block.start, None), slice(block.stop, None)
+        norms = 1 - half_squares[block].unsqueeze(1) - half_squares[from_here]
+        similarity[block, from_here] = torch.addmm(norms, wide[block], wide[from_here].T)
         similarity[later, block] = similarity[block, later].T
     return similarity
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ranklight.kernels import few_positives
 from ranklight.kernels.few_positives import active_among_few, closest_below_few, few_columns
 from ranklight.kernels.packing import true_columns
-from ranklight.kernels.triplet_counts import closest_below
+from ranklight.kernels.orders import closest_below
 from ranklight.losses import TripletLoss
 from ranklight.miners import SemiHard
 

@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ranklight import losses
+from ranklight.kernels import chunks
 from ranklight.pairs import pairwise_similarity
 
 
@@ -230,7 +231,7 @@ def test_small_blocks_hold_little_and_change_nothing(name, kind, options, monkey
     _, *inputs = make(name, kind, anchors=3, references=60)
     loss = getattr(losses, name)(**options)
     expected = value_and_gradient(loss, *inputs)
-    monkeypatch.setitem(pairs.fused._BLOCK_ELEMENTS, "cpu", 1)
+    monkeypatch.setitem(chunks._BLOCK_ELEMENTS, "cpu", 1)
     torch.testing.assert_close(value_and_gradient(loss, *inputs), expected)
     with _Largest() as eager:
         value_and_gradient(loss, *inputs)

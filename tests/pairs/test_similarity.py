@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from ranklight.kernels import chunks
 from ranklight.pairs import pairwise_similarity
 
 
@@ -53,7 +54,7 @@ def test_gradient():
 
 
 def test_gradient_among_themselves_is_that_of_both_sides(monkeypatch):
-    monkeypatch.setitem(pairs.fused._BLOCK_ELEMENTS, "cpu", 16)
+    monkeypatch.setitem(chunks._BLOCK_ELEMENTS, "cpu", 16)
     torch.manual_seed(0)
     z = torch.randn(11, 3, dtype=torch.float64, requires_grad=True)
     weights = torch.randn(11, 11, dtype=torch.float64)
