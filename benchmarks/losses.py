@@ -81,8 +81,8 @@ def _row(
 ) -> Comparison:
     torch.manual_seed(0)
     labels = torch.arange(batch) // per_class
-    centres = torch.randn(batch // per_class, 128)[labels]
-    embeddings = F.normalize(centres + 2 * torch.randn(batch, 128))
+    centers = torch.randn(batch // per_class, 128)[labels]
+    embeddings = F.normalize(centers + 2 * torch.randn(batch, 128))
     ours = ours if isinstance(ours, Objective) else Objective(ours)
     return Comparison(
         item=item,

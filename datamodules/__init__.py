@@ -12,7 +12,6 @@ from ranklight.datamodules.loaders import (
     TrainLoader,
     evaluation_loader,
     hold_out,
-    rank_and_world_size,
     refuse_other_split,
     split_hash,
 )
@@ -90,7 +89,6 @@ __all__ = [
     "label_neighbours",
     "long_tail",
     "neighbours_by",
-    "rank_and_world_size",
     "read_neighbours",
     "refuse_other_split",
     "split_hash",

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from ranklight.datamodules.loaders import (
     hold_out,
-    rank_and_world_size,
     split_hash,
 )
 from ranklight.datamodules.reading.image_files import (
@@ -21,6 +20,7 @@ from ranklight.datamodules.reading.image_files import (
 )
 from ranklight.datamodules.samplers import ClassBalanced
 from ranklight.datamodules.split_data import SplitData
+from ranklight.kernels.distributed import rank_and_world_size
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
 

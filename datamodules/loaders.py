@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from ranklight.datamodules.batch import Batch
 from ranklight.datamodules.randomness import random_bits
 from ranklight.datamodules.samplers import Resumable, Sharded
-from ranklight.kernels.distributed import rank_and_world_size as rank_and_world_size
+from ranklight.kernels.distributed import rank_and_world_size
 
 Key = int | tuple[int, int]
 """An image's place in its split; in training (epoch, place), which all its randomness follows."""

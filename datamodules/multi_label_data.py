@@ -12,7 +12,6 @@ from torch import Tensor
 
 from ranklight.datamodules.loaders import (
     hold_out,
-    rank_and_world_size,
     split_hash,
 )
 from ranklight.datamodules.reading.annotations import (
@@ -28,6 +27,7 @@ from ranklight.datamodules.reading.image_files import (
 )
 from ranklight.datamodules.samplers import Shuffled
 from ranklight.datamodules.split_data import SplitData
+from ranklight.kernels.distributed import rank_and_world_size
 
 
 class MultiLabelData(SplitData):

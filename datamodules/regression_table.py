@@ -12,7 +12,6 @@ from torchvision.transforms import v2
 
 from ranklight.datamodules.loaders import (
     hold_out,
-    rank_and_world_size,
     split_hash,
 )
 from ranklight.datamodules.reading.image_files import (
@@ -25,6 +24,7 @@ from ranklight.datamodules.reading.neighbour_files import Neighbours, read_neigh
 from ranklight.datamodules.samplers import NearestLabels
 from ranklight.datamodules.samplers.label_neighbours import label_neighbours
 from ranklight.datamodules.split_data import SplitData
+from ranklight.kernels.distributed import rank_and_world_size
 
 _SPLITS = ("train", "val_query", "val_gallery", "test_query", "test_gallery")
 

@@ -3,8 +3,8 @@
 import numpy as np
 from jaxtyping import Int
 
-from ranklight.datamodules.loaders import rank_and_world_size
 from ranklight.datamodules.samplers import ClassBalanced, Shuffled
+from ranklight.kernels.distributed import rank_and_world_size
 
 
 class TrainingBatches:

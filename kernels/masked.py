@@ -79,18 +79,6 @@ def log1p_sum_exp(
     return log1p_exp(log_sum_exp(exponents, mask))
 
 
-def log_sum_exp_and_weights(
-    exponents: Float[Tensor, "n m"], mask: Bool[Tensor, "n m"]
-) -> tuple[Float[Tensor, " n"], Float[Tensor, "n m"]]:
-    """`log_sum_exp` and its derivative, the softmax over the mask; no autograd."""
-    terms = masked_where(exponents, mask, -torch.inf)
-    largest = terms.amax(1, keepdim=True).clamp_(min=torch.finfo(terms.dtype).min)
-    terms.sub_(largest).clamp_(min=_SMALLEST_EXPONENT[terms.dtype]).exp_()
-    terms = masked_where(terms, mask)
-    total = terms.sum(1, keepdim=True)
-    return (largest + total.log()).squeeze(1), terms.div_(total.clamp(min=1))
-
-
 def log1p_sum_exp_and_weights(
     exponents: Float[Tensor, "n m"], mask: Bool[Tensor, "n m"]
 ) -> tuple[Float[Tensor, " n"], Float[Tensor, "n m"]]:
@@ -135,12 +123,17 @@ def _at_least_float32(dtype: torch.dtype) -> torch.dtype:
 class _LogSumExp(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, exponents: Tensor, mask: Tensor) -> Tensor:
-        result, softmax = log_sum_exp_and_weights(exponents, mask)
-        ctx.save_for_backward(softmax)
-        return result
+        terms = masked_where(exponents, mask, -torch.inf)
+        largest = terms.amax(1, keepdim=True).clamp_(min=torch.finfo(terms.dtype).min)
+        terms.sub_(largest).clamp_(min=_SMALLEST_EXPONENT[terms.dtype]).exp_()
+        terms = masked_where(terms, mask)
+        total = terms.sum(1, keepdim=True)
+        ctx.save_for_backward(terms, total)
+        return (largest + total.log()).squeeze(1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        (softmax,) = ctx.saved_tensors
-        return grads[0].unsqueeze(1) * softmax, None
+        # The derivative is the softmax, terms / total; of an empty row, whose total is 0, it is 0.
+        terms, total = ctx.saved_tensors
+        return grads[0].unsqueeze(1).div(total.clamp(min=1)) * terms, None

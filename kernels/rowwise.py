@@ -16,6 +16,8 @@ from torch.utils.checkpoint import checkpoint
 
 from ranklight.kernels.chunks import row_chunks
 
+# Autograd takes a fixed time a block, so those of an equation are as large as so many of a kernel.
+_KERNEL_BLOCKS = 2
 Equation = Callable[..., Tensor]
 Kernel = Callable[..., tuple[Tensor, ...]]
 
@@ -41,6 +43,7 @@ def in_row_blocks(
     if terms is not None:
         others = *others, terms
     table = similarity.shape[1] * (1 if terms is None else terms.shape[1])
+    table //= _KERNEL_BLOCKS
     parts = partial(_parts, summed=terms is not None)
     if torch.compiler.is_compiling():
         return _recomputed(equation, parts, similarity, others, table)
@@ -114,7 +117,7 @@ def _parts(similarity: Tensor, *others: Tensor, summed: bool) -> Iterator[tuple[
         yield others
         return
     *others, terms = others
-    for some in row_chunks(terms.T, similarity.numel()):
+    for some in row_chunks(terms.T, similarity.numel() // _KERNEL_BLOCKS):
         yield *others, terms[:, some]
 
 
@@ -125,7 +128,7 @@ def _by_autograd(
         with torch.enable_grad():
             leaf = similarity.detach().requires_grad_()
             cost = equation(leaf, *arguments)
-            (derivative,) = torch.autograd.grad(cost.sum(), leaf)
+            (derivative,) = torch.autograd.grad(cost, leaf, torch.ones_like(cost))
         return derivative, cost.detach()
 
     found = map(differentiated, parts(similarity, *others))

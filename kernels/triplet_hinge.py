@@ -5,9 +5,9 @@ that is above 0. With A the active triplets,
 
     Σ_A (S_j − S_i + g) = Σ_k w_k S_k + g |A|,    w_k = |{A: j = k}| − |{A: i = k}|
 
-and w is the derivative too, for A changes only where a triplet costs 0. So all there is to do is to
-count, for each k, on how many active triplets it is the better and on how many the worse one; and
-S_j > S_i − g is a question of order, in a row sorted by S for a worse one and by S − g for a better.
+and w is the derivative too, for A changes only where a triplet costs 0. So all there is to do is
+count for each k in how many active triplets it is the better one, and in how many the worse one.
+S_j > S_i − g is a question of order: of S − g of the better and S of the worse ones, sorted.
 """
 
 from functools import partial
@@ -151,7 +151,7 @@ def _active(
     gap: float,
     weight_of: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """w of positives and negatives, and |A|; with `weight_of` each pair counts v of its positive.
+    """Weights w and |A| for positives against negatives; a pair counts v of its positive, or 1.
 
     Sorted by S at negatives and by S − g at positives, ties with the negatives first, a positive's
     active negatives are those behind it and a negative's active positives those in front.

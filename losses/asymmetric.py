@@ -17,8 +17,8 @@ class AsymmetricLoss(nn.Module):
         p = sigmoid(S),  p_m = max(p − m, 0)
         ℓ_ij = −(1 − p)^γ⁺ log p for positives (R > 0),  −p_m^γ⁻ log(1 − p_m) for negatives
 
-        reduction="sum":   Σ_ij ℓ_ij over the (global) batch: its scale grows with it
-        reduction="mean":  mean of ℓ over all selected labels
+        average="sum":    Σ_ij ℓ_ij over the (global) batch: its scale grows with it
+        average="pairs":  mean of ℓ over all selected labels
 
     Ridnik, Ben-Baruch, Zamir, Noy, Friedman, Protter, Zelnik-Manor: Asymmetric Loss For Multi-Label
     Classification, ICCV 2021, arXiv 2009.14119. Defaults are those of the released class, which
@@ -30,7 +30,7 @@ class AsymmetricLoss(nn.Module):
         positive_focus: γ⁺; larger ignores more of the positives that score high already.
         negative_focus: γ⁻; larger ignores more of the negatives that score low already.
         clip: m, 0..1; negatives below this probability cost nothing.
-        reduction: See above.
+        average: What the sum is divided by, see above.
     """
 
     def __init__(
@@ -38,13 +38,13 @@ class AsymmetricLoss(nn.Module):
         positive_focus: float = 1.0,
         negative_focus: float = 4.0,
         clip: float = 0.05,
-        reduction: Literal["sum", "mean"] = "sum",
+        average: Literal["sum", "pairs"] = "sum",
     ) -> None:
         super().__init__()
         self.positive_focus = positive_focus
         self.negative_focus = negative_focus
         self.clip = clip
-        self.reduction = reduction
+        self.average = average
 
     def forward(
         self,
@@ -65,6 +65,6 @@ class AsymmetricLoss(nn.Module):
         focus = self.positive_focus * kind + self.negative_focus * (1 - kind)
         wrong = ((-right).sigmoid() - shift).clamp(min=torch.finfo(shift.dtype).tiny)
         cost = -(wrong**focus) * torch.logaddexp(F.logsigmoid(right), shift.log()).clamp(max=0)
-        if self.reduction == "mean":
+        if self.average == "pairs":
             return masked_mean(cost, selection)
         return sum_over_ranks(torch.where(selection, cost, 0).sum())

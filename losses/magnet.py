@@ -11,16 +11,16 @@ from ranklight.pairs.selection import split
 
 
 class MagnetLoss(nn.Module):
-    """The closest centre of an anchor's class must outweigh the centres of all others.
+    """The closest center of an anchor's class must outweigh the centers of all others.
 
         L  = mean over i of max(0, α + D_i / 2σ² + log Σ_{j ∈ N_i} e^{−D_ij / 2σ²})
         D_ij = ‖z_i − c_j‖² = 2 − 2 S_ij,   D_i = min { D_ij : j ∈ P_i },   σ² = Σ_i D_i / (N − 1)
 
-    The references are `ClassCenters`, usually with several centres a class. N counts the anchors
-    that have centres of both kinds; the others are left out.
+    The references are `ClassCenters`, usually with several centers a class. N counts the anchors
+    that have centers of both kinds; the others are left out.
 
     Rippel, Paluri, Dollár, Bourdev: Metric Learning with Adaptive Density Discrimination, ICLR
-    2016, arXiv 1511.05939; the two-head regularizer names it as a baseline. There the centres are
+    2016, arXiv 1511.05939; the two-head regularizer names it as a baseline. There the centers are
     k-means clusters of each class, computed anew between epochs and as means within batches of
     whole clusters; here they are learned or moved by `ClassCenters`. σ² is the batch's, over all
     ranks, and has gradient.
@@ -39,7 +39,7 @@ class MagnetLoss(nn.Module):
         relevance: Float[Tensor, "n m"],
         selection: Bool[Tensor, "n m"],
     ) -> Float[Tensor, ""]:
-        """Loss of the selected centres."""
+        """Loss of the selected centers."""
         positive, negative = split(relevance, selection)
         squared = 2 - 2 * at_least_float32(similarity)
         has_both = positive.any(1) & negative.any(1)

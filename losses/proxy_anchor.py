@@ -9,7 +9,7 @@ from ranklight.pairs.selection import split
 
 
 class ProxyAnchorLoss(nn.Module):
-    """Each class centre (proxy) is the anchor: it pulls its class and pushes the others.
+    """Each class center (proxy) is the anchor: it pulls its class and pushes the others.
 
         L = 1/|J⁺| Σ_{j ∈ J⁺} log(1 + Σ_{i ∈ P_j} e^{−α (S_ij − δ)})
           + 1/|J|  Σ_j        log(1 + Σ_{i ∈ N_j} e^{ α (S_ij + δ)})

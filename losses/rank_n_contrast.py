@@ -52,9 +52,9 @@ class RankNContrastLoss(nn.Module):
 
 
 def _last_of_ties(ordered: Float[Tensor, "n m"]) -> Tensor:
-    """For each place of ascending rows the last one with an equal value."""
+    """For each position of ascending rows the last one with an equal value."""
     m = ordered.shape[1]
-    place = torch.arange(m, device=ordered.device).expand_as(ordered)
+    position = torch.arange(m, device=ordered.device).expand_as(ordered)
     ends = torch.ones_like(ordered, dtype=torch.bool)
     ends[:, :-1] = ordered[:, 1:] > ordered[:, :-1]
-    return torch.where(ends, place, m).flip(1).cummin(1).values.flip(1)
+    return torch.where(ends, position, m).flip(1).cummin(1).values.flip(1)

@@ -10,7 +10,7 @@ from ranklight.pairs.selection import split
 
 
 class TripletCenterLoss(nn.Module):
-    """The centre of an anchor's class must be closer than that of any other, by a margin.
+    """The center of an anchor's class must be closer than that of any other, by a margin.
 
         L = mean over i of max(0, m + ½ ‖z_i − c_{y_i}‖² − min_{j ∉ y_i} ½ ‖z_i − c_j‖²)
           = mean over i of max(0, m + max { S_ij : j ∈ N_i } − max { S_ij : j ∈ P_i })
@@ -35,7 +35,7 @@ class TripletCenterLoss(nn.Module):
         relevance: Float[Tensor, "n m"],
         selection: Bool[Tensor, "n m"],
     ) -> Float[Tensor, ""]:
-        """Loss of the selected centres."""
+        """Loss of the selected centers."""
         positive, negative = split(relevance, selection)
         similarity = at_least_float32(similarity)
         own = torch.where(positive, similarity, -torch.inf).amax(1)

@@ -44,5 +44,5 @@ class SemiHard(nn.Module):
         if self.margin is None:
             return closest_below(similarity, positive, negative, or_farthest=True)
         opponent = closest_below(similarity, positive, negative)
-        found = similarity.gather(1, opponent.clamp(min=0))
-        return torch.where(found > similarity - self.margin / 2, opponent, -1)
+        closest = similarity.gather(1, opponent.clamp(min=0))
+        return torch.where(closest > similarity - self.margin / 2, opponent, -1)

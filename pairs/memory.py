@@ -82,15 +82,15 @@ class CrossBatchMemory(nn.Module):
         self._write_pending()
         found: References = self.in_batch(embeddings, labels, index)
         if self.steps >= self.start_step and len(self):
-            past = self._past(embeddings, index)
-            found = _join(found, past) if self.joined else found._replace(past=past)
+            past = self._remembered(embeddings, index)
+            found = _join(found, past) if self.joined else found._replace(memory=past)
             found = found._replace(weight=self.weight)
         if self.training:
             self._enqueue(embeddings.detach(), labels, index)
             self.steps += 1
         return found
 
-    def _past(self, embeddings: Tensor, index: Tensor | None) -> References:
+    def _remembered(self, embeddings: Tensor, index: Tensor | None) -> References:
         rows = self._filled(embeddings.device)
         if index is None:
             mask = torch.ones(
@@ -102,18 +102,21 @@ class CrossBatchMemory(nn.Module):
         return References(rows["embeddings"].to(embeddings.dtype), rows["labels"], mask)
 
     def _diagnose(self, embeddings: Tensor, rows: dict[str, Tensor], index: Tensor) -> None:
+        """How old the memory is, and how far the batch's images moved from their newest copies."""
         known, order = index.sort()
         match = torch.searchsorted(known, rows["index"]).clamp(max=len(known) - 1)
-        place = torch.arange(len(match), device=match.device)
-        stamp = torch.where(
-            known[match] == rows["index"], (rows["born"] + 1) * self.size + place, 0
-        )
+        # An image may have several copies in the memory. A stamp holds the step at which a copy was
+        # enqueued and, as the remainder by the size, its slot: the largest stamp of an image is
+        # its newest copy and says where that is. 0 is no copy, for steps count from 1.
+        slot = torch.arange(len(match), device=match.device)
+        stamp = (rows["born"] + 1) * self.size + slot
+        stamp = torch.where(known[match] == rows["index"], stamp, 0)
         newest = torch.zeros_like(index).scatter_reduce_(0, order[match], stamp, "amax")
         moved = (embeddings - rows["embeddings"][newest % self.size]).square().sum(1)
-        there = newest > 0
+        has_copy = newest > 0
         self.diagnostics = {
             "memory_age": self.steps - rows["born"].float().mean(),
-            "memory_drift": torch.where(there, moved, 0).sum() / there.sum(),
+            "memory_drift": torch.where(has_copy, moved, 0).sum() / has_copy.sum(),
         }
 
     def _filled(self, device: torch.device) -> dict[str, Tensor]:
@@ -142,10 +145,10 @@ class CrossBatchMemory(nn.Module):
                 name: rows.new_zeros(self.size, *rows.shape[1:]) for name, rows in batch.items()
             }
         newest = torch.arange(max(0, count - self.size), count, device=device)
-        places = (self.enqueued + newest) % self.size
+        slots = (self.enqueued + newest) % self.size
         for name, rows in batch.items():
             self._rows[name] = self._rows[name].to(rows.device)
-            self._rows[name][places] = rows[newest].to(self._rows[name].dtype)
+            self._rows[name][slots] = rows[newest].to(self._rows[name].dtype)
         self.enqueued += count
 
     def get_extra_state(self) -> dict[str, Any]:

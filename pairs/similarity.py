@@ -94,14 +94,14 @@ class _Similarity(torch.autograd.Function):
         embeddings, references = ctx.saved_tensors
         grad_embeddings = grad_references = None
         with torch.autocast(grad.device.type, enabled=False):
-            centre = embeddings.mean(0)
-            anchors = embeddings - centre
+            center = embeddings.mean(0)
+            anchors = embeddings - center
             if ctx.among_themselves:
                 return _of_both_sides(grad, anchors), None, None
             if ctx.needs_input_grad[0]:
-                grad_embeddings = _of_anchors(grad, anchors, references, centre)
+                grad_embeddings = _of_anchors(grad, anchors, references, center)
             if ctx.needs_input_grad[1]:
-                others = references - centre
+                others = references - center
                 grad_references = grad.T @ anchors - grad.sum(0).unsqueeze(1) * others
         return grad_embeddings, grad_references, None
 
@@ -121,11 +121,11 @@ def _among_themselves(vectors: Tensor) -> Tensor:
     return similarity
 
 
-def _of_anchors(grad: Tensor, anchors: Tensor, references: Tensor, centre: Tensor) -> Tensor:
-    """Σ_j G_ij (r_j − z_i), the references centred a few at a time."""
+def _of_anchors(grad: Tensor, anchors: Tensor, references: Tensor, center: Tensor) -> Tensor:
+    """Σ_j G_ij (r_j − z_i), the references centered a few at a time."""
     result = grad.sum(1, keepdim=True).neg() * anchors
     for rows in row_chunks(references, references.shape[1]):
-        result.addmm_(grad[:, rows], references[rows] - centre)
+        result.addmm_(grad[:, rows], references[rows] - center)
     return result
 
 

@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from ranklight.datamodules import Batch, evaluation_loader, rank_and_world_size
+from ranklight.datamodules import Batch, evaluation_loader
+from ranklight.kernels.distributed import rank_and_world_size
 from ranklight.metrics import LabelSetScores
 from ranklight.models import DecisionRule, top_labels
 from ranklight.search import shard

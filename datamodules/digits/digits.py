@@ -16,12 +16,12 @@ from ranklight.datamodules.loaders import (
     Key,
     epochs_and_places,
     hold_out,
-    rank_and_world_size,
     split_hash,
 )
 from ranklight.datamodules.randomness import image_seed
 from ranklight.datamodules.samplers import ClassBalanced
 from ranklight.datamodules.split_data import SplitData
+from ranklight.kernels.distributed import rank_and_world_size
 
 _SCENE, _PATCH, _FRAGMENTS = 32, 16, 6
 _MARGIN = _PATCH // 2

@@ -14,13 +14,13 @@ from ranklight.datamodules.digits.drawing import drawn, handwritten_digits, wind
 from ranklight.datamodules.loaders import (
     Key,
     epochs_and_places,
-    rank_and_world_size,
     split_hash,
 )
 from ranklight.datamodules.randomness import image_seed, random_bits, uniform
 from ranklight.datamodules.samplers import NearestLabels
 from ranklight.datamodules.samplers.label_neighbours import label_neighbours
 from ranklight.datamodules.split_data import SplitData
+from ranklight.kernels.distributed import rank_and_world_size
 
 _SCENE, _UNIT, _FRAGMENTS = 48, 16, 8
 _EVALUATION_DIGITS = 200

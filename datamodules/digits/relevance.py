@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ranklight.datamodules.digits.poses import PosedDigits, numbers_of_scenes, posed_splits
-from ranklight.datamodules.loaders import rank_and_world_size
 from ranklight.datamodules.randomness import uniform
 from ranklight.datamodules.relevance import GradedByAttributes
 from ranklight.datamodules.samplers import RelevanceTriplets, Rule
 from ranklight.datamodules.split_data import SplitData
+from ranklight.kernels.distributed import rank_and_world_size
 
 _TRIPLETS = 4
 _PER_QUERY = 40

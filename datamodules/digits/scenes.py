@@ -16,12 +16,12 @@ from ranklight.datamodules.loaders import (
     Key,
     epochs_and_places,
     hold_out,
-    rank_and_world_size,
     split_hash,
 )
 from ranklight.datamodules.randomness import image_seed, uniform
 from ranklight.datamodules.samplers import Shuffled
 from ranklight.datamodules.split_data import SplitData
+from ranklight.kernels.distributed import rank_and_world_size
 
 _CLASSES, _MOST = 10, 4
 _COUNT, _RACE, _SOURCE = 0, 1, 2

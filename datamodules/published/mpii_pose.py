@@ -18,7 +18,6 @@ from ranklight.datamodules.loaders import (
     Key,
     epochs_and_places,
     hold_out,
-    rank_and_world_size,
     split_hash,
 )
 from ranklight.datamodules.randomness import random_bits
@@ -26,6 +25,7 @@ from ranklight.datamodules.reading.image_files import ImageFiles, evaluation_tra
 from ranklight.datamodules.reading.neighbour_files import check_neighbours, read_lists
 from ranklight.datamodules.samplers import NearestLabels
 from ranklight.datamodules.split_data import SplitData
+from ranklight.kernels.distributed import rank_and_world_size
 
 _SIDE, _STORED, _QUERIES = 224, 288, 1919
 _SUFFIXES = {".jpg", ".jpeg", ".png"}

@@ -111,6 +111,12 @@ def test_shapes_that_depend_on_no_value_give_the_same(compared, levels, monkeypa
         torch.testing.assert_close(result, results[-1], rtol=1e-6, atol=1e-6)
 
 
+def test_float64_has_a_margin_of_float64(compared):
+    inputs = compared(0, 5, 9)
+    expected = equation(*inputs, margin=0.2)
+    assert TripletLoss(margin=0.2)(*inputs).item() == pytest.approx(expected, rel=1e-14)
+
+
 def test_embeddings_far_from_the_origin_keep_their_active_triplets():
     torch.manual_seed(0)
     z, labels = torch.randn(32, 4), torch.arange(32) // 4
