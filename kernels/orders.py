@@ -74,7 +74,8 @@ def closest_below(
 
 def sorted_columns(packed: Int[Tensor, "n m"]) -> Int[Tensor, "n m"]:
     """The columns in the lowest `COLUMN_BITS` of integers, each row in ascending order of them."""
-    return _sort(packed) & _COLUMN_MASK
+    columns: Tensor = _sort(packed) & _COLUMN_MASK
+    return columns
 
 
 def columns_of(tensor: Tensor) -> Int[Tensor, " m"]:

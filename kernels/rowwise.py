@@ -40,14 +40,12 @@ def in_row_blocks(
         others: What else the equation takes, by rows.
         terms: p columns of each row, of which the equation holds a table of p × m.
     """
+    table = similarity.shape[1] // _KERNEL_BLOCKS
     if terms is not None:
-        others = *others, terms
-    table = similarity.shape[1] * (1 if terms is None else terms.shape[1])
-    table //= _KERNEL_BLOCKS
-    parts = partial(_parts, summed=terms is not None)
+        table, others = table * terms.shape[1], (*others, terms)
     if torch.compiler.is_compiling():
-        return _recomputed(equation, parts, similarity, others, table)
-    kernel = partial(_by_autograd, equation, parts)
+        return _recomputed(equation, terms is not None, similarity, others, table)
+    kernel = partial(_by_autograd, equation, terms is not None)
     derivative, cost = run_in_blocks(kernel, similarity, others, table)
     differentiable: Tensor = _WithDerivative.apply(similarity, cost, derivative)
     return differentiable
@@ -111,18 +109,8 @@ def refuse_create_graph() -> None:
         )
 
 
-def _parts(similarity: Tensor, *others: Tensor, summed: bool) -> Iterator[tuple[Tensor, ...]]:
-    """The arguments of an equation; where it is a sum over the last one, some terms at a time."""
-    if not summed:
-        yield others
-        return
-    *others, terms = others
-    for some in row_chunks(terms.T, similarity.numel() // _KERNEL_BLOCKS):
-        yield *others, terms[:, some]
-
-
 def _by_autograd(
-    equation: Equation, parts: Callable[..., Any], similarity: Tensor, *others: Tensor
+    equation: Equation, of_terms: bool, similarity: Tensor, *others: Tensor
 ) -> tuple[Tensor, Tensor]:
     def differentiated(arguments: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
@@ -131,13 +119,13 @@ def _by_autograd(
             (derivative,) = torch.autograd.grad(cost, leaf, torch.ones_like(cost))
         return derivative, cost.detach()
 
-    found = map(differentiated, parts(similarity, *others))
-    return reduce(lambda a, b: (a[0].add_(b[0]), a[1].add_(b[1])), found)
+    parts = map(differentiated, _parts(of_terms, similarity, *others))
+    return reduce(lambda a, b: (a[0] + b[0], a[1] + b[1]), parts)
 
 
 def _recomputed(
     equation: Equation,
-    parts: Callable[..., Any],
+    of_terms: bool,
     similarity: Tensor,
     others: tuple[Tensor, ...],
     elements_per_row: int,
@@ -150,12 +138,22 @@ def _recomputed(
     with torch.autocast(similarity.device.type, enabled=False):
         for rows in row_chunks(similarity, elements_per_row):
             block = similarity[rows]
-            found = (
+            parts = (
                 checkpoint(equation, block, *arguments, use_reentrant=False)
-                for arguments in parts(block, *(o[rows] for o in others))
+                for arguments in _parts(of_terms, block, *(o[rows] for o in others))
             )
-            costs.append(reduce(operator.add, found))
+            costs.append(reduce(operator.add, parts))
     return torch.cat(costs)
+
+
+def _parts(of_terms: bool, similarity: Tensor, *others: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """What an equation takes beside S; where the last are terms of a sum, some at a time."""
+    if not of_terms:
+        yield others
+        return
+    *rest, terms = others
+    for some in row_chunks(terms.T, similarity.numel() // _KERNEL_BLOCKS):
+        yield *rest, terms[:, some]
 
 
 class _WithDerivative(torch.autograd.Function):

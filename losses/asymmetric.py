@@ -1,4 +1,4 @@
-"""The asymmetric loss."""
+"""Binary cross-entropy for many labels of which few apply."""
 
 from typing import Literal
 
@@ -31,6 +31,11 @@ class AsymmetricLoss(nn.Module):
         negative_focus: γ⁻; larger ignores more of the negatives that score low already.
         clip: m, 0..1; negatives below this probability cost nothing.
         average: What the sum is divided by, see above.
+
+    Example:
+        >>> similarity, relevance = torch.tensor([[0.0, -3.0]]), torch.tensor([[1.0, 0.0]])
+        >>> AsymmetricLoss()(similarity, relevance, relevance >= 0)  # ½ log 2, and an easy one: 0
+        tensor(0.3466)
     """
 
     def __init__(
@@ -64,6 +69,10 @@ class AsymmetricLoss(nn.Module):
         shift = self.clip * (1 - kind)
         focus = self.positive_focus * kind + self.negative_focus * (1 - kind)
         wrong = ((-right).sigmoid() - shift).clamp(min=torch.finfo(shift.dtype).tiny)
+        # 1 − p for positives and 1 − max(p − m, 0) = min((1 − p) + m, 1) for negatives, where 1 − p
+        # is the sigmoid of −S: of both the logarithm of σ(right) + shift, at most 0. A positive's
+        # shift is 0, whose logarithm −∞ adds nothing. By logarithms a sigmoid that rounds to 0
+        # keeps its value and gradient.
         cost = -(wrong**focus) * torch.logaddexp(F.logsigmoid(right), shift.log()).clamp(max=0)
         if self.average == "pairs":
             return masked_mean(cost, selection)

@@ -23,6 +23,11 @@ class BinaryCrossEntropyLoss(nn.Module):
 
     Args:
         average: What the sum is divided by, see above.
+
+    Example:
+        >>> similarity, relevance = torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 0.0]])
+        >>> BinaryCrossEntropyLoss()(similarity, relevance, relevance >= 0)  # log 2
+        tensor(0.6931)
     """
 
     def __init__(self, average: Literal["pairs", "anchors"] = "pairs") -> None:

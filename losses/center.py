@@ -1,4 +1,4 @@
-"""The center loss."""
+"""Pulling anchors to the center of their class."""
 
 from typing import Literal
 
@@ -28,6 +28,11 @@ class CenterLoss(nn.Module):
 
     Args:
         average: What the sum is divided by, see above.
+
+    Example:
+        >>> similarity, relevance = torch.tensor([[0.5, 0.75]]), torch.tensor([[1.0, 0.0]])
+        >>> CenterLoss()(similarity, relevance, relevance >= 0)  # 1 − 0.5
+        tensor(0.5000)
     """
 
     def __init__(self, average: Literal["anchors", "sum"] = "anchors") -> None:

@@ -1,4 +1,4 @@
-"""The contrastive loss."""
+"""Two margins: positives above one similarity, negatives below another."""
 
 from typing import Literal
 
@@ -22,13 +22,20 @@ class ContrastiveLoss(nn.Module):
     Hadsell, Chopra, LeCun, CVPR 2006, on similarities. Defaults m⁺ = 1, m⁻ = 0.5 are those of the
     released code of cross-batch memory (Wang, Zhang, Huang, Scott, CVPR 2020, arXiv 1912.06798).
     That code adds S_ij and not S_ij − m⁻ for a negative above the margin: its value is larger by m⁻
-    for each, its gradient is the same. pytorch-metric-learning divides by default by the pairs with
-    a loss above 0 alone; with its MeanReducer it computes average="pairs".
+    for each, its gradient is the same. pytorch-metric-learning has margins on distances and divides
+    by the pairs with a loss above 0 alone; with CosineSimilarity, margins 1 and 0.5 and MeanReducer
+    it computes average="pairs".
 
     Args:
         positive_margin: m⁺; positives at least this similar cost nothing.
         negative_margin: m⁻; negatives at most this similar cost nothing.
         average: What the sum is divided by, see above.
+
+    Example:
+        >>> import torch
+        >>> similarity, relevance = torch.tensor([[0.75, 0.75]]), torch.tensor([[1.0, 0.0]])
+        >>> ContrastiveLoss()(similarity, relevance, relevance >= 0)  # (1 − 0.75) + (0.75 − 0.5)
+        tensor(0.5000)
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The pairwise hinge ranking loss."""
+"""All labels that apply, a margin above all that do not."""
 
 from typing import Literal
 
@@ -29,6 +29,12 @@ class HingeRankingLoss(nn.Module):
     Args:
         margin: m; larger keeps more pairs active.
         average: What the sum is divided by, see above.
+
+    Example:
+        >>> import torch
+        >>> similarity, relevance = torch.tensor([[1.0, 0.5]]), torch.tensor([[1.0, 0.0]])
+        >>> HingeRankingLoss()(similarity, relevance, relevance >= 0)  # 1 + 0.5 − 1
+        tensor(0.5000)
     """
 
     def __init__(

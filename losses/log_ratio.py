@@ -1,4 +1,4 @@
-"""The log-ratio loss."""
+"""Ratios of distances between embeddings, like those between labels."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -29,6 +29,12 @@ class LogRatioLoss(nn.Module):
         epsilon: ε, in squared distance; duplicate images have the distance √ε. Larger bounds the
             gradient at close pairs, |∂x/∂S| ≤ 1/ε.
         label_epsilon: ε_y, in label distance; larger asks less of equal labels.
+
+    Example:
+        >>> similarity = torch.tensor([[0.5, -1.0]])  # distances 1 and 2
+        >>> relevance = torch.tensor([[0.0, 0.0]])  # label distances 1 and 1
+        >>> LogRatioLoss()(similarity, relevance, relevance >= 0)  # (log 2 − log 1)²
+        tensor(0.4805)
     """
 
     def __init__(

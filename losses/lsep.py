@@ -1,4 +1,4 @@
-"""The log-sum-exp pairwise loss."""
+"""All pairs of labels, in the time of two sums."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -30,6 +30,11 @@ class LSEPLoss(nn.Module):
 
     Args:
         max_pairs: t, the most pairs of an image that count, drawn anew at each call. None: all.
+
+    Example:
+        >>> similarity, relevance = torch.tensor([[2.0, 2.0]]), torch.tensor([[1.0, 0.0]])
+        >>> LSEPLoss()(similarity, relevance, relevance >= 0)  # log(1 + e^0)
+        tensor(0.6931)
     """
 
     def __init__(self, max_pairs: int | None = None) -> None:

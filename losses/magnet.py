@@ -1,4 +1,4 @@
-"""The magnet loss."""
+"""A Gaussian around each class center, against all other centers."""
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +27,11 @@ class MagnetLoss(nn.Module):
 
     Args:
         alpha: α, the gap in log odds; larger keeps pushing anchors that are right already.
+
+    Example:
+        >>> similarity, relevance = torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]])
+        >>> MagnetLoss()(similarity, relevance, relevance >= 0)  # as close as the other: α
+        tensor(1.)
     """
 
     def __init__(self, alpha: float = 1.0) -> None:

@@ -1,4 +1,4 @@
-"""The multi-similarity loss."""
+"""Each pair weighted against the other pairs of its anchor."""
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -18,8 +18,8 @@ class MultiSimilarityLoss(nn.Module):
 
     Wang, Han, Huang, Dong, Scott: Multi-Similarity Loss with General Pair Weighting for Deep Metric
     Learning, CVPR 2019, arXiv 1904.06627. Defaults are the released code's; the paper prints β = 50
-    and λ = 1. The mean is over all n anchors, as in the released code, where
-    pytorch-metric-learning averages over those that have pairs. A pair of an image with itself is
+    and λ = 1, and pytorch-metric-learning has β = 50. The mean is over all n anchors, those without
+    pairs too, as in both. A pair of an image with itself is
     left out by the mask and not, as in the released code, by a similarity above 1 − 1e-5, so exact
     duplicates count.
 
@@ -27,6 +27,12 @@ class MultiSimilarityLoss(nn.Module):
         alpha: α, sharpness among positives; larger looks at the hardest one only.
         beta: β, sharpness among negatives.
         base: λ, the similarity above which a pair counts as similar.
+
+    Example:
+        >>> import torch
+        >>> similarity, relevance = torch.tensor([[0.5, -1.0]]), torch.tensor([[1.0, 0.0]])
+        >>> MultiSimilarityLoss()(similarity, relevance, relevance >= 0)  # ½ log(1 + e^0)
+        tensor(0.3466)
     """
 
     def __init__(self, alpha: float = 2.0, beta: float = 40.0, base: float = 0.5) -> None:

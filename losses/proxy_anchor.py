@@ -1,4 +1,4 @@
-"""The proxy-anchor loss."""
+"""Class centers that are anchors, over the columns of S."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -24,6 +24,11 @@ class ProxyAnchorLoss(nn.Module):
     Args:
         alpha: α, sharpness; larger looks at the hardest images of a column only.
         margin: δ, in similarity; larger asks more of both kinds.
+
+    Example:
+        >>> similarity, relevance = torch.tensor([[0.1]]), torch.tensor([[1.0]])
+        >>> ProxyAnchorLoss()(similarity, relevance, relevance >= 0)  # log(1 + e^0)
+        tensor(0.6931)
     """
 
     def __init__(self, alpha: float = 32.0, margin: float = 0.1) -> None:

@@ -1,4 +1,4 @@
-"""The Rank-N-Contrast loss."""
+"""Contrast with what is farther by continuous label."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -24,6 +24,11 @@ class RankNContrastLoss(nn.Module):
     Args:
         temperature: τ, in distance; smaller looks at the closest wrong reference only.
         epsilon: ε, in squared distance; larger bounds the gradient at duplicates.
+
+    Example:
+        >>> similarity, relevance = torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]])
+        >>> RankNContrastLoss()(similarity, relevance, relevance >= 0)  # (−log ½ − log 1) / 2
+        tensor(0.3466)
     """
 
     def __init__(self, temperature: float = 2.0, epsilon: float = 1e-6) -> None:

@@ -1,4 +1,4 @@
-"""The smooth average precision loss."""
+"""Average precision, differentiable."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -27,6 +27,11 @@ class SmoothAPLoss(nn.Module):
 
     Args:
         temperature: τ, in similarity; smaller is closer to average precision, with less gradient.
+
+    Example:
+        >>> similarity, relevance = torch.tensor([[0.25, 0.75]]), torch.tensor([[1.0, 0.0]])
+        >>> SmoothAPLoss()(similarity, relevance, relevance >= 0)  # 1 − 1/2: the positive is second
+        tensor(0.5000)
     """
 
     def __init__(self, temperature: float = 0.01) -> None:

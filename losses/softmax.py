@@ -22,6 +22,11 @@ class SoftmaxLoss(nn.Module):
 
     Args:
         sampled: Draw one positive an image instead of the mean over all of them.
+
+    Example:
+        >>> similarity, relevance = torch.tensor([[2.0, 2.0]]), torch.tensor([[1.0, 0.0]])
+        >>> SoftmaxLoss()(similarity, relevance, relevance >= 0)  # −log ½
+        tensor(0.6931)
     """
 
     def __init__(self, sampled: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""The triplet-center loss."""
+"""The own class center against the closest other one."""
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +23,11 @@ class TripletCenterLoss(nn.Module):
 
     Args:
         margin: m, in half squared distance; larger keeps pushing anchors that are right already.
+
+    Example:
+        >>> similarity, relevance = torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]])
+        >>> TripletCenterLoss()(similarity, relevance, relevance >= 0)  # as close as the other: m
+        tensor(5.)
     """
 
     def __init__(self, margin: float = 5.0) -> None:

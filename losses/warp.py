@@ -1,4 +1,4 @@
-"""The weighted approximate-rank pairwise loss."""
+"""Pairs of labels that weigh more the lower the one that applies is ranked."""
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +30,11 @@ class WARPLoss(nn.Module):
     Args:
         margin: m; larger keeps more pairs active.
         sampled_rank: Estimate the rank as the paper does.
+
+    Example:
+        >>> similarity, relevance = torch.tensor([[0.0, 0.5]]), torch.tensor([[1.0, 0.0]])
+        >>> WARPLoss()(similarity, relevance, relevance >= 0)  # rank 2: (1 + 1/2) · (1 + 0.5 − 0)
+        tensor(2.2500)
     """
 
     def __init__(self, margin: float = 1.0, sampled_rank: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""The semi-hard mining rule."""
+"""Negatives beyond the positive, the closest one each."""
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -22,10 +22,17 @@ class SemiHard(nn.Module):
     Boosting Standard Classification Architectures Through a Ranking Regularizer, WACV 2020,
     arXiv 1901.08616: an easy opponent costs nothing in the loss. The margin is FaceNet's (Schroff
     et al., CVPR 2015, arXiv 1503.03832), which takes any negative of the band where we take the
-    closest; pytorch-metric-learning keeps all of them.
+    closest; pytorch-metric-learning keeps all of them. Of negatives exactly as close the last is
+    taken, where the released code shares the gradient among them.
 
     Args:
         margin: m, in squared distance; None does not bound the opponent's distance. Use the loss's.
+
+    Example:
+        >>> similarity = torch.tensor([[0.5, 0.8, 0.4, 0.1]])
+        >>> relevance = torch.tensor([[1.0, 0.0, 0.0, 0.0]])
+        >>> SemiHard()(similarity, relevance, relevance >= 0).tolist()
+        [[2, -1, -1, -1]]
     """
 
     def __init__(self, margin: float | None = None) -> None:

@@ -26,6 +26,10 @@ class CrossBatchMemory(nn.Module):
     Wang, Zhang, Huang, Scott: Cross-Batch Memory for Embedding Learning, CVPR 2020,
     arXiv 1912.06798; w = 1 as in the released code. That code enqueues before the loss and then
     drops positives with a similarity above 1 − 1e-5, which also loses duplicates.
+    pytorch-metric-learning's class of this name also enqueues first and has one term, over the
+    memory with the batch in it: two terms here are 1.5 to 2 times its value. `joined` with a memory
+    smaller by a batch has its value, but twice its gradient while the batch is all there is and
+    less later, for its copy of the batch in the memory carries none.
 
     `diagnostics` holds, after a batch with indices, `memory_age`: how many steps ago its rows were
     enqueued, on average; and `memory_drift`: the paper's ‖f_now(x) − f_then(x)‖², a mean over the
@@ -42,6 +46,13 @@ class CrossBatchMemory(nn.Module):
 
     Raises:
         ValueError: The size is not positive; or, when loading, the state is of another memory.
+
+    Example:
+        >>> memory = CrossBatchMemory(size=3)
+        >>> for step in range(3):
+        ...     references = memory(torch.full((2, 4), float(step)), torch.tensor([0, 1]))
+        >>> references.embeddings[:, 0].tolist(), references.memory.embeddings[:, 0].tolist()
+        ([2.0, 2.0], [1.0, 0.0, 1.0])
     """
 
     def __init__(

@@ -35,8 +35,13 @@ class Objective(nn.Module):
         relevance: Default: `SameClass()`.
 
     Example:
-        >>> objective = Objective(losses.MultiSimilarityLoss(), miners.MultiSimilarityMiner())
-        >>> objective(encoder(images), labels).backward()
+        >>> import torch
+        >>> from ranklight.losses import ContrastiveLoss
+        >>> embeddings = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]], requires_grad=True)
+        >>> loss = Objective(ContrastiveLoss())(embeddings, torch.tensor([0, 0, 1]))
+        >>> loss.item()  # positives: 1 − 0; negatives: half of them 0, half 1 − 0.5
+        1.25
+        >>> loss.backward()
     """
 
     def __init__(

@@ -28,6 +28,10 @@ class InBatch(nn.Module):
 
     A rank's own anchors come first, so the pairs of an image with itself are the diagonal of the
     mask, on any number of ranks. Every rank must hold the same number of anchors.
+
+    Example:
+        >>> InBatch()(torch.zeros(2, 3), torch.tensor([0, 1])).mask.tolist()
+        [[False, True], [True, False]]
     """
 
     def forward(
@@ -65,6 +69,12 @@ class ClassCenters(nn.Module):
         centers_per_class: Columns of a class; they are neighbours in S.
         center_learning_rate: γ, 0.5 in the paper; larger follows the batch closer. None: centers
             are learned.
+
+    Example:
+        >>> centers = ClassCenters(num_classes=3, embedding_dim=2)
+        >>> references = centers(torch.zeros(4, 2), torch.tensor([0, 1, 2, 2]))
+        >>> references.labels.tolist(), tuple(references.mask.shape)
+        ([0, 1, 2], (4, 3))
     """
 
     def __init__(

@@ -37,6 +37,11 @@ def pairwise_similarity(
 
     Raises:
         ValueError: The two have different numbers of dimensions.
+
+    Example:
+        >>> anchors, references = torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+        >>> pairwise_similarity(anchors, references).tolist()
+        [[1.0, 0.0]]
     """
     if embeddings.shape[1] != references.shape[1]:
         raise ValueError(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, get_type_hints
 
 import torch
 import torch.nn.functional as F
@@ -20,8 +20,11 @@ from ranklight.pairs import (
 )
 
 BATCH, DIM, CLASSES = 48, 16, 12
-OF_OPPONENTS = {"BatchTriplets", "DistanceWeighted", "Hardest", "SemiHard"}
 CONTINUOUS = {"LogRatioLoss", "RankNContrastLoss"}
+
+
+def _gives_opponents(miner):
+    return "bool" not in get_type_hints(getattr(miners, miner).forward)["return"].dtypes
 
 
 class Method(NamedTuple):
@@ -48,7 +51,7 @@ METHODS = {
     f"{loss}, {miner}": _of_pairs(loss, miner)
     for loss in losses.__all__
     for miner in miners.__all__
-    if loss == "TripletLoss" or miner not in OF_OPPONENTS
+    if loss == "TripletLoss" or not _gives_opponents(miner)
 }
 METHODS |= {
     name: Method(partial(lambda build: Objective(build()), build), random="drawn" in name)

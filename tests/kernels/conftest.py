@@ -6,11 +6,16 @@ import torch
 
 @pytest.fixture(scope="session")
 def value_and_gradient():
-    """`value_and_gradient(cost, similarity)` of rows' costs that weigh differently."""
+    """`value_and_gradient(cost, similarity)` -> one or more costs of rows, and the gradient.
+
+    Rows and costs weigh differently; counts, which are integers, are left out.
+    """
 
     def of(cost, similarity):
         similarity = similarity.detach().requires_grad_()
-        costs = [c for c in cost(similarity) if c.is_floating_point()]
+        found = cost(similarity)
+        found = [found] if isinstance(found, torch.Tensor) else found
+        costs = [c for c in found if c.is_floating_point()]
         weights = torch.arange(1.0, 1 + len(similarity), dtype=similarity.dtype)
         sum((k + 1) * (c * weights).sum() for k, c in enumerate(costs)).backward()
         return *(c.detach() for c in costs), similarity.grad

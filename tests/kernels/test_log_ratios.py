@@ -18,7 +18,7 @@ def test_all_pairs(rows, value_and_gradient, with_ties, levels):
     def equation(s):
         ratio = ((2 - 2 * s + 0.1).sqrt() / distance).log()
         squares = (ratio.unsqueeze(2) - ratio.unsqueeze(1)).square()
-        return (torch.where(pair, squares, 0).sum((1, 2)),)
+        return torch.where(pair, squares, 0).sum((1, 2))
 
     left_out = None if with_ties else relevance
 

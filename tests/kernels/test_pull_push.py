@@ -23,7 +23,7 @@ def test_log_sums(rows, value_and_gradient):
         return pull.log1p(), push.log1p()
 
     kernel = value_and_gradient(
-        lambda s: log_sum_exp_pull_push(s, positive, negative, alpha=2, beta=5, base=0.3),
+        lambda s: log_sum_exp_pull_push(s, positive, negative, alpha=2.0, beta=5.0, base=0.3),
         similarity,
     )
     torch.testing.assert_close(kernel, value_and_gradient(equation, similarity))
@@ -49,6 +49,8 @@ def test_a_cost_alone_has_its_own_gradient_only(rows):
     similarity, relevance, selection = rows(2, 2)
     positive, negative = selection & (relevance > 0), selection & (relevance == 0)
     similarity.requires_grad_()
-    pull, _ = hinge_pull_push(similarity, positive, negative, positive_margin=9, negative_margin=-9)
+    pull, _ = hinge_pull_push(
+        similarity, positive, negative, positive_margin=9.0, negative_margin=-9.0
+    )
     pull.sum().backward()
     assert torch.equal(similarity.grad, -positive.double())

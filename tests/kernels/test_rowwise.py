@@ -7,13 +7,6 @@ from ranklight.kernels import chunks
 from ranklight.kernels.rowwise import by_rows, in_row_blocks, with_derivative
 
 
-def value_and_gradient(cost, similarity):
-    similarity = similarity.detach().requires_grad_()
-    value = cost(similarity)
-    (value * torch.arange(1, len(value) + 1)).sum().backward()
-    return value.detach(), similarity.grad
-
-
 def equation(similarity, weight):
     return (similarity * weight).exp().sum(1).log()
 
@@ -36,7 +29,7 @@ def inputs():
 
 
 @pytest.mark.usefixtures("block_elements")
-def test_an_equation_has_the_gradient_of_plain_autograd(inputs):
+def test_an_equation_has_the_gradient_of_plain_autograd(inputs, value_and_gradient):
     similarity, weight = inputs
     found = value_and_gradient(lambda s: in_row_blocks(equation, s, weight), similarity)
     expected = value_and_gradient(lambda s: equation(s, weight), similarity)
@@ -44,7 +37,7 @@ def test_an_equation_has_the_gradient_of_plain_autograd(inputs):
 
 
 @pytest.mark.usefixtures("block_elements")
-def test_a_sum_over_terms_has_the_gradient_of_plain_autograd(inputs):
+def test_a_sum_over_terms_has_the_gradient_of_plain_autograd(inputs, value_and_gradient):
     similarity, weight = inputs
     terms = torch.where(torch.rand(5, 4) < 0.7, torch.randint(7, (5, 4)), -1)
     found = value_and_gradient(
@@ -55,7 +48,7 @@ def test_a_sum_over_terms_has_the_gradient_of_plain_autograd(inputs):
 
 
 @pytest.mark.usefixtures("block_elements")
-def test_a_kernel_has_the_gradient_that_it_says_and_what_it_counts(inputs):
+def test_a_kernel_has_the_gradient_that_it_says_and_what_it_counts(inputs, value_and_gradient):
     def kernel(similarity, weight):
         return 2 * similarity * weight, (similarity.square() * weight).sum(1), (weight > 0).sum(1)
 
@@ -76,7 +69,7 @@ def test_rows_of_a_function(inputs):
 
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("terms", [None, torch.zeros(5, 1, dtype=torch.int64)])
-def test_compiled_as_one_graph_it_is_the_same(inputs, terms):
+def test_compiled_as_one_graph_it_is_the_same(inputs, terms, value_and_gradient):
     similarity, weight = inputs
     of_blocks = equation if terms is None else equation_of_terms
 

@@ -21,7 +21,7 @@ def test_all_triplets(rows, value_and_gradient, levels, gap):
     def equation(s):
         cost, pair = table(s, selection, selection, gap)
         pair &= relevance.unsqueeze(2) > relevance.unsqueeze(1)
-        return (torch.where(pair, cost, 0).sum((1, 2)),)
+        return torch.where(pair, cost, 0).sum((1, 2))
 
     kernel = value_and_gradient(
         lambda s: triplet_hinge(s, relevance, selection, gap=gap), similarity
@@ -46,11 +46,11 @@ def test_pairs_of_two_sides(rows, value_and_gradient, references, weighted):
     def equation(s):
         cost, pair = table(s, positive, negative, 0.3)
         weights = weight.unsqueeze(2) if weighted else 1
-        return (torch.where(pair, cost * weights, 0).sum((1, 2)),)
+        return torch.where(pair, cost * weights, 0).sum((1, 2))
 
     weights = (weight,) if weighted else ()
     kernel = value_and_gradient(
-        lambda s: [pair_hinge(s, positive, negative, *weights, margin=0.3)], similarity
+        lambda s: pair_hinge(s, positive, negative, *weights, margin=0.3), similarity
     )
     torch.testing.assert_close(kernel, value_and_gradient(equation, similarity))
 
