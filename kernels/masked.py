@@ -1,5 +1,6 @@
 """What losses are written with: values, sums and means over the pairs that a mask selects."""
 
+import math
 from typing import Any
 
 import torch
@@ -125,8 +126,11 @@ class _LogSumExp(torch.autograd.Function):
     def forward(ctx: FunctionCtx, exponents: Tensor, mask: Tensor) -> Tensor:
         terms = masked_where(exponents, mask, -torch.inf)
         largest = terms.amax(1, keepdim=True).clamp_(min=torch.finfo(terms.dtype).min)
-        terms.sub_(largest).clamp_(min=_SMALLEST_EXPONENT[terms.dtype]).exp_()
-        terms = masked_where(terms, mask)
+        smallest = _SMALLEST_EXPONENT[terms.dtype]
+        terms.sub_(largest).clamp_(min=smallest).exp_()
+        # What is masked stands at e^smallest now. It goes with all that is as small, which no sum
+        # with the row's largest term, 1, can tell from 0.
+        torch.threshold_(terms, math.exp(smallest + 1), 0)
         total = terms.sum(1, keepdim=True)
         ctx.save_for_backward(terms, total)
         return (largest + total.log()).squeeze(1)

@@ -16,8 +16,9 @@ from torch.utils.checkpoint import checkpoint
 
 from ranklight.kernels.chunks import row_chunks
 
-# Autograd takes a fixed time a block, so those of an equation are as large as so many of a kernel.
-_KERNEL_BLOCKS = 2
+# Autograd takes a fixed time a block: with tables, of which few rows fit a block, blocks of this
+# many times the cache's size are faster.
+_LARGER_TABLES = 2
 Equation = Callable[..., Tensor]
 Kernel = Callable[..., tuple[Tensor, ...]]
 
@@ -40,9 +41,9 @@ def in_row_blocks(
         others: What else the equation takes, by rows.
         terms: p columns of each row, of which the equation holds a table of p × m.
     """
-    table = similarity.shape[1] // _KERNEL_BLOCKS
+    table = similarity.shape[1]
     if terms is not None:
-        table, others = table * terms.shape[1], (*others, terms)
+        table, others = table * terms.shape[1] // _LARGER_TABLES, (*others, terms)
     if torch.compiler.is_compiling():
         return _recomputed(equation, terms is not None, similarity, others, table)
     kernel = partial(_by_autograd, equation, terms is not None)
@@ -152,7 +153,7 @@ def _parts(of_terms: bool, similarity: Tensor, *others: Tensor) -> Iterator[tupl
         yield others
         return
     *rest, terms = others
-    for some in row_chunks(terms.T, similarity.numel() // _KERNEL_BLOCKS):
+    for some in row_chunks(terms.T, similarity.numel() // _LARGER_TABLES):
         yield *rest, terms[:, some]
 
 

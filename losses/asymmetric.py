@@ -68,6 +68,7 @@ class AsymmetricLoss(nn.Module):
         right = torch.where(positive, similarity, -similarity)
         shift = self.clip * (1 - kind)
         focus = self.positive_focus * kind + self.negative_focus * (1 - kind)
+        # Not 0, at which 0^γ has an infinite slope for γ < 1.
         wrong = ((-right).sigmoid() - shift).clamp(min=torch.finfo(shift.dtype).tiny)
         # 1 − p for positives and 1 − max(p − m, 0) = min((1 − p) + m, 1) for negatives, where 1 − p
         # is the sigmoid of −S: of both the logarithm of σ(right) + shift, at most 0. A positive's

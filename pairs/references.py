@@ -55,7 +55,7 @@ class ClassCenters(nn.Module):
     """The references are one or more vectors a class (proxies, centers). They hold no anchor.
 
     Centers are parameters, learned by the loss like any other; or, with `center_learning_rate`,
-    they have no gradient, and after each batch in training the closest centre c of each anchor's
+    they have no gradient, and after each batch in training the closest center c of each anchor's
     class moves:
 
         c ← c − γ Σ_i (c − z_i) / (1 + number of i)      over the anchors i closest to c
