@@ -58,12 +58,12 @@ class SmoothAPLoss(nn.Module):
         self, similarity: Tensor, positive: Tensor, selection: Tensor, columns: Tensor
     ) -> Tensor:
         """Σ rank(i, P_a) / rank(i, P_a ∪ N_a) of each anchor over i in these columns (−1: none)."""
-        scaled = torch.where(selection, similarity, 0) / self.temperature
-        column = columns.clamp(min=0)
-        excess = scaled.unsqueeze(1) + scaled.gather(1, column).neg().unsqueeze(2)
-        # No reference is above itself: σ(−∞) = 0.
-        excess.scatter_(2, column.unsqueeze(2), -torch.inf)
-        # One product sums over both sets, which is faster than two sums over masked tables.
-        sets = torch.stack([positive.to(excess.dtype), selection.to(excess.dtype)], 1)
-        among_positives, among_all = (1 + torch.bmm(excess.sigmoid(), sets.mT)).unbind(2)
+        similarity, column = similarity / self.temperature, columns.clamp(min=0)
+        own = torch.where(columns >= 0, similarity.gather(1, column), 0)
+        # σ(−∞) = 0: what is not selected is above nothing, and no reference is above itself.
+        others = torch.where(selection, similarity, -torch.inf)
+        excess = others.unsqueeze(1) + own.neg().unsqueeze(2)
+        above = excess.scatter_(2, column.unsqueeze(2), -torch.inf).sigmoid()
+        among_positives = 1 + (above * positive.to(above.dtype).unsqueeze(1)).sum(2)
+        among_all = 1 + above.sum(2)
         return torch.where(columns >= 0, among_positives / among_all, 0).sum(1)
