@@ -82,7 +82,7 @@ class TwoHeadClassification(pl.LightningModule):
         if self.objective is not None:
             evaluated = self.objective.evaluate(output.embeddings, batch.labels, batch.index)
             ranking = evaluated.loss
-            terms |= {"train/ranking": ranking, "train/mined_fraction": evaluated.kept}
+            terms |= {"train/ranking": ranking, "train/mined_fraction": evaluated.mined_fraction}
             loss = loss + self.weight * ranking
         size = len(batch.index)
         self.log_dict(terms, batch_size=size, sync_dist=True)
