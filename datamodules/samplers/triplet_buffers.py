@@ -217,7 +217,8 @@ class TripletBuffers:
 
     def _filled(self) -> NDArray[np.int64]:
         """How many images each buffer holds; they are in its first slots."""
-        return (self._image >= 0).sum(1)
+        filled: NDArray[np.int64] = (self._image >= 0).sum(1)
+        return filled
 
     def _chance(self, classes: NDArray[np.int64]) -> Float[np.ndarray, "t size"]:
         """π, or r itself in the paper's rule; 1 in empty slots."""
