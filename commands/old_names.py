@@ -1,6 +1,7 @@
 """Class paths from before everything was `ranklight`: refused, with the name of today."""
 
 import re
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -49,10 +50,11 @@ def check_names(configuration: Any, origin: str) -> None:
 
 
 def _is_theirs(class_path: str) -> bool:
-    try:
-        found = find_spec(class_path.rpartition(".")[0])
-    except ModuleNotFoundError:
-        return False
+    found = find_spec(class_path.split(".")[0])
+    if found is not None and found.origin is None:
+        # A folder without __init__.py: of modules, or of anything else.
+        with suppress(ModuleNotFoundError):
+            found = find_spec(class_path.rpartition(".")[0])
     if found is None or found.origin is None:
         return False
     return not Path(found.origin).resolve().is_relative_to(_OURS)

@@ -170,6 +170,9 @@ def test_train(run_on_ranks, results, world_size):
 @pytest.mark.parametrize("world_size", [2, 4])
 @pytest.mark.parametrize("name", METHODS)
 def test_gradients_and_weights_are_those_of_one_process(results, name, world_size):
+    for needed in (1, world_size):
+        if needed not in results:
+            pytest.skip(f"test_train[{needed}] left no results")
     (alone,), ranks = results[1], results[world_size]
     gradients, weights = alone[name]
     for found_gradients, found_weights in (rank[name] for rank in ranks):

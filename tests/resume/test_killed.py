@@ -25,19 +25,16 @@ def fit(start_command, config):
 
 
 @pytest.fixture(scope="module")
-def whole(fit, memory_disk, ending):
+def whole(fit, memory_disk, ending, once):
     """What uninterrupted runs left, by the number of ranks."""
-    known = {}
 
-    def of(ranks):
-        if ranks not in known:
-            with memory_disk() as runs:
-                for command in fit(runs, "whole", ranks=ranks):
-                    command.succeed()
-                known[ranks] = ending(runs / "small" / "whole")
-        return known[ranks]
+    def train(ranks):
+        with memory_disk() as runs:
+            for command in fit(runs, "whole", ranks=ranks):
+                command.succeed()
+            return ending(runs / "small" / "whole")
 
-    return of
+    return once(train)
 
 
 def rows(run):
@@ -61,7 +58,7 @@ def kill(command, commands):
     command.send(signal.SIGKILL)
     killed = command.wait() == -signal.SIGKILL
     for other in commands:
-        other.wait(timeout=60)
+        other.wait()
     return killed
 
 
