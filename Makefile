@@ -2,12 +2,14 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
+SMOKE := tests/commands tests/running tests/search tests/losses/test_contract.py tests/test_wheel.py
+KEEP ?= nothing
 PACKAGES := $(foreach room,__main__ kernels pairs losses miners search metrics models datamodules lightning_modules callbacks running commands,-p ranklight.$(room))
 
-.PHONY: help quickstart test soak check bench bench-gpu clean
+.PHONY: help quickstart test test-oldest test-newest soak check bench bench-gpu clean
 
 help: ## Show what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 .venv/installed: setup.cfg pyproject.toml constraints.txt
 	rm -rf .venv
@@ -26,6 +28,21 @@ quickstart: .venv/installed ## Train on handwritten digits, test on unseen ones,
 test: .venv/installed ## Run every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadfile
 
+# With KEEP='torch|torchvision' these two stay at constraints.txt: any other is a download of 3 GB.
+test-oldest: .venv-oldest/installed ## A part of the tests with the oldest versions that setup.cfg admits
+	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest --quiet $(SMOKE)
+
+test-newest: .venv-newest/installed ## The same with the newest versions that setup.cfg admits
+	OMP_NUM_THREADS=1 .venv-newest/bin/python -m pytest --quiet $(SMOKE)
+
+.venv-oldest/installed .venv-newest/installed: setup.cfg constraints.txt
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	grep -E '^($(KEEP))==' constraints.txt > $(@D)/constraints.txt || true
+	$(if $(findstring oldest,$@),sed -nE 's/^    ([A-Za-z-]+)(\[[a-z]+\])?>=([0-9.]+)[^;]*(;.*)?$$/\1==\3\4/p' setup.cfg | grep -vE '^($(KEEP))==' >> $(@D)/constraints.txt)
+	$(@D)/bin/python -m pip install --quiet --editable '.[test]' --constraint $(@D)/constraints.txt
+	touch $@
+
 soak: .venv/installed ## Kill a run at random, 20 times on one rank and 6 on two
 	RANKLIGHT_KILLS=20 $(BIN)/python -m pytest --quiet tests/resume/test_killed.py
 
@@ -41,5 +58,5 @@ bench-gpu: .venv/installed ## The same for a GPU: losses, evaluation, and the tr
 	$(BIN)/python -m benchmarks.gpu
 
 clean: ## Remove what was made, but not the runs
-	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-oldest .venv-newest build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,44 +1,58 @@
-"""The command line: `ranklight fit|validate|test|predict|decide -c FILE`, `weights`, `compare`."""
+"""`ranklight` and `python -m ranklight`: a command is imported when it is called, not before."""
 
-import logging
 import sys
-import warnings
+from importlib import import_module
+from pathlib import Path
 
-from jsonargparse import auto_cli
+from ranklight import __version__
 
-from ranklight.commands.compare import compare, compare_parser
-from ranklight.commands.lightning_cli import RanklightCLI
-from ranklight.commands.weights import weights
+_COMMANDS = {
+    "fit": "train a model; --test_after_fit true tests its best checkpoint",
+    "validate": "score a checkpoint on the validation split",
+    "test": "score a checkpoint on the test split",
+    "predict": "write what a checkpoint says of each image to a file",
+    "decide": "fit the label decision of a checkpoint that ranks labels",
+    "compare": "put experiments side by side over their seeds",
+    "weights": "draw what each pair weighs under a loss",
+    "recipes": "list the experiments that ship, by the names that -c takes",
+}
+_MODULES = {"compare": "compare", "weights": "weights", "recipes": "recipes"}
 
 
 def main() -> None:
     """Run one command."""
-    if sys.argv[1:2] == ["compare"]:
-        compare(**vars(compare_parser().parse_args(sys.argv[2:])))
-        return
-    if sys.argv[1:2] == ["weights"]:
-        auto_cli(weights, args=sys.argv[2:], as_positional=False, prog="ranklight weights")
-        return
-    _leave_out_what_no_user_can_act_on()
-    RanklightCLI(
-        seed_everything_default=0,
-        trainer_defaults={"use_distributed_sampler": False},
-        auto_configure_optimizers=False,
-        load_from_checkpoint_support=False,
+    _find_modules_of_this_folder()
+    command, *arguments = sys.argv[1:] or ["--help"]
+    if command in ("-h", "--help"):
+        print(_help())
+    elif command == "--version":
+        print(f"ranklight {__version__}")
+    elif command in _COMMANDS:
+        module = import_module(f"ranklight.commands.{_MODULES.get(command, 'lightning_cli')}")
+        module.main(arguments)
+    else:
+        print(f"ranklight has no command {command}; it has {', '.join(_COMMANDS)}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _find_modules_of_this_folder() -> None:
+    """Let a YAML name classes beside it; at the end of the path, so that they hide no package."""
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
+
+
+def _help() -> str:
+    width = max(map(len, _COMMANDS))
+    lines = [f"  {name:{width}}  {what}" for name, what in _COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: ranklight COMMAND [options]    ranklight COMMAND --help    ranklight --version",
+            "",
+            "Train and evaluate models that rank images.",
+            "",
+            *lines,
+        ]
     )
-
-
-def _leave_out_what_no_user_can_act_on() -> None:
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")
-    warnings.filterwarnings("ignore", message=".*does not have many workers")
-    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
-    _silence("utilities.rank_zero", "litlogger")
-    _silence("trainer.connectors.checkpoint_connector", "`weights_only` was not set")
-
-
-def _silence(module: str, words: str) -> None:
-    logger = logging.getLogger(f"pytorch_lightning.{module}")
-    logger.addFilter(lambda record: words not in record.getMessage())
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import importlib
 import sys
 
 TABLES = [
+    "startup",
     "sampler",
     "nearest_labels",
     "evaluation",

@@ -1,8 +1,8 @@
-"""Cross-batch memory: a batch against its past, forward, backward and enqueue, beside its peer.
+"""Cross-batch memory: a batch against it, forward, backward and enqueue, beside its peer.
 
 The peer, pytorch-metric-learning's CrossBatchMemory, compares the batch with the memory alone, into
-which it put the batch first; ours has a term of the batch and one of the past, knows an image's own
-past copies by their index, and measures age and drift besides. Both memories are full.
+which it put the batch first; ours has a term of the batch and one of the memory, knows an image's
+own copies by their index, and measures age and drift besides. Both memories are full.
 """
 
 import torch
@@ -24,7 +24,7 @@ def main() -> bool:
         1, 0.5, distance=distances.CosineSimilarity(), reducer=reducers.MeanReducer()
     )
     rows = [
-        _row("contrastive", peer, ContrastiveLoss(), None, at_least=3),
+        _row("contrastive", peer, ContrastiveLoss(), None, at_most_limit=2.5),
         _row(
             "multi-similarity, mined",
             peer_losses.MultiSimilarityLoss(2, 40, 0.5),
@@ -41,7 +41,7 @@ def _row(
     peer_loss: nn.Module,
     loss: nn.Module,
     miner: nn.Module | None,
-    at_least: float | None = None,
+    at_most_limit: float | None = None,
 ) -> Comparison:
     objective = Objective(loss, miner, CrossBatchMemory(_ROWS))
     peer = peer_losses.CrossBatchMemory(peer_loss, _DIM, _ROWS)
@@ -57,7 +57,7 @@ def _row(
         peer=_step(peer, embeddings, labels),
         ours=_step(objective, embeddings, labels, index),
         limit=_two_products(embeddings, _images(_ROWS, 0)[0]),
-        at_least=at_least,
+        at_most_limit=at_most_limit,
         memory=100,
         repeats=11,
     )

@@ -36,11 +36,11 @@ def lsep_table(similarity: Tensor, relevance: Tensor) -> Tensor:
 
 def warp_table(similarity: Tensor, relevance: Tensor) -> Tensor:
     """The written-out sum with exact ranks."""
-    ahead = (similarity.unsqueeze(1) > similarity.unsqueeze(2)).sum(2)
+    above = (similarity.unsqueeze(1) > similarity.unsqueeze(2)).sum(2)
     harmonic = (1 / torch.arange(1, similarity.shape[1] + 1)).cumsum(0)
     gaps = 1 + similarity.unsqueeze(2) - similarity.unsqueeze(1)
     pair = (relevance.unsqueeze(2) == 0) & (relevance.unsqueeze(1) > 0)
-    return (torch.where(pair, gaps.relu(), 0).sum(1) * harmonic[ahead]).sum(1).mean()
+    return (torch.where(pair, gaps.relu(), 0).sum(1) * harmonic[above]).sum(1).mean()
 
 
 def _lsep(labels: int, at_least: float | None = None) -> Comparison:

@@ -1,22 +1,36 @@
 """LightningCLI with run directories, and without ways to fool oneself."""
 
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from jsonargparse import Namespace
 from pytorch_lightning import Trainer
+from pytorch_lightning.__version__ import version as lightning_version
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.callbacks import ProgressBar as AnyProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_warn
 
+from ranklight import __version__ as ranklight_version
 from ranklight.callbacks.evaluation.baselines import Baselines
 from ranklight.callbacks.evaluation.label_decision import LabelDecision
+from ranklight.callbacks.pictures.curves import TrainingCurves
+from ranklight.callbacks.pictures.embedding_map import EmbeddingMap
+from ranklight.callbacks.pictures.gallery import Gallery
+from ranklight.callbacks.sampler_statistics import SamplerStatistics
+from ranklight.commands.config_file import ConfigFile
+from ranklight.commands.old_names import check_names
 from ranklight.commands.trainer import RanklightTrainer
 from ranklight.running.batch_norm import WarnOfLocalBatchNorm
 from ranklight.running.checkpoint_io import AtomicCheckpointIO, newest_whole
 from ranklight.running.compile_network import CompileNetwork
+from ranklight.running.experiment_name import experiment_name
 from ranklight.running.last_checkpoint import LastCheckpoint
 from ranklight.running.metrics_file import MetricsFile
 from ranklight.running.non_finite import StopOnNonFiniteLoss
@@ -33,6 +47,15 @@ from ranklight.running.save_config import SaveConfig
 from ranklight.running.termination import SaveOnTermination
 from ranklight.running.tracking import wandb_logger
 
+_WATCHING = {
+    "evaluation": Callback,
+    "statistics": SamplerStatistics,
+    "curves": TrainingCurves,
+    "gallery": Gallery,
+    "map": EmbeddingMap,
+    "baselines": Baselines,
+}
+
 
 class RanklightCLI(LightningCLI):
     """Adds to Lightning's commands what a run needs to be found, compared and trusted."""
@@ -40,11 +63,14 @@ class RanklightCLI(LightningCLI):
     run: Path
 
     def __init__(self, **kwargs: Any) -> None:
-        usage = "%(prog)s -c FILE.yaml [--key value ...]; all keys: --help"
+        usage = "ranklight {} -c FILE.yaml [--key value ...]; all keys: --help"
         super().__init__(
             trainer_class=RanklightTrainer,
             save_config_callback=SaveConfig,
-            parser_kwargs={command: {"usage": usage} for command in self.subcommands()},
+            parser_kwargs={
+                "prog": "ranklight",
+                **{name: {"usage": usage.format(name)} for name in self.subcommands()},
+            },
             **kwargs,
         )
 
@@ -53,6 +79,18 @@ class RanklightCLI(LightningCLI):
         """Lightning's commands, and the fitting of label decisions."""
         return {**LightningCLI.subcommands(), "decide": {"model", "datamodule"}}
 
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """Lightning's, but for what `-c` finds and refuses."""
+        versions = [f"ranklight=={ranklight_version}", f"pytorch_lightning=={lightning_version}"]
+        parser = self.parser_class(**{"dump_header": versions, **kwargs})
+        parser.add_argument(
+            "-c",
+            "--config",
+            action=ConfigFile,
+            help="A YAML file, or the name of a recipe (`ranklight recipes`); the later wins.",
+        )
+        return parser
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Options beside Lightning's own."""
         parser.add_argument("--runs", type=str, default="runs", help="Directory of all runs.")
@@ -60,7 +98,8 @@ class RanklightCLI(LightningCLI):
             "--experiment",
             type=str | None,
             default=None,
-            help="Name of the experiment (default: path of the first YAML below experiments/).",
+            help="Name of the experiment (default: path below experiments/ of the last YAML that "
+            "is not a trainer's).",
         )
         parser.add_argument(
             "--run",
@@ -81,6 +120,13 @@ class RanklightCLI(LightningCLI):
             default=False,
             help="After fit, test the best checkpoint.",
         )
+        for name, kind in _WATCHING.items():
+            parser.add_argument(
+                f"--callbacks.{name}",
+                type=kind | None,
+                default=None,
+                help="Watches the run, beside trainer.callbacks; null drops what a base has here.",
+            )
         parser.add_lightning_class_args(ModelCheckpoint, "best")
         parser.add_lightning_class_args(LastCheckpoint, "last")
         parser.add_lightning_class_args(CompileNetwork, "network")
@@ -92,6 +138,14 @@ class RanklightCLI(LightningCLI):
             "enable_version_counter": False,
         }
         parser.set_defaults({f"best.{key}": value for key, value in best.items()})
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Lightning's, after class paths of before are refused."""
+        try:
+            check_names(sys.argv[1:], "the command line")
+        except ValueError as error:
+            parser.error(str(error))
+        super().parse_arguments(parser, args)
 
     def before_instantiate_classes(self) -> None:
         """Find the run and the checkpoint; refuse what would give wrong numbers."""
@@ -108,7 +162,8 @@ class RanklightCLI(LightningCLI):
             data["seed"] = int(config.seed_everything)
         try:
             self.run = self._find_run(config)
-        except OSError as error:
+            _check_checkpoint(config.ckpt_path)
+        except (OSError, ValueError) as error:
             self.parser.error(str(error))
         config.trainer.default_root_dir = str(self.run)
         config.best.dirpath = config.last.dirpath = str(self.run / "checkpoints")
@@ -149,7 +204,8 @@ class RanklightCLI(LightningCLI):
         """The trainer, with the run's loggers and guards."""
         config = self.config_init[self.subcommand]
         given = config.trainer.callbacks or []
-        callbacks = [*given] if isinstance(given, list) else [given]
+        watching = [callback for callback in config.callbacks.values() if callback is not None]
+        callbacks = [*watching, *(given if isinstance(given, list) else [given])]
         if config.trainer.enable_progress_bar is not False and not any(
             isinstance(callback, AnyProgressBar) for callback in callbacks
         ):
@@ -197,10 +253,36 @@ class RanklightCLI(LightningCLI):
         return any(isinstance(callback, Baselines | LabelDecision) for callback in callbacks)
 
 
+def main(arguments: Sequence[str]) -> None:
+    """Run one of Lightning's commands, or `decide`; LightningCLI reads sys.argv by itself."""
+    _leave_out_what_no_user_can_act_on()
+    RanklightCLI(
+        seed_everything_default=0,
+        trainer_defaults={"use_distributed_sampler": False},
+        auto_configure_optimizers=False,
+        load_from_checkpoint_support=False,
+    )
+
+
+def _leave_out_what_no_user_can_act_on() -> None:
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")
+    warnings.filterwarnings("ignore", message=".*does not have many workers")
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+    _silence("utilities.rank_zero", "litlogger")
+    _silence("trainer.connectors.checkpoint_connector", "`weights_only` was not set")
+
+
+def _silence(module: str, words: str) -> None:
+    logger = logging.getLogger(f"pytorch_lightning.{module}")
+    logger.addFilter(lambda record: words not in record.getMessage())
+
+
+def _check_checkpoint(path: str | None) -> None:
+    """Refuse one whose configuration cannot be built any more; its weights are not read."""
+    if path is not None:
+        saved = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+        check_names(saved.get("config"), f"the checkpoint {path}")
+
+
 def _experiment_name(config: Namespace) -> str:
-    files = [Path(str(file)) for file in config.config or []]
-    if not files:
-        return "unnamed"
-    parts = files[0].with_suffix("").parts
-    below = parts[parts.index("experiments") + 1 :] if "experiments" in parts else parts[-1:]
-    return "/".join(below)
+    return experiment_name([Path(str(file)) for file in config.config or []])

@@ -1,10 +1,11 @@
 """`ranklight weights`: how the weight of a pair depends on its similarity, loss by loss."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib.figure
 import torch
+from jsonargparse import auto_cli
 from rich.console import Console
 from rich.table import Column, Table
 from torch import Tensor, nn
@@ -23,6 +24,11 @@ class Curve(NamedTuple):
     similarity: Tensor
     positive: Tensor
     negative: Tensor
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Draw the losses that the command line names."""
+    auto_cli(weights, args=list(arguments), as_positional=False, prog="ranklight weights")
 
 
 def curve(loss: nn.Module, similarity: Tensor) -> Curve:
@@ -50,8 +56,10 @@ def draw(losses: dict[str, nn.Module], path: Path) -> None:
         losses: Losses of pairs by the name they get in the legend.
         path: A file that matplotlib can write, for example weights.png.
     """
+    from matplotlib.figure import Figure
+
     similarity = torch.linspace(-1, 0.995, 200)
-    figure = matplotlib.figure.Figure(figsize=(10, 4), layout="constrained")
+    figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2, sharex=True)
     for name, loss in losses.items():
         found = curve(loss, similarity)
@@ -68,16 +76,16 @@ def weights(losses: list[nn.Module] | None = None, path: str = "weights.png") ->
     """Draw and print how the weight of a pair depends on its similarity, loss by loss.
 
     Args:
-        losses: For example `[losses.ContrastiveLoss, losses.SupConLoss]`, each with init_args if
-            wanted; by default those of the general pair weighting's paper.
+        losses: For example `[ranklight.losses.ContrastiveLoss, mine.Loss]`, each with init_args
+            if wanted; by default those of the general pair weighting's paper.
         path: The picture.
     """
     if losses is None:
         losses = [MultiSimilarityLoss(), ContrastiveLoss(), TripletLoss()]
     names = [type(loss).__name__ for loss in losses]
     numbered = [
-        f"{name} {names[: place + 1].count(name)}" if names.count(name) > 1 else name
-        for place, name in enumerate(names)
+        f"{name} {names[: index + 1].count(name)}" if names.count(name) > 1 else name
+        for index, name in enumerate(names)
     ]
     draw(dict(zip(numbered, losses, strict=True)), Path(path))
     Console().print(f"picture: {path}")

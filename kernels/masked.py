@@ -1,5 +1,6 @@
-"""What losses are written with: sums and means over the pairs that a mask selects."""
+"""What losses are written with: values, sums and means over the pairs that a mask selects."""
 
+import math
 from typing import Any
 
 import torch
@@ -9,26 +10,31 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from ranklight.kernels.distributed import all_gather, all_reduce_sum, in_group
-from ranklight.kernels.rowwise import masked_where
+from ranklight.kernels.eager import eager_on_cpu
+from ranklight.kernels.sortable_bits import bits_of
 
 _SMALLEST_EXPONENT = {torch.float32: -60.0, torch.float64: -600.0}
 
 
-def split(
-    relevance: Float[Tensor, "n m"], selection: Shaped[Tensor, "n m"]
-) -> tuple[Bool[Tensor, "n m"], Bool[Tensor, "n m"]]:
-    """The selected pairs, as (positive, negative): relevance above 0, and not.
+def masked_where(
+    values: Float[Tensor, "n m"], mask: Bool[Tensor, "n m"], otherwise: float = 0.0
+) -> Float[Tensor, "n m"]:
+    """Values where the mask is True and `otherwise` elsewhere, whatever stands there; no autograd.
 
-    Raises:
-        TypeError: The selection is not of pairs (Bool) but of opponents (Int).
+    On CPU by their bits: `torch.where` branches, and is ten times slower on a mask without pattern.
     """
-    if selection.dtype != torch.bool:
-        raise TypeError(
-            "this loss takes pairs, a Bool selection from a pair miner (KeepAll, "
-            f"MultiSimilarityMiner, ...); got {selection.dtype}, the opponents of a triplet miner"
-        )
-    related = relevance.relu().bool()  # relevance > 0; on the CPU a third of the time
-    return selection & related, selection & ~related
+    if not eager_on_cpu(values):
+        return torch.where(mask, values, otherwise)
+    bits = bits_of(values)
+    # True is 1, and −1 is all ones: AND keeps a value whole or leaves 0, the bits of 0.0, also
+    # where a NaN stands, which a product with the mask would not.
+    all_ones = mask.view(torch.int8).neg().to(bits.dtype)
+    if otherwise == 0:
+        return all_ones.bitwise_and_(bits).view(values.dtype)
+    # XOR twice with the same bits is nothing: (v ^ fill) ^ fill = v where the mask keeps v ^ fill,
+    # and 0 ^ fill = fill where it does not.
+    fill = bits_of(torch.tensor(otherwise, dtype=values.dtype))
+    return all_ones.bitwise_and_(bits ^ fill).bitwise_xor_(fill).view(values.dtype)
 
 
 def masked_mean(values: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"]) -> Float[Tensor, ""]:
@@ -72,18 +78,6 @@ def log1p_sum_exp(
 ) -> Float[Tensor, " n"]:
     """log(1 + Σ_{j: mask} e^{x_ij}) for each row; 0 with zero gradient for an empty one."""
     return log1p_exp(log_sum_exp(exponents, mask))
-
-
-def log_sum_exp_and_weights(
-    exponents: Float[Tensor, "n m"], mask: Bool[Tensor, "n m"]
-) -> tuple[Float[Tensor, " n"], Float[Tensor, "n m"]]:
-    """`log_sum_exp` and its derivative, the softmax over the mask; no autograd."""
-    terms = masked_where(exponents, mask, -torch.inf)
-    largest = terms.amax(1, keepdim=True).clamp_(min=torch.finfo(terms.dtype).min)
-    terms.sub_(largest).clamp_(min=_SMALLEST_EXPONENT[terms.dtype]).exp_()
-    terms = masked_where(terms, mask)
-    total = terms.sum(1, keepdim=True)
-    return (largest + total.log()).squeeze(1), terms.div_(total.clamp(min=1))
 
 
 def log1p_sum_exp_and_weights(
@@ -130,12 +124,20 @@ def _at_least_float32(dtype: torch.dtype) -> torch.dtype:
 class _LogSumExp(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, exponents: Tensor, mask: Tensor) -> Tensor:
-        result, softmax = log_sum_exp_and_weights(exponents, mask)
-        ctx.save_for_backward(softmax)
-        return result
+        terms = masked_where(exponents, mask, -torch.inf)
+        largest = terms.amax(1, keepdim=True).clamp_(min=torch.finfo(terms.dtype).min)
+        smallest = _SMALLEST_EXPONENT[terms.dtype]
+        terms.sub_(largest).clamp_(min=smallest).exp_()
+        # What is masked stands at e^smallest now. It goes with all that is as small, which no sum
+        # with the row's largest term, 1, can tell from 0.
+        torch.threshold_(terms, math.exp(smallest + 1), 0)
+        total = terms.sum(1, keepdim=True)
+        ctx.save_for_backward(terms, total)
+        return (largest + total.log()).squeeze(1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        (softmax,) = ctx.saved_tensors
-        return grads[0].unsqueeze(1) * softmax, None
+        # The derivative is the softmax, terms / total; of an empty row, whose total is 0, it is 0.
+        terms, total = ctx.saved_tensors
+        return grads[0].unsqueeze(1).div(total.clamp(min=1)) * terms, None

@@ -4,16 +4,16 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from ranklight.kernels.rowwise import eager_on_cpu
+from ranklight.kernels.eager import eager_on_cpu
 
 
 def where_true(
     mask: Bool[Tensor, "n m"],
 ) -> tuple[Int[Tensor, " c"], Int[Tensor, " c"]]:
     """Rows and columns of True, ascending; for a mask on the CPU."""
-    (place,) = mask.numpy().reshape(-1).nonzero()
-    row = place // max(1, mask.shape[1])
-    return torch.from_numpy(row), torch.from_numpy(place - mask.shape[1] * row)
+    (index,) = mask.numpy().reshape(-1).nonzero()
+    row = index // max(1, mask.shape[1])
+    return torch.from_numpy(row), torch.from_numpy(index - mask.shape[1] * row)
 
 
 def rank_in_row(row: Int[Tensor, " c"], rows: int) -> Int[Tensor, " c"]:
@@ -30,7 +30,7 @@ def true_columns(mask: Bool[Tensor, "n m"]) -> Int[Tensor, "n p"]:
     if not eager_on_cpu(mask):
         return torch.where(mask, torch.arange(mask.shape[1], device=mask.device), -1)
     row, column = where_true(mask)
-    place = rank_in_row(row, len(mask))
-    columns = torch.full((len(mask), int(place.max()) + 1 if len(place) else 0), -1)
-    columns[row, place] = column
+    rank = rank_in_row(row, len(mask))
+    columns = torch.full((len(mask), int(rank.max()) + 1 if len(rank) else 0), -1)
+    columns[row, rank] = column
     return columns

@@ -1,57 +1,89 @@
-"""Losses that know their derivative: rows in blocks, and one n×m tensor kept for backward."""
+"""What rows cost, a block of them at a time; for backward one n×m tensor is kept, the derivative.
 
-from collections.abc import Callable
+A loss gives its equation and autograd derives it block by block; or a kernel gives the derivative.
+"""
+
+import operator
+from collections.abc import Callable, Iterator
+from functools import partial, reduce
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
-from torch import Tensor, nn
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
 from torch.autograd.function import FunctionCtx
+from torch.utils.checkpoint import checkpoint
 
-from ranklight.kernels.sortable_bits import bits_of
+from ranklight.kernels.chunks import row_chunks
 
-_BLOCK_ELEMENTS = {"cpu": 1 << 17}
-_BLOCK_ELEMENTS_ELSEWHERE = 1 << 26
-
-
-def eager_on_cpu(tensor: Tensor) -> bool:
-    """Whether shapes may depend on data: nothing waits for a device, and nothing is compiled."""
-    return (
-        not torch.compiler.is_compiling()
-        and type(tensor) in (Tensor, nn.Parameter)
-        and tensor.device.type == "cpu"
-    )
+# Autograd takes a fixed time a block: with tables, of which few rows fit a block, blocks of this
+# many times the cache's size are faster.
+_LARGER_TABLES = 2
+Equation = Callable[..., Tensor]
+Kernel = Callable[..., tuple[Tensor, ...]]
 
 
-def masked_where(
-    values: Float[Tensor, "n m"], mask: Bool[Tensor, "n m"], otherwise: float = 0.0
-) -> Float[Tensor, "n m"]:
-    """Values where the mask is True and `otherwise` elsewhere, whatever stands there; no autograd.
+def in_row_blocks(
+    equation: Equation,
+    similarity: Float[Tensor, "n m"],
+    *others: Tensor,
+    terms: Int[Tensor, "n p"] | None = None,
+) -> Float[Tensor, " n"]:
+    """The cost of each row by its equation, differentiable once.
 
-    On CPU by their bits: `torch.where` branches, and is ten times slower on a mask without pattern.
+    A block of rows is computed and differentiated in forward, while it is in the cache: what the
+    equation's steps leave for their derivatives is as large as the block, and goes with it.
+
+    Args:
+        equation: `equation(similarity, *others) -> cost` of some rows; or with `terms` a sum over
+            them, `equation(similarity, *others, some_terms) -> its part of the cost`.
+        similarity: S.
+        others: What else the equation takes, by rows.
+        terms: p columns of each row, of which the equation holds a table of p × m.
     """
-    if not eager_on_cpu(values):
-        return torch.where(mask, values, otherwise)
-    bits = bits_of(values)
-    all_ones = mask.view(torch.int8).neg().to(bits.dtype)
-    if otherwise == 0:
-        return all_ones.bitwise_and_(bits).view(values.dtype)
-    fill = bits_of(torch.tensor(otherwise, dtype=values.dtype))
-    return all_ones.bitwise_and_(bits ^ fill).bitwise_xor_(fill).view(values.dtype)
-
-
-def count_true(mask: Bool[Tensor, "n m"]) -> Int[Tensor, " 1"]:
-    """How often the mask is True: one number for a block of rows, without a wider copy of it."""
-    return mask.count_nonzero().unsqueeze(0)
-
-
-def row_chunks(tensor: Tensor, elements_per_row: int) -> list[slice]:
-    """Slices of rows whose intermediate results fit a CPU's cache, or a part of a GPU's memory."""
-    budget = _BLOCK_ELEMENTS.get(tensor.device.type, _BLOCK_ELEMENTS_ELSEWHERE)
+    table = similarity.shape[1]
+    if terms is not None:
+        table, others = table * terms.shape[1] // _LARGER_TABLES, (*others, terms)
     if torch.compiler.is_compiling():
-        budget = max(budget, _BLOCK_ELEMENTS_ELSEWHERE)
-    rows = max(1, budget // max(1, elements_per_row))
-    return [slice(start, start + rows) for start in range(0, max(1, len(tensor)), rows)]
+        return _recomputed(equation, terms is not None, similarity, others, table)
+    kernel = partial(_by_autograd, equation, terms is not None)
+    derivative, cost = run_in_blocks(kernel, similarity, others, table)
+    differentiable: Tensor = _WithDerivative.apply(similarity, cost, derivative)
+    return differentiable
+
+
+def with_derivative(
+    kernel: Kernel, similarity: Float[Tensor, "n m"], *others: Tensor
+) -> tuple[Tensor, ...]:
+    """The cost of each row by a kernel that knows its derivative, differentiable once.
+
+    Args:
+        kernel: `kernel(similarity, *others) -> (derivative, cost, ...)` of some rows, with one
+            element a row in all but the derivative. It runs without gradient.
+        similarity: S.
+        others: What else the kernel takes, by rows.
+
+    Returns:
+        What the kernel returns after the derivative.
+    """
+    derivative, cost, *more = run_in_blocks(kernel, similarity, others, similarity.shape[1])
+    return _WithDerivative.apply(similarity, cost, derivative), *more
+
+
+def run_in_blocks(
+    kernel: Kernel, similarity: Tensor, others: tuple[Tensor, ...], elements_per_row: int
+) -> tuple[Tensor, ...]:
+    """What a kernel returns of all rows, without gradient; its first tensor is as large as S."""
+    similarity = similarity.detach()
+    blocks = row_chunks(similarity, elements_per_row)
+    with torch.no_grad(), torch.autocast(similarity.device.type, enabled=False):
+        if len(blocks) == 1:
+            return kernel(similarity, *others)
+        derivative, found = torch.empty_like(similarity), []
+        for rows in blocks:
+            derivative[rows], *values = kernel(similarity[rows], *(o[rows] for o in others))
+            found.append(values)
+    return derivative, *(torch.cat(values) for values in zip(*found, strict=True))
 
 
 def by_rows(
@@ -69,90 +101,60 @@ def by_rows(
     return result
 
 
-def in_row_blocks(
-    costs: Callable[..., tuple[Tensor, ...]],
-    similarity: Float[Tensor, "n m"],
-    *others: Tensor,
-    elements_per_row: int | None = None,
-) -> tuple[Tensor, ...]:
-    """What each anchor pays, differentiable once, and what else is found about it.
-
-    Args:
-        costs: `costs(similarity, *others) -> (cost, derivative, ...)` of some rows: the cost of
-            each row, its derivative with respect to the similarity, then any other tensors, of one
-            element a row or of one a block. It runs without gradient.
-        similarity: S.
-        others: What else `costs` takes, by rows.
-        elements_per_row: Size of the largest intermediate result; m by default.
-
-    Returns:
-        What `costs` returns without the derivative.
-    """
-    found, derivative = _run(costs, similarity, others, elements_per_row)
-    cost: Tensor = _WithDerivative.apply(similarity, found[0], derivative)
-    return cost, *found[1:]
+def refuse_create_graph() -> None:
+    """Raise where the backward of a kept derivative is to be differentiated itself."""
+    if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        raise RuntimeError(
+            "this loss is differentiable once: it keeps its derivative, not how that came about, "
+            "and cannot be used with create_graph=True, for example in a penalty on gradients"
+        )
 
 
-def pull_and_push(
-    costs: Callable[..., tuple[Tensor, ...]], similarity: Float[Tensor, "n m"], *others: Tensor
-) -> tuple[Tensor, ...]:
-    """What each anchor pays for its positives and for its negatives, differentiable once.
+def _by_autograd(
+    equation: Equation, of_terms: bool, similarity: Tensor, *others: Tensor
+) -> tuple[Tensor, Tensor]:
+    def differentiated(arguments: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        with torch.enable_grad():
+            leaf = similarity.detach().requires_grad_()
+            cost = equation(leaf, *arguments)
+            (derivative,) = torch.autograd.grad(cost, leaf, torch.ones_like(cost))
+        return derivative, cost.detach()
 
-    A positive costs less when it is more similar, a negative when it is less: the derivatives of
-    both costs fit one matrix, below 0 at positives and above 0 at negatives.
-
-    Args:
-        costs: `costs(similarity, *others) -> (pull, derivative, push, ...)` of some rows, as above.
-        similarity: S.
-        others: What else `costs` takes, by rows.
-
-    Returns:
-        What `costs` returns without the derivative.
-    """
-    (pull, push, *rest), derivative = _run(costs, similarity, others, None)
-    pull, push = _PullAndPush.apply(similarity, pull, push, derivative)
-    return pull, push, *rest
+    parts = map(differentiated, _parts(of_terms, similarity, *others))
+    return reduce(lambda a, b: (a[0] + b[0], a[1] + b[1]), parts)
 
 
-def _run(
-    costs: Callable[..., tuple[Tensor, ...]],
+def _recomputed(
+    equation: Equation,
+    of_terms: bool,
     similarity: Tensor,
     others: tuple[Tensor, ...],
-    elements_per_row: int | None,
-) -> tuple[list[Tensor], Tensor]:
-    similarity = similarity.detach()
-    blocks = row_chunks(similarity, elements_per_row or similarity.shape[1])
-    found = []
-    with torch.no_grad(), torch.autocast(similarity.device.type, enabled=False):
-        if len(blocks) == 1:
-            cost, derivative, *rest = costs(similarity, *others)
-            return [cost, *rest], derivative
-        derivative = torch.empty_like(similarity)
-        for rows in blocks:
-            cost, derivative[rows], *rest = costs(similarity[rows], *(o[rows] for o in others))
-            found.append([cost, *rest])
-    return [torch.cat(parts) for parts in zip(*found, strict=True)], derivative
+    elements_per_row: int,
+) -> Tensor:
+    """The same for a compiler, which cannot trace autograd inside of forward.
+
+    It derives the equation itself, and computes each block again on its way back.
+    """
+    costs = []
+    with torch.autocast(similarity.device.type, enabled=False):
+        for rows in row_chunks(similarity, elements_per_row):
+            block = similarity[rows]
+            parts = (
+                checkpoint(equation, block, *arguments, use_reentrant=False)
+                for arguments in _parts(of_terms, block, *(o[rows] for o in others))
+            )
+            costs.append(reduce(operator.add, parts))
+    return torch.cat(costs)
 
 
-def _scaled(derivative: Tensor, pull: Tensor, push: Tensor) -> Tensor:
-    up, down = derivative.clamp(max=0), derivative.clamp(min=0)
-    return up.mul_(pull).addcmul_(down, push)
-
-
-class _PullAndPush(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: FunctionCtx, similarity: Tensor, pull: Tensor, push: Tensor, derivative: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        ctx.save_for_backward(derivative)
-        return pull.clone(), push.clone()
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        _refuse_create_graph()
-        (derivative,) = ctx.saved_tensors
-        pull, push = (grad.unsqueeze(1) for grad in grads)
-        return by_rows(_scaled, derivative, pull, push), None, None, None
+def _parts(of_terms: bool, similarity: Tensor, *others: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """What an equation takes beside S; where the last are terms of a sum, some at a time."""
+    if not of_terms:
+        yield others
+        return
+    *rest, terms = others
+    for some in row_chunks(terms.T, similarity.numel() // _LARGER_TABLES):
+        yield *rest, terms[:, some]
 
 
 class _WithDerivative(torch.autograd.Function):
@@ -163,14 +165,6 @@ class _WithDerivative(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        _refuse_create_graph()
+        refuse_create_graph()
         (derivative,) = ctx.saved_tensors
         return derivative * grads[0].unsqueeze(1), None, None
-
-
-def _refuse_create_graph() -> None:
-    if torch.is_grad_enabled() and not torch.compiler.is_compiling():
-        raise RuntimeError(
-            "this loss is differentiable once: it keeps its derivative, not how that came about, "
-            "and cannot be used with create_graph=True, for example in a penalty on gradients"
-        )

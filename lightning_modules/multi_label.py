@@ -9,6 +9,7 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from ranklight.datamodules import Batch
+from ranklight.kernels.masked import at_least_float32
 from ranklight.lightning_modules.checkpoint import check_same_architecture
 from ranklight.lightning_modules.optimizers import configure
 from ranklight.metrics import LabelRankingScores
@@ -62,15 +63,15 @@ class MultiLabelClassification(pl.LightningModule):
         self.test_scores = LabelRankingScores(num_classes, per_class=True)
 
     def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
-        """One logit a class, in float32."""
+        """One logit a class, in float32 or wider."""
         return self.scores_and_features(images)[0]
 
     def scores_and_features(
         self, images: Float[Tensor, "n c h w"]
     ) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n d"]]:
-        """Logits and what they were computed of, both in float32."""
+        """Logits and what they were computed of, both in float32 or wider."""
         features: Tensor = self.encoder(images)
-        return self.head(features).float(), features.float()
+        return at_least_float32(self.head(features)), at_least_float32(features)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one batch."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
-from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from pytorch_lightning.utilities.types import LRSchedulerConfigType, OptimizerLRScheduler
 from torch import nn
 
 
@@ -19,13 +19,7 @@ def configure(
     if lr_scheduler is None:
         return built
     schedule = lr_scheduler(built)
+    stepped: LRSchedulerConfigType = {"scheduler": schedule, "interval": interval}
     if isinstance(schedule, ReduceLROnPlateau):
-        return {
-            "optimizer": built,
-            "lr_scheduler": {
-                "scheduler": schedule,
-                "monitor": schedule.monitor,
-                "interval": interval,
-            },
-        }
-    return {"optimizer": built, "lr_scheduler": {"scheduler": schedule, "interval": interval}}
+        stepped["monitor"] = schedule.monitor
+    return {"optimizer": built, "lr_scheduler": stepped}

@@ -12,9 +12,10 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 from ranklight.datamodules import Batch
+from ranklight.kernels.masked import at_least_float32
 from ranklight.lightning_modules.checkpoint import check_same_architecture
 from ranklight.lightning_modules.optimizers import configure
-from ranklight.models import TwoHeads
+from ranklight.models import TwoHeads, unit_vectors
 from ranklight.pairs import Objective
 
 
@@ -76,12 +77,12 @@ class TwoHeadClassification(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Any:
         """Both terms on one batch."""
         output = self.model(batch.images)
-        loss = F.cross_entropy(output.logits.float(), batch.labels)
+        loss = F.cross_entropy(at_least_float32(output.logits), batch.labels)
         terms = {"train/cross_entropy": loss}
         if self.objective is not None:
             evaluated = self.objective.evaluate(output.embeddings, batch.labels, batch.index)
             ranking = evaluated.loss
-            terms |= {"train/ranking": ranking, "train/mined_fraction": evaluated.kept}
+            terms |= {"train/ranking": ranking, "train/mined_fraction": evaluated.mined_fraction}
             loss = loss + self.weight * ranking
         size = len(batch.index)
         self.log_dict(terms, batch_size=size, sync_dist=True)
@@ -101,14 +102,14 @@ class TwoHeadClassification(pl.LightningModule):
         accuracy.update(output.logits, batch.labels)
         self.log_dict(accuracy, batch_size=len(batch.index))
         if self.retrieve_by == "pooled":
-            return {"embeddings": F.normalize(output.pooled)}
+            return {"embeddings": unit_vectors(output.pooled)}
         return {"embeddings": output.embeddings}
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
         """Class probabilities and the embedding."""
         output = self.model(batch.images)
         return {
-            "probabilities": output.logits.float().softmax(1),
+            "probabilities": at_least_float32(output.logits).softmax(1),
             "embeddings": output.embeddings,
             "labels": batch.labels,
             "index": batch.index,

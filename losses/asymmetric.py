@@ -1,4 +1,4 @@
-"""The asymmetric loss."""
+"""Binary cross-entropy for many labels of which few apply."""
 
 from typing import Literal
 
@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, masked_mean, split, sum_over_ranks
+from ranklight.kernels.masked import at_least_float32, masked_mean, sum_over_ranks
+from ranklight.pairs.selection import split
 
 
 class AsymmetricLoss(nn.Module):
@@ -16,8 +17,8 @@ class AsymmetricLoss(nn.Module):
         p = sigmoid(S),  p_m = max(p − m, 0)
         ℓ_ij = −(1 − p)^γ⁺ log p for positives (R > 0),  −p_m^γ⁻ log(1 − p_m) for negatives
 
-        reduction="sum":   Σ_ij ℓ_ij over the (global) batch: its scale grows with it
-        reduction="mean":  mean of ℓ over all selected labels
+        average="sum":    Σ_ij ℓ_ij over the (global) batch: its scale grows with it
+        average="pairs":  mean of ℓ over all selected labels
 
     Ridnik, Ben-Baruch, Zamir, Noy, Friedman, Protter, Zelnik-Manor: Asymmetric Loss For Multi-Label
     Classification, ICCV 2021, arXiv 2009.14119. Defaults are those of the released class, which
@@ -29,7 +30,12 @@ class AsymmetricLoss(nn.Module):
         positive_focus: γ⁺; larger ignores more of the positives that score high already.
         negative_focus: γ⁻; larger ignores more of the negatives that score low already.
         clip: m, 0..1; negatives below this probability cost nothing.
-        reduction: See above.
+        average: What the sum is divided by, see above.
+
+    Example:
+        >>> similarity, relevance = torch.tensor([[0.0, -3.0]]), torch.tensor([[1.0, 0.0]])
+        >>> AsymmetricLoss()(similarity, relevance, relevance >= 0)  # ½ log 2, and an easy one: 0
+        tensor(0.3466)
     """
 
     def __init__(
@@ -37,13 +43,13 @@ class AsymmetricLoss(nn.Module):
         positive_focus: float = 1.0,
         negative_focus: float = 4.0,
         clip: float = 0.05,
-        reduction: Literal["sum", "mean"] = "sum",
+        average: Literal["sum", "pairs"] = "sum",
     ) -> None:
         super().__init__()
         self.positive_focus = positive_focus
         self.negative_focus = negative_focus
         self.clip = clip
-        self.reduction = reduction
+        self.average = average
 
     def forward(
         self,
@@ -62,8 +68,13 @@ class AsymmetricLoss(nn.Module):
         right = torch.where(positive, similarity, -similarity)
         shift = self.clip * (1 - kind)
         focus = self.positive_focus * kind + self.negative_focus * (1 - kind)
+        # Not 0, at which 0^γ has an infinite slope for γ < 1.
         wrong = ((-right).sigmoid() - shift).clamp(min=torch.finfo(shift.dtype).tiny)
+        # 1 − p for positives and 1 − max(p − m, 0) = min((1 − p) + m, 1) for negatives, where 1 − p
+        # is the sigmoid of −S: of both the logarithm of σ(right) + shift, at most 0. A positive's
+        # shift is 0, whose logarithm −∞ adds nothing. By logarithms a sigmoid that rounds to 0
+        # keeps its value and gradient.
         cost = -(wrong**focus) * torch.logaddexp(F.logsigmoid(right), shift.log()).clamp(max=0)
-        if self.reduction == "mean":
+        if self.average == "pairs":
             return masked_mean(cost, selection)
         return sum_over_ranks(torch.where(selection, cost, 0).sum())

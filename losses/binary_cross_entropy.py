@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, masked_mean, split
+from ranklight.kernels.masked import at_least_float32, masked_mean
+from ranklight.pairs.selection import split
 
 
 class BinaryCrossEntropyLoss(nn.Module):
@@ -22,6 +23,11 @@ class BinaryCrossEntropyLoss(nn.Module):
 
     Args:
         average: What the sum is divided by, see above.
+
+    Example:
+        >>> similarity, relevance = torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 0.0]])
+        >>> BinaryCrossEntropyLoss()(similarity, relevance, relevance >= 0)  # log 2
+        tensor(0.6931)
     """
 
     def __init__(self, average: Literal["pairs", "anchors"] = "pairs") -> None:

@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import log_sum_exp, split
+from ranklight.kernels.masked import log_sum_exp
+from ranklight.pairs.selection import split
 
 _LARGEST_EXPONENT = 60.0
 
@@ -30,6 +31,12 @@ class BPMLLLoss(nn.Module):
 
     Args:
         average: What the sum is divided by, see above.
+
+    Example:
+        >>> import torch
+        >>> similarity, relevance = torch.tensor([[1.0, 1.0, 1.0]]), torch.tensor([[1.0, 0.0, 0.0]])
+        >>> BPMLLLoss()(similarity, relevance, relevance >= 0)  # two pairs of e^0
+        tensor(2.)
     """
 
     def __init__(self, average: Literal["anchors", "pairs"] = "anchors") -> None:

@@ -1,12 +1,13 @@
-"""The contrastive loss."""
+"""Two margins: positives above one similarity, negatives below another."""
 
 from typing import Literal
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, mean_over_ranks, split
-from ranklight.kernels.rowwise import count_true, masked_where, pull_and_push
+from ranklight.kernels.masked import at_least_float32, mean_over_ranks
+from ranklight.kernels.pull_push import hinge_pull_push
+from ranklight.pairs.selection import split
 
 
 class ContrastiveLoss(nn.Module):
@@ -21,13 +22,20 @@ class ContrastiveLoss(nn.Module):
     Hadsell, Chopra, LeCun, CVPR 2006, on similarities. Defaults m⁺ = 1, m⁻ = 0.5 are those of the
     released code of cross-batch memory (Wang, Zhang, Huang, Scott, CVPR 2020, arXiv 1912.06798).
     That code adds S_ij and not S_ij − m⁻ for a negative above the margin: its value is larger by m⁻
-    for each, its gradient is the same. pytorch-metric-learning divides by default by the pairs with
-    a loss above 0 alone; with its MeanReducer it computes average="pairs".
+    for each, its gradient is the same. pytorch-metric-learning has margins on distances and divides
+    by the pairs with a loss above 0 alone; with CosineSimilarity, margins 1 and 0.5 and MeanReducer
+    it computes average="pairs".
 
     Args:
         positive_margin: m⁺; positives at least this similar cost nothing.
         negative_margin: m⁻; negatives at most this similar cost nothing.
         average: What the sum is divided by, see above.
+
+    Example:
+        >>> import torch
+        >>> similarity, relevance = torch.tensor([[0.75, 0.75]]), torch.tensor([[1.0, 0.0]])
+        >>> ContrastiveLoss()(similarity, relevance, relevance >= 0)  # (1 − 0.75) + (0.75 − 0.5)
+        tensor(0.5000)
     """
 
     def __init__(
@@ -48,18 +56,15 @@ class ContrastiveLoss(nn.Module):
         selection: Bool[Tensor, "n m"],
     ) -> Float[Tensor, ""]:
         """Loss of a selection of pairs."""
-        similarity = at_least_float32(similarity)
-        pull, push, pulled, pushed = pull_and_push(self._costs, similarity, relevance, selection)
+        positive, negative = split(relevance, selection)
+        pull, push = hinge_pull_push(
+            at_least_float32(similarity),
+            positive,
+            negative,
+            positive_margin=self.positive_margin,
+            negative_margin=self.negative_margin,
+        )
         if self.average == "anchors":
             return (pull + push).mean()
-        pull_mean = mean_over_ranks(pull.sum(), pulled.sum())
-        return pull_mean + mean_over_ranks(push.sum(), pushed.sum())
-
-    def _costs(
-        self, similarity: Tensor, relevance: Tensor, selection: Tensor
-    ) -> tuple[Tensor, ...]:
-        positive, negative = split(relevance, selection)
-        pull = masked_where((self.positive_margin - similarity).relu_(), positive)
-        push = masked_where((similarity - self.negative_margin).relu_(), negative)
-        found = push.sum(1), count_true(positive), count_true(negative)
-        return pull.sum(1), push.sub_(pull).sign_(), *found
+        positives, negatives = positive.count_nonzero(), negative.count_nonzero()
+        return mean_over_ranks(pull.sum(), positives) + mean_over_ranks(push.sum(), negatives)

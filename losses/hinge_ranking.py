@@ -1,14 +1,13 @@
-"""The pairwise hinge ranking loss."""
+"""All labels that apply, a margin above all that do not."""
 
-from functools import partial
 from typing import Literal
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, split
-from ranklight.kernels.rowwise import in_row_blocks
-from ranklight.kernels.triplet_counts import pair_hinge
+from ranklight.kernels.masked import at_least_float32
+from ranklight.kernels.triplet_hinge import pair_hinge
+from ranklight.pairs.selection import split
 
 
 class HingeRankingLoss(nn.Module):
@@ -30,6 +29,12 @@ class HingeRankingLoss(nn.Module):
     Args:
         margin: m; larger keeps more pairs active.
         average: What the sum is divided by, see above.
+
+    Example:
+        >>> import torch
+        >>> similarity, relevance = torch.tensor([[1.0, 0.5]]), torch.tensor([[1.0, 0.0]])
+        >>> HingeRankingLoss()(similarity, relevance, relevance >= 0)  # 1 + 0.5 − 1
+        tensor(0.5000)
     """
 
     def __init__(
@@ -51,8 +56,7 @@ class HingeRankingLoss(nn.Module):
             TypeError: The selection is not of pairs (Bool).
         """
         positive, negative = split(relevance, selection)
-        hinge = partial(pair_hinge, margin=self.margin)
-        (cost,) = in_row_blocks(hinge, at_least_float32(similarity), positive, negative)
+        cost = pair_hinge(at_least_float32(similarity), positive, negative, margin=self.margin)
         if self.average == "pairs":
             cost = cost / (positive.sum(1) * negative.sum(1)).clamp(min=1)
         return cost.mean()

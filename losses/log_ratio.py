@@ -1,12 +1,11 @@
-"""The log-ratio loss."""
+"""Ratios of distances between embeddings, like those between labels."""
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.log_ratios import squared_log_ratios
 from ranklight.kernels.masked import at_least_float32, mean_over_ranks
-from ranklight.kernels.rowwise import in_row_blocks, masked_where
-from ranklight.kernels.triplet_counts import dense_ranks
 
 
 class LogRatioLoss(nn.Module):
@@ -15,11 +14,8 @@ class LogRatioLoss(nn.Module):
         L = mean over (a, i, j) of [ log(D_ai / D_aj) − log(Y_ai / Y_aj) ]²
         D = √(‖z_a − r‖² + ε) = √(2 − 2S + ε),    Y = 1 − R + ε_y
 
-    over all unordered pairs i, j of selected references of a, in O(m) a row: with
-    x = log D − log Y the sum of (x_i − x_j)² over n references is n Σ (x_i − mean)². Without ties
-    the triplets with R_ai = R_aj are left out, of which the loss would ask D_ai = D_aj: that is
-    one such sum for each set of equal R less, taken as within + between sets so that nothing
-    cancels.
+    over all unordered pairs i, j of selected references of a, in O(m) a row. Without ties the
+    triplets with R_ai = R_aj are left out, of which the loss would ask D_ai = D_aj.
 
     Kim, Seo, Laptev, Cho, Kwak: Deep Metric Learning Beyond Binary Supervision, CVPR 2019,
     arXiv 1904.09626. Embeddings are not normalised: distances on a sphere end at 2. The paper has D
@@ -33,6 +29,12 @@ class LogRatioLoss(nn.Module):
         epsilon: ε, in squared distance; duplicate images have the distance √ε. Larger bounds the
             gradient at close pairs, |∂x/∂S| ≤ 1/ε.
         label_epsilon: ε_y, in label distance; larger asks less of equal labels.
+
+    Example:
+        >>> similarity = torch.tensor([[0.5, -1.0]])  # distances 1 and 2
+        >>> relevance = torch.tensor([[0.0, 0.0]])  # label distances 1 and 1
+        >>> LogRatioLoss()(similarity, relevance, relevance >= 0)  # (log 2 − log 1)²
+        tensor(0.4805)
     """
 
     def __init__(
@@ -52,37 +54,13 @@ class LogRatioLoss(nn.Module):
         """Loss of all triplets among a selection of pairs."""
         if selection.dtype != torch.bool:
             raise TypeError(f"LogRatioLoss takes pairs, a Bool selection; got {selection.dtype}")
-        similarity, relevance = at_least_float32(similarity), at_least_float32(relevance)
-        cost, triplets = in_row_blocks(self._costs, similarity, relevance, selection)
-        return mean_over_ranks(cost.sum(), triplets.sum())
-
-    def _costs(
-        self, similarity: Tensor, relevance: Tensor, selected: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        squared = similarity.mul(-2).add_(2).clamp_(min=0).add_(self.epsilon)
-        label_distance = relevance.neg().add_(1).clamp_(min=0).add_(self.label_epsilon)
-        ratio = masked_where(squared.sqrt().div_(label_distance).log_(), selected)
-        count = selected.sum(1)
-        number = count.unsqueeze(1).to(ratio.dtype)
-        excess = masked_where(ratio - ratio.sum(1, keepdim=True) / number.clamp(min=1), selected)
-        if self.keep_ties:
-            cost, slope = number.squeeze(1) * excess.square().sum(1), number * excess
-            triplets = count * (count - 1) // 2
-        else:
-            ties, within = _of_ties(ratio, relevance, selected)
-            tied = ties.to(ratio.dtype)
-            between = number * (excess - within).square()
-            cost = ((number - tied) * within.square() + between).sum(1)
-            slope = number * excess - tied * within
-            triplets = (count.square() - ties.sum(1)) // 2
-        derivative = masked_where(slope.div_(squared).mul_(-2), selected & (similarity <= 1))
-        return cost, derivative, triplets
-
-
-def _of_ties(ratio: Tensor, relevance: Tensor, selected: Tensor) -> tuple[Tensor, Tensor]:
-    """How many of the row's references have this relevance, and the difference to their mean."""
-    level = dense_ranks(relevance, selected)
-    number = torch.zeros_like(level).scatter_add_(1, level, selected.long())
-    total = torch.zeros_like(ratio).scatter_add_(1, level, ratio)
-    mean = total.div_(number.clamp(min=1)).gather(1, level)
-    return number.gather(1, level), masked_where(ratio - mean, selected)
+        relevance = at_least_float32(relevance)
+        distance = (1 - relevance).clamp(min=0) + self.label_epsilon
+        total, triplets = squared_log_ratios(
+            at_least_float32(similarity),
+            distance,
+            selection,
+            None if self.keep_ties else relevance,
+            epsilon=self.epsilon,
+        )
+        return mean_over_ranks(total.sum(), triplets.sum())

@@ -1,4 +1,4 @@
-"""The log-sum-exp pairwise loss."""
+"""All pairs of labels, in the time of two sums."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -8,10 +8,10 @@ from ranklight.kernels.masked import (
     at_least_float32,
     log1p_exp,
     log1p_sum_exp,
-    log_sum_exp_and_weights,
-    split,
+    log_sum_exp,
 )
 from ranklight.kernels.rowwise import in_row_blocks
+from ranklight.pairs.selection import split
 
 
 class LSEPLoss(nn.Module):
@@ -30,6 +30,11 @@ class LSEPLoss(nn.Module):
 
     Args:
         max_pairs: t, the most pairs of an image that count, drawn anew at each call. None: all.
+
+    Example:
+        >>> similarity, relevance = torch.tensor([[2.0, 2.0]]), torch.tensor([[1.0, 0.0]])
+        >>> LSEPLoss()(similarity, relevance, relevance >= 0)  # log(1 + e^0)
+        tensor(0.6931)
     """
 
     def __init__(self, max_pairs: int | None = None) -> None:
@@ -48,37 +53,39 @@ class LSEPLoss(nn.Module):
             TypeError: The selection is not of pairs (Bool).
         """
         positive, negative = split(relevance, selection)
-        if self.max_pairs is None:
-            (cost,) = in_row_blocks(_costs, at_least_float32(similarity), positive, negative)
-            return cost.mean()
-        v, u, drawn = _draw(positive, negative, self.max_pairs)
         similarity = at_least_float32(similarity)
+        if self.max_pairs is None:
+            return in_row_blocks(_equation, similarity, positive, negative).mean()
+        v, u, drawn = _draw(positive, negative, self.max_pairs)
         return log1p_sum_exp(similarity.gather(1, u) - similarity.gather(1, v), drawn).mean()
 
 
-def _costs(similarity: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
-    highest, of_negatives = log_sum_exp_and_weights(similarity, negative)
-    lowest, of_positives = log_sum_exp_and_weights(-similarity, positive)
-    order = highest + lowest
-    derivative = of_negatives.sub_(of_positives).mul_(order.sigmoid().unsqueeze(1))
-    return log1p_exp(order), derivative
+def _equation(similarity: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+    return log1p_exp(log_sum_exp(similarity, negative) + log_sum_exp(-similarity, positive))
 
 
-def _draw(positive: Tensor, negative: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
-    """One pair from each of `most` equal stretches of the list of pairs, turned at random."""
+def _draw(positive: Tensor, negative: Tensor, max_pairs: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Columns v and u of pairs drawn from each row, and which of the drawn count.
+
+    The list of a row's pairs, positive by positive, is cut into `max_pairs` stretches that differ
+    in length by one at most, and one pair is drawn from each: none can come twice. A pair in a
+    shorter stretch would come more often, so the list is first turned, as a ring, by a random
+    number of pairs, after which each pair is equally likely to lie in any stretch.
+    """
     negatives = negative.sum(1, keepdim=True)
     pairs = positive.sum(1, keepdim=True) * negatives
-    stretch = torch.arange(most + 1, device=positive.device)
-    stretches = pairs.clamp(max=most)
+    stretch = torch.arange(max_pairs + 1, device=positive.device)
+    stretches = pairs.clamp(max=max_pairs)
     edges = stretch * pairs // stretches.clamp(min=1)
-    start, width = edges[:, :-1], edges.diff(dim=1).clamp(min=1)
-    within = torch.randint(1 << 62, start.shape, device=start.device) % width
+    start, length = edges[:, :-1], edges.diff(dim=1).clamp(min=1)
+    # The bounds differ by row, which `randint` has not; of 2^62 the remainder is as good as even.
+    within = torch.randint(1 << 62, start.shape, device=start.device) % length
     turn = torch.randint(1 << 62, pairs.shape, device=pairs.device) % pairs.clamp(min=1)
     pair = (start + within + turn) % pairs.clamp(min=1)
     v, u = pair // negatives.clamp(min=1), pair % negatives.clamp(min=1)
-    return _column(positive, v), _column(negative, u), stretch[:-1] < stretches
+    return _nth_true(positive, v), _nth_true(negative, u), stretch[:-1] < stretches
 
 
-def _column(mask: Tensor, place: Tensor) -> Tensor:
-    """The columns of the mask's `place`-th True elements."""
-    return mask.to(torch.uint8).argsort(dim=1, descending=True, stable=True).gather(1, place)
+def _nth_true(mask: Tensor, nth: Tensor) -> Tensor:
+    """The columns of the mask's n-th True elements, from 0."""
+    return mask.to(torch.uint8).argsort(dim=1, descending=True, stable=True).gather(1, nth)

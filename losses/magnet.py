@@ -1,4 +1,4 @@
-"""The magnet loss."""
+"""A Gaussian around each class center, against all other centers."""
 
 import torch
 import torch.nn.functional as F
@@ -6,26 +6,32 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ranklight.kernels.distributed import all_reduce_sum
-from ranklight.kernels.masked import at_least_float32, log_sum_exp, masked_mean, split
+from ranklight.kernels.masked import at_least_float32, log_sum_exp, masked_mean
+from ranklight.pairs.selection import split
 
 
 class MagnetLoss(nn.Module):
-    """The closest centre of an anchor's class must outweigh the centres of all others.
+    """The closest center of an anchor's class must outweigh the centers of all others.
 
         L  = mean over i of max(0, α + D_i / 2σ² + log Σ_{j ∈ N_i} e^{−D_ij / 2σ²})
         D_ij = ‖z_i − c_j‖² = 2 − 2 S_ij,   D_i = min { D_ij : j ∈ P_i },   σ² = Σ_i D_i / (N − 1)
 
-    The references are `ClassCenters`, usually with several centres a class. N counts the anchors
-    that have centres of both kinds; the others are left out.
+    The references are `ClassCenters`, usually with several centers a class. N counts the anchors
+    that have centers of both kinds; the others are left out.
 
     Rippel, Paluri, Dollár, Bourdev: Metric Learning with Adaptive Density Discrimination, ICLR
-    2016, arXiv 1511.05939; the two-head regularizer names it as a baseline. There the centres are
+    2016, arXiv 1511.05939; the two-head regularizer names it as a baseline. There the centers are
     k-means clusters of each class, computed anew between epochs and as means within batches of
     whole clusters; here they are learned or moved by `ClassCenters`. σ² is the batch's, over all
     ranks, and has gradient.
 
     Args:
         alpha: α, the gap in log odds; larger keeps pushing anchors that are right already.
+
+    Example:
+        >>> similarity, relevance = torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]])
+        >>> MagnetLoss()(similarity, relevance, relevance >= 0)  # as close as the other: α
+        tensor(1.)
     """
 
     def __init__(self, alpha: float = 1.0) -> None:
@@ -38,7 +44,7 @@ class MagnetLoss(nn.Module):
         relevance: Float[Tensor, "n m"],
         selection: Bool[Tensor, "n m"],
     ) -> Float[Tensor, ""]:
-        """Loss of the selected centres."""
+        """Loss of the selected centers."""
         positive, negative = split(relevance, selection)
         squared = 2 - 2 * at_least_float32(similarity)
         has_both = positive.any(1) & negative.any(1)

@@ -1,10 +1,11 @@
-"""The multi-similarity loss."""
+"""Each pair weighted against the other pairs of its anchor."""
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, log1p_sum_exp_and_weights, split
-from ranklight.kernels.rowwise import pull_and_push
+from ranklight.kernels.masked import at_least_float32
+from ranklight.kernels.pull_push import log_sum_exp_pull_push
+from ranklight.pairs.selection import split
 
 
 class MultiSimilarityLoss(nn.Module):
@@ -17,8 +18,8 @@ class MultiSimilarityLoss(nn.Module):
 
     Wang, Han, Huang, Dong, Scott: Multi-Similarity Loss with General Pair Weighting for Deep Metric
     Learning, CVPR 2019, arXiv 1904.06627. Defaults are the released code's; the paper prints β = 50
-    and λ = 1. The mean is over all n anchors, as in the released code, where
-    pytorch-metric-learning averages over those that have pairs. A pair of an image with itself is
+    and λ = 1, and pytorch-metric-learning has β = 50. The mean is over all n anchors, those without
+    pairs too, as in both. A pair of an image with itself is
     left out by the mask and not, as in the released code, by a similarity above 1 − 1e-5, so exact
     duplicates count.
 
@@ -26,6 +27,12 @@ class MultiSimilarityLoss(nn.Module):
         alpha: α, sharpness among positives; larger looks at the hardest one only.
         beta: β, sharpness among negatives.
         base: λ, the similarity above which a pair counts as similar.
+
+    Example:
+        >>> import torch
+        >>> similarity, relevance = torch.tensor([[0.5, -1.0]]), torch.tensor([[1.0, 0.0]])
+        >>> MultiSimilarityLoss()(similarity, relevance, relevance >= 0)  # ½ log(1 + e^0)
+        tensor(0.3466)
     """
 
     def __init__(self, alpha: float = 2.0, beta: float = 40.0, base: float = 0.5) -> None:
@@ -41,15 +48,13 @@ class MultiSimilarityLoss(nn.Module):
         selection: Bool[Tensor, "n m"],
     ) -> Float[Tensor, ""]:
         """Loss of a selection of pairs."""
-        similarity = at_least_float32(similarity)
-        pull, push = pull_and_push(self._costs, similarity, relevance, selection)
-        return (pull + push).mean()
-
-    def _costs(
-        self, similarity: Tensor, relevance: Tensor, selection: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
         positive, negative = split(relevance, selection)
-        excess = similarity - self.base
-        pull, pull_weight = log1p_sum_exp_and_weights(-self.alpha * excess, positive)
-        push, push_weight = log1p_sum_exp_and_weights(self.beta * excess, negative)
-        return pull / self.alpha, push_weight - pull_weight, push / self.beta
+        pull, push = log_sum_exp_pull_push(
+            at_least_float32(similarity),
+            positive,
+            negative,
+            alpha=self.alpha,
+            beta=self.beta,
+            base=self.base,
+        )
+        return (pull / self.alpha + push / self.beta).mean()

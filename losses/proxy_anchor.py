@@ -1,14 +1,15 @@
-"""The proxy-anchor loss."""
+"""Class centers that are anchors, over the columns of S."""
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, log1p_exp, log_sum_exp_over_ranks, split
+from ranklight.kernels.masked import at_least_float32, log1p_exp, log_sum_exp_over_ranks
+from ranklight.pairs.selection import split
 
 
 class ProxyAnchorLoss(nn.Module):
-    """Each class centre (proxy) is the anchor: it pulls its class and pushes the others.
+    """Each class center (proxy) is the anchor: it pulls its class and pushes the others.
 
         L = 1/|J⁺| Σ_{j ∈ J⁺} log(1 + Σ_{i ∈ P_j} e^{−α (S_ij − δ)})
           + 1/|J|  Σ_j        log(1 + Σ_{i ∈ N_j} e^{ α (S_ij + δ)})
@@ -23,6 +24,11 @@ class ProxyAnchorLoss(nn.Module):
     Args:
         alpha: α, sharpness; larger looks at the hardest images of a column only.
         margin: δ, in similarity; larger asks more of both kinds.
+
+    Example:
+        >>> similarity, relevance = torch.tensor([[0.1]]), torch.tensor([[1.0]])
+        >>> ProxyAnchorLoss()(similarity, relevance, relevance >= 0)  # log(1 + e^0)
+        tensor(0.6931)
     """
 
     def __init__(self, alpha: float = 32.0, margin: float = 0.1) -> None:

@@ -1,11 +1,11 @@
-"""The Rank-N-Contrast loss."""
+"""Contrast with what is farther by continuous label."""
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ranklight.kernels.masked import at_least_float32, masked_mean
-from ranklight.kernels.triplet_counts import ascending
+from ranklight.kernels.orders import ascending
 
 
 class RankNContrastLoss(nn.Module):
@@ -24,6 +24,11 @@ class RankNContrastLoss(nn.Module):
     Args:
         temperature: τ, in distance; smaller looks at the closest wrong reference only.
         epsilon: ε, in squared distance; larger bounds the gradient at duplicates.
+
+    Example:
+        >>> similarity, relevance = torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]])
+        >>> RankNContrastLoss()(similarity, relevance, relevance >= 0)  # (−log ½ − log 1) / 2
+        tensor(0.3466)
     """
 
     def __init__(self, temperature: float = 2.0, epsilon: float = 1e-6) -> None:
@@ -52,9 +57,9 @@ class RankNContrastLoss(nn.Module):
 
 
 def _last_of_ties(ordered: Float[Tensor, "n m"]) -> Tensor:
-    """For each place of ascending rows the last one with an equal value."""
+    """For each position of ascending rows the last one with an equal value."""
     m = ordered.shape[1]
-    place = torch.arange(m, device=ordered.device).expand_as(ordered)
+    position = torch.arange(m, device=ordered.device).expand_as(ordered)
     ends = torch.ones_like(ordered, dtype=torch.bool)
     ends[:, :-1] = ordered[:, 1:] > ordered[:, :-1]
-    return torch.where(ends, place, m).flip(1).cummin(1).values.flip(1)
+    return torch.where(ends, position, m).flip(1).cummin(1).values.flip(1)

@@ -1,12 +1,13 @@
-"""The smooth average precision loss."""
+"""Average precision, differentiable."""
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, mean_over_ranks, split
+from ranklight.kernels.masked import at_least_float32, masked_mean
 from ranklight.kernels.packing import true_columns
-from ranklight.kernels.rowwise import in_row_blocks, row_chunks
+from ranklight.kernels.rowwise import in_row_blocks
+from ranklight.pairs.selection import split
 
 
 class SmoothAPLoss(nn.Module):
@@ -26,6 +27,11 @@ class SmoothAPLoss(nn.Module):
 
     Args:
         temperature: τ, in similarity; smaller is closer to average precision, with less gradient.
+
+    Example:
+        >>> similarity, relevance = torch.tensor([[0.25, 0.75]]), torch.tensor([[1.0, 0.0]])
+        >>> SmoothAPLoss()(similarity, relevance, relevance >= 0)  # 1 − 1/2: the positive is second
+        tensor(0.5000)
     """
 
     def __init__(self, temperature: float = 0.01) -> None:
@@ -40,34 +46,24 @@ class SmoothAPLoss(nn.Module):
     ) -> Float[Tensor, ""]:
         """Loss of a selection of pairs."""
         positive, _ = split(relevance, selection)
-        similarity, columns = at_least_float32(similarity), true_columns(positive)
-        (cost,) = in_row_blocks(
-            self._costs,
-            *(similarity, positive, selection, columns),
-            elements_per_row=columns.shape[1] * similarity.shape[1],
+        similarity = at_least_float32(similarity)
+        precision = in_row_blocks(
+            self._equation, similarity, positive, selection, terms=true_columns(positive)
         )
-        return mean_over_ranks(cost.sum(), positive.any(1).sum())
+        positives = positive.sum(1)
+        average_precision = precision / positives.clamp(min=1)
+        return masked_mean(1 - average_precision, positives > 0)
 
-    def _costs(
-        self, similarity: Tensor, positive: Tensor, selected: Tensor, columns: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        similarity = torch.where(selected, similarity, 0)
-        cost, derivative = similarity.new_zeros(len(similarity)), torch.zeros_like(similarity)
-        for some in row_chunks(columns.T, similarity.numel()):
-            paid, slope = self._of_positives(similarity, positive, selected, columns[:, some])
-            cost, derivative = cost + paid, derivative + slope
-        return cost, derivative
-
-    def _of_positives(
-        self, similarity: Tensor, positive: Tensor, selected: Tensor, columns: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        found, column = (columns >= 0).to(similarity.dtype), columns.clamp(min=0)
-        excess = similarity.unsqueeze(1) - similarity.gather(1, column).unsqueeze(2)
-        ahead = (excess / self.temperature).sigmoid() * selected.unsqueeze(1)
-        ahead.scatter_(2, column.unsqueeze(2), 0)
-        among, overall = 1 + (ahead * positive.unsqueeze(1)).sum(2), 1 + ahead.sum(2)
-        share = found / positive.sum(1, keepdim=True).clamp(min=1)
-        cost = (share * (1 - among / overall)).sum(1)
-        weight = (among / overall).unsqueeze(2) - positive.unsqueeze(1).to(excess.dtype)
-        slope = ahead * (1 - ahead) * weight * (share / overall / self.temperature).unsqueeze(2)
-        return cost, slope.sum(1).scatter_add(1, column, -slope.sum(2))
+    def _equation(
+        self, similarity: Tensor, positive: Tensor, selection: Tensor, columns: Tensor
+    ) -> Tensor:
+        """Σ rank(i, P_a) / rank(i, P_a ∪ N_a) of each anchor over i in these columns (−1: none)."""
+        similarity, column = similarity / self.temperature, columns.clamp(min=0)
+        own = torch.where(columns >= 0, similarity.gather(1, column), 0)
+        # σ(−∞) = 0: what is not selected is above nothing, and no reference is above itself.
+        others = torch.where(selection, similarity, -torch.inf)
+        excess = others.unsqueeze(1) + own.neg().unsqueeze(2)
+        above = excess.scatter_(2, column.unsqueeze(2), -torch.inf).sigmoid()
+        among_positives = 1 + (above * positive.to(above.dtype).unsqueeze(1)).sum(2)
+        among_all = 1 + above.sum(2)
+        return torch.where(columns >= 0, among_positives / among_all, 0).sum(1)

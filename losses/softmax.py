@@ -4,7 +4,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, log_sum_exp, split
+from ranklight.kernels.masked import at_least_float32, log_sum_exp
+from ranklight.pairs.selection import split
 
 
 class SoftmaxLoss(nn.Module):
@@ -21,6 +22,11 @@ class SoftmaxLoss(nn.Module):
 
     Args:
         sampled: Draw one positive an image instead of the mean over all of them.
+
+    Example:
+        >>> similarity, relevance = torch.tensor([[2.0, 2.0]]), torch.tensor([[1.0, 0.0]])
+        >>> SoftmaxLoss()(similarity, relevance, relevance >= 0)  # −log ½
+        tensor(0.6931)
     """
 
     def __init__(self, sampled: bool = False) -> None:

@@ -1,10 +1,11 @@
-"""The supervised contrastive loss."""
+"""A softmax over the row, which should pick the positives."""
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, log_sum_exp, masked_mean, split
+from ranklight.kernels.masked import at_least_float32, log_sum_exp, masked_mean
+from ranklight.pairs.selection import split
 
 
 class SupConLoss(nn.Module):
@@ -17,11 +18,16 @@ class SupConLoss(nn.Module):
 
     Khosla et al.: Supervised Contrastive Learning, NeurIPS 2020, arXiv 2004.11362, the form with
     the sum outside of the logarithm. τ = 0.07 is the released code's default (0.1 on CIFAR); the
-    code's factor τ / 0.07 is 1 there and left out. pytorch-metric-learning leaves out anchors of
-    loss 0 as well, and all anchors of a batch in which no pair is negative.
+    code's factor τ / 0.07 is 1 there and left out. pytorch-metric-learning has τ = 0.1, and leaves
+    out anchors of loss 0 as well, and all anchors of a batch in which no pair is negative.
 
     Args:
         temperature: τ, in similarity; smaller looks at the hardest negatives only.
+
+    Example:
+        >>> similarity, relevance = torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]])
+        >>> SupConLoss()(similarity, relevance, relevance >= 0)  # −log ½
+        tensor(0.6931)
     """
 
     def __init__(self, temperature: float = 0.07) -> None:

@@ -1,6 +1,5 @@
-"""The triplet loss."""
+"""Triplets: the better of two references must be closer, by a margin."""
 
-from functools import partial
 from typing import Literal
 
 import torch
@@ -9,9 +8,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from ranklight.kernels.masked import at_least_float32, mean_over_ranks
+from ranklight.kernels.orders import count_below
 from ranklight.kernels.packing import true_columns
 from ranklight.kernels.rowwise import in_row_blocks
-from ranklight.kernels.triplet_counts import triplet_hinge, triplet_softplus
+from ranklight.kernels.triplet_hinge import triplet_hinge
 
 
 class TripletLoss(nn.Module):
@@ -39,6 +39,12 @@ class TripletLoss(nn.Module):
         margin: m, in squared distance; larger keeps pushing triplets that are in order already.
         average: What the sum is divided by, see above.
         soft_margin: The smooth loss, which pushes every triplet a little.
+
+    Example:
+        >>> similarity = torch.tensor([[0.5, 0.75, 0.0]])  # squared distances 1, 0.5 and 2
+        >>> relevance, selection = torch.tensor([[1.0, 0.0, 0.0]]), torch.ones(1, 3).bool()
+        >>> TripletLoss(margin=0.25)(similarity, relevance, selection)  # 1 − 0.5 + 0.25
+        tensor(0.7500)
     """
 
     def __init__(
@@ -61,38 +67,44 @@ class TripletLoss(nn.Module):
         """Loss of all triplets among pairs, or of chosen ones."""
         similarity = at_least_float32(similarity)
         if selection.dtype != torch.bool:
-            total, number = in_row_blocks(self._of_opponents, similarity, selection)
-            return mean_over_ranks(total.sum(), number.sum())
-        total, active, triplets, pairs = self._of_all(similarity, relevance, selection)
+            total, active, triplets = self._of_opponents(similarity, selection)
+            pairs = triplets
+        elif self.soft_margin:
+            total, triplets, pairs = _softplus_of_all(similarity, relevance, selection)
+            active = triplets
+        else:
+            # max(0, 2 S_aj − 2 S_ai + m) = 2 max(0, S_aj − S_ai + m / 2)
+            total, active, triplets, pairs = triplet_hinge(
+                similarity, relevance, selection, gap=self.margin / 2
+            )
+            total = 2 * total
         number = {"active": active, "all": triplets, "pairs": pairs}[self.average]
         return mean_over_ranks(total.sum(), number.sum())
 
-    def _of_all(
-        self, similarity: Tensor, relevance: Tensor, selection: Tensor
-    ) -> tuple[Tensor, ...]:
-        if not self.soft_margin:
-            hinge = partial(triplet_hinge, margin=self.margin)
-            return in_row_blocks(hinge, similarity, relevance, selection)
-        lowest = torch.where(selection, relevance, torch.inf).amin(1, keepdim=True)
-        better = true_columns(selection & (relevance > lowest))
-        total, triplets, pairs = in_row_blocks(
-            triplet_softplus,
-            *(similarity, relevance, selection, better),
-            elements_per_row=better.shape[1] * similarity.shape[1],
-        )
-        return total, triplets, triplets, pairs
-
-    def _of_opponents(self, similarity: Tensor, opponents: Tensor) -> tuple[Tensor, ...]:
+    def _of_opponents(self, similarity: Tensor, opponents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         column = true_columns(opponents >= 0)
         chosen, column = column >= 0, column.clamp(min=0)
         opponent = opponents.gather(1, column).long().clamp(min=0)
         excess = 2 * (similarity.gather(1, opponent) - similarity.gather(1, column))
-        if self.soft_margin:
-            cost, slope = F.softplus(excess), 2 * excess.sigmoid()
-        else:
-            cost = F.relu(excess + self.margin)
-            slope = 2 * (cost > 0).to(cost.dtype)
-        cost, slope = torch.where(chosen, cost, 0), torch.where(chosen, slope, 0)
-        number = cost > 0 if self.average == "active" else chosen
-        derivative = torch.zeros_like(similarity).scatter_add(1, column, -slope)
-        return cost.sum(1), derivative.scatter_add_(1, opponent, slope), number.sum(1)
+        excess = torch.where(chosen, excess, 0)
+        cost = F.softplus(excess) if self.soft_margin else F.relu(excess + self.margin)
+        cost = torch.where(chosen, cost, 0)
+        return cost, cost > 0, chosen
+
+
+def _softplus_of_all(
+    similarity: Tensor, relevance: Tensor, selection: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    lower = count_below(relevance, selection)
+    better = true_columns(lower > 0)
+    cost = in_row_blocks(_softplus, similarity, relevance, selection, terms=better)
+    return cost, lower, lower > 0
+
+
+def _softplus(similarity: Tensor, relevance: Tensor, selection: Tensor, better: Tensor) -> Tensor:
+    """Of each anchor the triplets whose better reference is one of these columns (−1: none)."""
+    column = better.clamp(min=0)
+    excess = 2 * (similarity.unsqueeze(1) - similarity.gather(1, column).unsqueeze(2))
+    triplet = relevance.gather(1, column).unsqueeze(2) > relevance.unsqueeze(1)
+    triplet &= selection.unsqueeze(1) & (better >= 0).unsqueeze(2)
+    return F.softplus(torch.where(triplet, excess, -torch.inf)).sum((1, 2))

@@ -1,15 +1,16 @@
-"""The triplet-center loss."""
+"""The own class center against the closest other one."""
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, masked_mean, split
+from ranklight.kernels.masked import at_least_float32, masked_mean
+from ranklight.pairs.selection import split
 
 
 class TripletCenterLoss(nn.Module):
-    """The centre of an anchor's class must be closer than that of any other, by a margin.
+    """The center of an anchor's class must be closer than that of any other, by a margin.
 
         L = mean over i of max(0, m + ½ ‖z_i − c_{y_i}‖² − min_{j ∉ y_i} ½ ‖z_i − c_j‖²)
           = mean over i of max(0, m + max { S_ij : j ∈ N_i } − max { S_ij : j ∈ P_i })
@@ -22,6 +23,11 @@ class TripletCenterLoss(nn.Module):
 
     Args:
         margin: m, in half squared distance; larger keeps pushing anchors that are right already.
+
+    Example:
+        >>> similarity, relevance = torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]])
+        >>> TripletCenterLoss()(similarity, relevance, relevance >= 0)  # as close as the other: m
+        tensor(5.)
     """
 
     def __init__(self, margin: float = 5.0) -> None:
@@ -34,7 +40,7 @@ class TripletCenterLoss(nn.Module):
         relevance: Float[Tensor, "n m"],
         selection: Bool[Tensor, "n m"],
     ) -> Float[Tensor, ""]:
-        """Loss of the selected centres."""
+        """Loss of the selected centers."""
         positive, negative = split(relevance, selection)
         similarity = at_least_float32(similarity)
         own = torch.where(positive, similarity, -torch.inf).amax(1)

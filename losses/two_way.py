@@ -1,4 +1,4 @@
-"""The two-way multi-label loss."""
+"""Labels ranked for each image, and images for each label."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -9,8 +9,8 @@ from ranklight.kernels.masked import (
     log_sum_exp,
     log_sum_exp_over_ranks,
     masked_mean,
-    split,
 )
+from ranklight.pairs.selection import split
 
 
 class TwoWayLoss(nn.Module):
@@ -32,6 +32,11 @@ class TwoWayLoss(nn.Module):
     Args:
         positive_temperature: T_p; larger looks at all positives, smaller at the lowest one only.
         negative_temperature: T_n; larger looks at all negatives, smaller at the highest one only.
+
+    Example:
+        >>> similarity, relevance = torch.tensor([[2.0, 2.0]]), torch.tensor([[1.0, 0.0]])
+        >>> TwoWayLoss()(similarity, relevance, relevance >= 0)  # rows: log(1 + e^0); columns: 0
+        tensor(0.6931)
     """
 
     def __init__(

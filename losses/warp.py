@@ -1,15 +1,14 @@
-"""The weighted approximate-rank pairwise loss."""
-
-from functools import partial
+"""Pairs of labels that weigh more the lower the one that applies is ranked."""
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, split
-from ranklight.kernels.rowwise import in_row_blocks
-from ranklight.kernels.triplet_counts import ascending, count_violations, pair_hinge
+from ranklight.kernels.masked import at_least_float32
+from ranklight.kernels.orders import ascending, columns_of
+from ranklight.kernels.triplet_hinge import count_violations, pair_hinge
+from ranklight.pairs.selection import split
 
 
 class WARPLoss(nn.Module):
@@ -31,6 +30,11 @@ class WARPLoss(nn.Module):
     Args:
         margin: m; larger keeps more pairs active.
         sampled_rank: Estimate the rank as the paper does.
+
+    Example:
+        >>> similarity, relevance = torch.tensor([[0.0, 0.5]]), torch.tensor([[1.0, 0.0]])
+        >>> WARPLoss()(similarity, relevance, relevance >= 0)  # rank 2: (1 + 1/2) · (1 + 0.5 − 0)
+        tensor(2.2500)
     """
 
     def __init__(self, margin: float = 1.0, sampled_rank: bool = False) -> None:
@@ -56,9 +60,7 @@ class WARPLoss(nn.Module):
         else:
             ranks = _exact_ranks(similarity.detach(), selection)
         weights = _harmonic_numbers(similarity)[ranks]
-        hinge = partial(pair_hinge, margin=self.margin)
-        (cost,) = in_row_blocks(hinge, similarity, positive, negative, weights)
-        return cost.mean()
+        return pair_hinge(similarity, positive, negative, weights, margin=self.margin).mean()
 
     def _sampled_ranks(self, similarity: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         candidates = negative.sum(1, keepdim=True)
@@ -73,8 +75,7 @@ def _exact_ranks(similarity: Tensor, selection: Tensor) -> Tensor:
     order = ascending(-similarity, torch.zeros_like(selection), selection)
     ordered = similarity.gather(1, order)
     lower = F.pad(ordered[:, 1:] < ordered[:, :-1], (1, 0))
-    place = torch.arange(similarity.shape[1], device=similarity.device)
-    rank = 1 + torch.where(lower, place, 0).cummax(1).values
+    rank = 1 + torch.where(lower, columns_of(similarity), 0).cummax(1).values
     return torch.where(selection, torch.empty_like(order).scatter_(1, order, rank), 0)
 
 

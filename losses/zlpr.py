@@ -1,9 +1,10 @@
-"""The zero-bounded log-sum-exp and pairwise rank-based loss."""
+"""Ranking against 0, which then decides."""
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import log1p_sum_exp, split
+from ranklight.kernels.masked import log1p_sum_exp
+from ranklight.pairs.selection import split
 
 
 class ZLPRLoss(nn.Module):
@@ -16,6 +17,12 @@ class ZLPRLoss(nn.Module):
 
     Su, Zhu, Su, Pan, Liu: ZLPR: A Novel Loss for Multi-label Classification, 2022,
     arXiv 2208.02955. No hyperparameters, no difference.
+
+    Example:
+        >>> import torch
+        >>> similarity, relevance = torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 0.0]])
+        >>> ZLPRLoss()(similarity, relevance, relevance >= 0)  # log(1 + e^0), twice
+        tensor(1.3863)
     """
 
     def forward(

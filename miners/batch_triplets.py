@@ -1,4 +1,4 @@
-"""The selection of a batch that is made of triplets."""
+"""The triplets that a batch was made of."""
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -15,6 +15,11 @@ class BatchTriplets(nn.Module):
     mask leaves out the positive or the negative there is no triplet.
 
     The triplets of deep ranking (Wang et al., CVPR 2014, arXiv 1404.4661), with `TripletLoss`.
+
+    Example:
+        >>> similarity, mask = torch.zeros(3, 3), ~torch.eye(3, dtype=torch.bool)
+        >>> BatchTriplets()(similarity, similarity, mask).tolist()
+        [[-1, 2, -1], [-1, -1, -1], [-1, -1, -1]]
     """
 
     def forward(

@@ -1,4 +1,4 @@
-"""The mining rule of dense triplets."""
+"""Dense triplets: all that the relevance orders."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -17,6 +17,11 @@ class ByRelevance(nn.Module):
 
     Kim, Seo, Laptev, Cho, Kwak: Deep Metric Learning Beyond Binary Supervision, CVPR 2019,
     arXiv 1904.09626.
+
+    Example:
+        >>> relevance = torch.tensor([[1.0, 0.5], [1.0, 1.0]])
+        >>> ByRelevance()(torch.zeros(2, 2), relevance, relevance >= 0).tolist()
+        [[True, True], [False, False]]
     """
 
     def forward(

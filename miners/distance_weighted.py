@@ -1,10 +1,10 @@
-"""The distance-weighted mining rule."""
+"""Negatives of all distances, equally often."""
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import split
+from ranklight.pairs.selection import split
 
 
 class DistanceWeighted(nn.Module):
@@ -26,6 +26,12 @@ class DistanceWeighted(nn.Module):
         cutoff: c, in distance; closer negatives are drawn as if they were this far. Larger draws
             fewer of the closest, which make gradients noisy.
         farthest: u, in distance; negatives beyond are not drawn.
+
+    Example:
+        >>> similarity = torch.tensor([[0.9, 0.5, -0.5]])
+        >>> relevance = torch.tensor([[1.0, 0.0, 0.0]])
+        >>> DistanceWeighted(8)(similarity, relevance, relevance >= 0).tolist()  # √3 is too far
+        [[1, -1, -1]]
     """
 
     def __init__(self, embedding_dim: int, cutoff: float = 0.5, farthest: float = 1.4) -> None:

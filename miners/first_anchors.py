@@ -1,4 +1,4 @@
-"""The selection of a batch that is made around its first images."""
+"""Anchors that a batch was made around."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -20,6 +20,11 @@ class FirstAnchors(nn.Module):
 
     Args:
         anchors: How many; larger uses more rows as anchors.
+
+    Example:
+        >>> mask = torch.ones(2, 2, dtype=torch.bool)
+        >>> FirstAnchors(1)(torch.zeros(2, 2), torch.zeros(2, 2), mask).tolist()
+        [[True, True], [False, False]]
     """
 
     def __init__(self, anchors: int = 1) -> None:

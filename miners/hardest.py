@@ -1,10 +1,10 @@
-"""The hardest mining rule."""
+"""Batch-hard: one triplet an anchor."""
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import split
+from ranklight.pairs.selection import split
 
 
 class Hardest(nn.Module):
@@ -19,6 +19,12 @@ class Hardest(nn.Module):
     rules in the two-head regularizer (Taha et al., WACV 2020, arXiv 1901.08616), whose released
     code averages over all anchors where `TripletLoss(average="pairs")` averages over those with a
     triplet.
+
+    Example:
+        >>> similarity = torch.tensor([[0.9, 0.2, 0.5, 0.1]])
+        >>> relevance = torch.tensor([[1.0, 1.0, 0.0, 0.0]])
+        >>> Hardest()(similarity, relevance, relevance >= 0).tolist()
+        [[-1, 2, -1, -1]]
     """
 
     def forward(

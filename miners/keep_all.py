@@ -1,11 +1,18 @@
-"""The miner that keeps everything."""
+"""No mining."""
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 
 class KeepAll(nn.Module):
-    """Keeps every pair of the mask: no mining, said out loud."""
+    """Keeps every pair of the mask: no mining, said out loud.
+
+    Example:
+        >>> import torch
+        >>> mask = torch.tensor([[False, True]])
+        >>> KeepAll()(torch.zeros(1, 2), torch.zeros(1, 2), mask).tolist()
+        [[False, True]]
+    """
 
     def forward(
         self,

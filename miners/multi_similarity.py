@@ -1,11 +1,12 @@
-"""The mining rule of the multi-similarity paper."""
+"""Pairs that are hard against the hardest of the other kind."""
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import split
-from ranklight.kernels.rowwise import by_rows, masked_where
+from ranklight.kernels.masked import masked_where
+from ranklight.kernels.rowwise import by_rows
+from ranklight.pairs.selection import split
 
 
 class MultiSimilarityMiner(nn.Module):
@@ -22,6 +23,12 @@ class MultiSimilarityMiner(nn.Module):
 
     Args:
         epsilon: ε; larger keeps more pairs.
+
+    Example:
+        >>> similarity = torch.tensor([[0.5, 0.6, 0.3]])
+        >>> relevance = torch.tensor([[1.0, 0.0, 0.0]])
+        >>> MultiSimilarityMiner()(similarity, relevance, relevance >= 0).tolist()  # 0.3 is easy
+        [[True, True, False]]
     """
 
     def __init__(self, epsilon: float = 0.1) -> None:

@@ -1,11 +1,12 @@
-"""The semi-hard mining rule."""
+"""Negatives beyond the positive, the closest one each."""
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, split
-from ranklight.kernels.triplet_counts import closest_below
+from ranklight.kernels.masked import at_least_float32
+from ranklight.kernels.orders import closest_below
+from ranklight.pairs.selection import split
 
 
 class SemiHard(nn.Module):
@@ -21,10 +22,17 @@ class SemiHard(nn.Module):
     Boosting Standard Classification Architectures Through a Ranking Regularizer, WACV 2020,
     arXiv 1901.08616: an easy opponent costs nothing in the loss. The margin is FaceNet's (Schroff
     et al., CVPR 2015, arXiv 1503.03832), which takes any negative of the band where we take the
-    closest; pytorch-metric-learning keeps all of them.
+    closest; pytorch-metric-learning keeps all of them. Of negatives exactly as close the last is
+    taken, where the released code shares the gradient among them.
 
     Args:
         margin: m, in squared distance; None does not bound the opponent's distance. Use the loss's.
+
+    Example:
+        >>> similarity = torch.tensor([[0.5, 0.8, 0.4, 0.1]])
+        >>> relevance = torch.tensor([[1.0, 0.0, 0.0, 0.0]])
+        >>> SemiHard()(similarity, relevance, relevance >= 0).tolist()
+        [[2, -1, -1, -1]]
     """
 
     def __init__(self, margin: float | None = None) -> None:
@@ -43,5 +51,5 @@ class SemiHard(nn.Module):
         if self.margin is None:
             return closest_below(similarity, positive, negative, or_farthest=True)
         opponent = closest_below(similarity, positive, negative)
-        found = similarity.gather(1, opponent.clamp(min=0))
-        return torch.where(found > similarity - self.margin / 2, opponent, -1)
+        closest = similarity.gather(1, opponent.clamp(min=0))
+        return torch.where(closest > similarity - self.margin / 2, opponent, -1)

@@ -5,7 +5,7 @@ from ranklight.models.decisions.learned_threshold import LearnedThreshold
 from ranklight.models.decisions.rule import DecisionRule
 from ranklight.models.decisions.threshold import GlobalThreshold, PerClassThreshold
 from ranklight.models.decisions.top_k import TopK, top_labels
-from ranklight.models.encoder import Encoder, Pixels, pool
+from ranklight.models.encoder import Encoder, Pixels, pool, unit_vectors
 from ranklight.models.multi_scale import LowResolution, MultiScale
 from ranklight.models.trunks import SmallConvNet, TimmTrunk, TorchvisionTrunk
 from ranklight.models.two_heads import TwoHeadOutput, TwoHeads
@@ -28,4 +28,5 @@ __all__ = [
     "TwoHeads",
     "pool",
     "top_labels",
+    "unit_vectors",
 ]

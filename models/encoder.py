@@ -2,10 +2,13 @@
 
 from typing import Literal, cast
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from ranklight.kernels.masked import at_least_float32
 
 
 class Encoder(nn.Module):
@@ -40,12 +43,14 @@ class Encoder(nn.Module):
         self.projection = (
             nn.Identity() if embedding_dim is None else nn.Linear(channels, embedding_dim)
         )
+        # Lightning trains in the mode that it finds and calls train() no more: freeze here too.
+        self.train(self.training)
 
     def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """Embeddings of a batch of images."""
         pooled = pool(self.trunk(images), self.pooling)
         embeddings: Tensor = self.projection(pooled)
-        return F.normalize(embeddings) if self.normalize else embeddings
+        return unit_vectors(embeddings) if self.normalize else embeddings
 
     def train(self, mode: bool = True) -> "Encoder":
         """Training mode, but for frozen batch norm."""
@@ -71,7 +76,16 @@ class Pixels(nn.Module):
     def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """All pixels of an image in a row."""
         pixels = images.flatten(1)
-        return F.normalize(pixels) if self.normalize else pixels
+        return unit_vectors(pixels) if self.normalize else pixels
+
+
+def unit_vectors(vectors: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    """Each row over its length, in float32 or wider; a row of zeros stays one.
+
+    In half precision the square of a length overflows above 256, and `F.normalize`'s epsilon is 0.
+    """
+    with torch.autocast(vectors.device.type, enabled=False):
+        return F.normalize(at_least_float32(vectors))
 
 
 def pool(

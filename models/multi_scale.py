@@ -9,6 +9,8 @@ import torchvision
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ranklight.models.encoder import unit_vectors
+
 
 @dataclass(frozen=True)
 class LowResolution:
@@ -91,10 +93,10 @@ class MultiScale(nn.Module):
     def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """Unit embeddings of a batch of images."""
         deep = self.deep(images)
-        parts = [F.normalize(deep.mean((2, 3)) if deep.ndim == 4 else deep)]
+        parts = [unit_vectors(deep.mean((2, 3)) if deep.ndim == 4 else deep)]
         if len(self.paths):
-            parts.append(F.normalize(torch.cat([path(images) for path in self.paths], 1)))
-        return F.normalize(self.projection(self.dropout(torch.cat(parts, 1))))
+            parts.append(unit_vectors(torch.cat([path(images) for path in self.paths], 1)))
+        return unit_vectors(self.projection(self.dropout(torch.cat(parts, 1))))
 
 
 class AlexNet4096(nn.Module):

@@ -49,28 +49,21 @@ class TorchvisionTrunk(nn.Module):
 
 
 class TimmTrunk(nn.Module):
-    """Any of timm's networks, by name, up to its last feature map; needs `pip install timm`.
+    """Any of timm's networks, by name, up to its last feature map.
 
     Tokens of a transformer are laid out as a map of one column; class tokens are left out.
 
     Args:
         name: As in `timm.list_models()`.
         weights: None for random weights, "DEFAULT" for timm's pretrained ones, or a file's path.
-
-    Raises:
-        ModuleNotFoundError: timm is not installed.
     """
 
     channels: int
 
     def __init__(self, name: str, weights: str | None = None) -> None:
         super().__init__()
-        try:
-            import timm
-        except ModuleNotFoundError as error:
-            raise ModuleNotFoundError(
-                f"trunk {name!r} needs timm, which is not installed: pip install 'ranklight[timm]'"
-            ) from error
+        # Here, since importing it takes a second and other trunks do without.
+        import timm
 
         def build(name: str, weights: str | None) -> nn.Module:
             pretrained = weights is not None
@@ -126,11 +119,11 @@ class SmallConvNet(nn.Module):
     def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
         """The last feature map, an eighth of the image's side."""
         if self.coordinates:
-            images = torch.cat([images, _places(images)], dim=1)
+            images = torch.cat([images, _coordinates(images)], dim=1)
         return cast(Tensor, self.layers(images))
 
 
-def _places(images: Tensor) -> Tensor:
+def _coordinates(images: Tensor) -> Tensor:
     count, _, height, width = images.shape
     down, across = (
         torch.linspace(-1, 1, side, device=images.device, dtype=images.dtype)

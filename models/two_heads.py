@@ -3,11 +3,10 @@
 from typing import NamedTuple, cast
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ranklight.models.encoder import pool
+from ranklight.models.encoder import pool, unit_vectors
 
 
 class TwoHeadOutput(NamedTuple):
@@ -53,7 +52,7 @@ class TwoHeads(nn.Module):
         """Both heads on one pass."""
         maps = self.trunk(images)
         pooled = pool(maps, "average")
-        embeddings = F.normalize(self.embedding_head(maps.flatten(1)))
+        embeddings = unit_vectors(self.embedding_head(maps.flatten(1)))
         return TwoHeadOutput(self.class_head(pooled), embeddings, pooled)
 
 

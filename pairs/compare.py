@@ -34,6 +34,14 @@ def compare(
 
     Raises:
         ValueError: There is not one label an embedding.
+
+    Example:
+        >>> import torch
+        >>> from ranklight.pairs import InBatch, SameClass
+        >>> embeddings, labels = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([7, 7])
+        >>> pairs = compare(embeddings, labels, InBatch(), SameClass())
+        >>> pairs.similarity.tolist(), pairs.relevance.tolist()
+        ([[1.0, 0.0], [0.0, 1.0]], [[1.0, 1.0], [1.0, 1.0]])
     """
     return pairs_with(references(embeddings, labels), embeddings, labels, relevance)
 

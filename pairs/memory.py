@@ -26,6 +26,10 @@ class CrossBatchMemory(nn.Module):
     Wang, Zhang, Huang, Scott: Cross-Batch Memory for Embedding Learning, CVPR 2020,
     arXiv 1912.06798; w = 1 as in the released code. That code enqueues before the loss and then
     drops positives with a similarity above 1 − 1e-5, which also loses duplicates.
+    pytorch-metric-learning's class of this name also enqueues first and has one term, over the
+    memory with the batch in it: two terms here are 1.5 to 2 times its value. `joined` with a memory
+    smaller by a batch has its value, but twice its gradient while the batch is all there is and
+    less later, for its copy of the batch in the memory carries none.
 
     `diagnostics` holds, after a batch with indices, `memory_age`: how many steps ago its rows were
     enqueued, on average; and `memory_drift`: the paper's ‖f_now(x) − f_then(x)‖², a mean over the
@@ -42,6 +46,13 @@ class CrossBatchMemory(nn.Module):
 
     Raises:
         ValueError: The size is not positive; or, when loading, the state is of another memory.
+
+    Example:
+        >>> memory = CrossBatchMemory(size=3)
+        >>> for step in range(3):
+        ...     references = memory(torch.full((2, 4), float(step)), torch.tensor([0, 1]))
+        >>> references.embeddings[:, 0].tolist(), references.memory.embeddings[:, 0].tolist()
+        ([2.0, 2.0], [1.0, 0.0, 1.0])
     """
 
     def __init__(
@@ -82,15 +93,15 @@ class CrossBatchMemory(nn.Module):
         self._write_pending()
         found: References = self.in_batch(embeddings, labels, index)
         if self.steps >= self.start_step and len(self):
-            past = self._past(embeddings, index)
-            found = _join(found, past) if self.joined else found._replace(past=past)
+            past = self._remembered(embeddings, index)
+            found = _join(found, past) if self.joined else found._replace(memory=past)
             found = found._replace(weight=self.weight)
         if self.training:
             self._enqueue(embeddings.detach(), labels, index)
             self.steps += 1
         return found
 
-    def _past(self, embeddings: Tensor, index: Tensor | None) -> References:
+    def _remembered(self, embeddings: Tensor, index: Tensor | None) -> References:
         rows = self._filled(embeddings.device)
         if index is None:
             mask = torch.ones(
@@ -102,18 +113,21 @@ class CrossBatchMemory(nn.Module):
         return References(rows["embeddings"].to(embeddings.dtype), rows["labels"], mask)
 
     def _diagnose(self, embeddings: Tensor, rows: dict[str, Tensor], index: Tensor) -> None:
+        """How old the memory is, and how far the batch's images moved from their newest copies."""
         known, order = index.sort()
         match = torch.searchsorted(known, rows["index"]).clamp(max=len(known) - 1)
-        place = torch.arange(len(match), device=match.device)
-        stamp = torch.where(
-            known[match] == rows["index"], (rows["born"] + 1) * self.size + place, 0
-        )
+        # An image may have several copies in the memory. A stamp holds the step at which a copy was
+        # enqueued and, as the remainder by the size, its slot: the largest stamp of an image is
+        # its newest copy and says where that is. 0 is no copy, for steps count from 1.
+        slot = torch.arange(len(match), device=match.device)
+        stamp = (rows["born"] + 1) * self.size + slot
+        stamp = torch.where(known[match] == rows["index"], stamp, 0)
         newest = torch.zeros_like(index).scatter_reduce_(0, order[match], stamp, "amax")
         moved = (embeddings - rows["embeddings"][newest % self.size]).square().sum(1)
-        there = newest > 0
+        has_copy = newest > 0
         self.diagnostics = {
             "memory_age": self.steps - rows["born"].float().mean(),
-            "memory_drift": torch.where(there, moved, 0).sum() / there.sum(),
+            "memory_drift": torch.where(has_copy, moved, 0).sum() / has_copy.sum(),
         }
 
     def _filled(self, device: torch.device) -> dict[str, Tensor]:
@@ -142,10 +156,10 @@ class CrossBatchMemory(nn.Module):
                 name: rows.new_zeros(self.size, *rows.shape[1:]) for name, rows in batch.items()
             }
         newest = torch.arange(max(0, count - self.size), count, device=device)
-        places = (self.enqueued + newest) % self.size
+        slots = (self.enqueued + newest) % self.size
         for name, rows in batch.items():
             self._rows[name] = self._rows[name].to(rows.device)
-            self._rows[name][places] = rows[newest].to(self._rows[name].dtype)
+            self._rows[name][slots] = rows[newest].to(self._rows[name].dtype)
         self.enqueued += count
 
     def get_extra_state(self) -> dict[str, Any]:

@@ -14,10 +14,10 @@ class ObjectiveOutput(NamedTuple):
     """A loss and what it was computed from."""
 
     loss: Float[Tensor, ""]
-    kept: Float[Tensor, ""]
+    mined_fraction: Float[Tensor, ""]
     """Share of the pairs that the miner kept, 0..1."""
     memory_mined_fraction: Float[Tensor, ""] | None = None
-    """The same for references of the past, where there are any."""
+    """The same for the references of a memory, where there is one."""
 
 
 class Objective(nn.Module):
@@ -26,7 +26,7 @@ class Objective(nn.Module):
         S, R, M = compare(embeddings, labels, references, relevance)
         loss(S, R, miner(S, R, M))
 
-    References of the past (`CrossBatchMemory`) make a second term of the same form.
+    References from a memory (`CrossBatchMemory`) make a second term of the same form.
 
     Args:
         loss: From `losses`, or any module of (similarity, relevance, selection).
@@ -35,8 +35,13 @@ class Objective(nn.Module):
         relevance: Default: `SameClass()`.
 
     Example:
-        >>> objective = Objective(losses.MultiSimilarityLoss(), miners.MultiSimilarityMiner())
-        >>> objective(encoder(images), labels).backward()
+        >>> import torch
+        >>> from ranklight.losses import ContrastiveLoss
+        >>> embeddings = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]], requires_grad=True)
+        >>> loss = Objective(ContrastiveLoss())(embeddings, torch.tensor([0, 0, 1]))
+        >>> loss.item()  # positives: 1 − 0; negatives: half of them 0, half 1 − 0.5
+        1.25
+        >>> loss.backward()
     """
 
     def __init__(
@@ -67,25 +72,27 @@ class Objective(nn.Module):
         labels: Shaped[Tensor, "n ..."],
         index: Int[Tensor, " n"] | None = None,
     ) -> ObjectiveOutput:
-        """The loss of a batch, with the share of its pairs that was kept."""
+        """The loss of a batch, with the share of its pairs that was mined."""
         known = () if index is None else (index,)
         found = self.references(embeddings, labels, *known)
-        now = self._term(found, embeddings, labels)
-        if found.past is None:
-            return now
-        past = self._term(found.past, embeddings, labels)
-        return ObjectiveOutput(now.loss + found.weight * past.loss, now.kept, past.kept)
+        batch = self._term(found, embeddings, labels)
+        if found.memory is None:
+            return batch
+        memory = self._term(found.memory, embeddings, labels)
+        total = batch.loss + found.weight * memory.loss
+        return ObjectiveOutput(total, batch.mined_fraction, memory.mined_fraction)
 
     def _term(self, found: References, embeddings: Tensor, labels: Tensor) -> ObjectiveOutput:
         similarity, relevance, mask = pairs_with(found, embeddings, labels, self.relevance)
         if self.miner is None:
             return ObjectiveOutput(self.loss(similarity, relevance, mask), similarity.new_ones(()))
         selection = self.miner(similarity.detach(), relevance, mask)
-        return ObjectiveOutput(self.loss(similarity, relevance, selection), _share(selection, mask))
+        loss = self.loss(similarity, relevance, selection)
+        return ObjectiveOutput(loss, _mined_fraction(selection, mask))
 
 
-def _share(
+def _mined_fraction(
     selection: Bool[Tensor, "n m"] | Int[Tensor, "n m"], mask: Bool[Tensor, "n m"]
 ) -> Float[Tensor, ""]:
-    kept = selection if selection.dtype == mask.dtype else selection >= 0
-    return kept.count_nonzero() / mask.count_nonzero().clamp(min=1)
+    mined = selection if selection.dtype == mask.dtype else selection >= 0
+    return mined.count_nonzero() / mask.count_nonzero().clamp(min=1)

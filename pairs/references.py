@@ -17,10 +17,10 @@ class References(NamedTuple):
     embeddings: Float[Tensor, "m d"]
     labels: Shaped[Tensor, "m ..."]
     mask: Bool[Tensor, "n m"]
-    past: "References | None" = None
+    memory: "References | None" = None
     """More references, for a loss term of their own."""
     weight: float = 1.0
-    """What the term of the past is multiplied by."""
+    """What the term of the memory is multiplied by."""
 
 
 class InBatch(nn.Module):
@@ -28,6 +28,10 @@ class InBatch(nn.Module):
 
     A rank's own anchors come first, so the pairs of an image with itself are the diagonal of the
     mask, on any number of ranks. Every rank must hold the same number of anchors.
+
+    Example:
+        >>> InBatch()(torch.zeros(2, 3), torch.tensor([0, 1])).mask.tolist()
+        [[False, True], [True, False]]
     """
 
     def forward(
@@ -48,10 +52,10 @@ class InBatch(nn.Module):
 
 
 class ClassCenters(nn.Module):
-    """The references are one or more vectors a class (proxies, centres). They hold no anchor.
+    """The references are one or more vectors a class (proxies, centers). They hold no anchor.
 
-    Centres are parameters, learned by the loss like any other; or, with `center_learning_rate`,
-    they have no gradient, and after each batch in training the closest centre c of each anchor's
+    Centers are parameters, learned by the loss like any other; or, with `center_learning_rate`,
+    they have no gradient, and after each batch in training the closest center c of each anchor's
     class moves:
 
         c ← c − γ Σ_i (c − z_i) / (1 + number of i)      over the anchors i closest to c
@@ -61,10 +65,16 @@ class ClassCenters(nn.Module):
     Args:
         num_classes: Classes are labelled 0..num_classes − 1.
         embedding_dim: Size of the encoder's output.
-        normalize: Put the centres on the unit sphere, as the embeddings should be then.
+        normalize: Put the centers on the unit sphere, as the embeddings should be then.
         centers_per_class: Columns of a class; they are neighbours in S.
-        center_learning_rate: γ, 0.5 in the paper; larger follows the batch closer. None: centres
+        center_learning_rate: γ, 0.5 in the paper; larger follows the batch closer. None: centers
             are learned.
+
+    Example:
+        >>> centers = ClassCenters(num_classes=3, embedding_dim=2)
+        >>> references = centers(torch.zeros(4, 2), torch.tensor([0, 1, 2, 2]))
+        >>> references.labels.tolist(), tuple(references.mask.shape)
+        ([0, 1, 2], (4, 3))
     """
 
     def __init__(
@@ -76,12 +86,12 @@ class ClassCenters(nn.Module):
         center_learning_rate: float | None = None,
     ) -> None:
         super().__init__()
-        centres = torch.empty(num_classes * centers_per_class, embedding_dim)
-        self.centres: Tensor
+        centers = torch.empty(num_classes * centers_per_class, embedding_dim)
+        self.centers: Tensor
         if center_learning_rate is None:
-            self.centres = nn.Parameter(nn.init.kaiming_normal_(centres, mode="fan_out"))
+            self.centers = nn.Parameter(nn.init.kaiming_normal_(centers, mode="fan_out"))
         else:
-            self.register_buffer("centres", nn.init.normal_(centres))
+            self.register_buffer("centers", nn.init.normal_(centers))
         self.normalize = normalize
         self.centers_per_class = centers_per_class
         self.center_learning_rate = center_learning_rate
@@ -92,26 +102,26 @@ class ClassCenters(nn.Module):
         labels: Shaped[Tensor, "n ..."],
         index: Int[Tensor, " n"] | None = None,
     ) -> References:
-        """The centres of all classes, before they move; every pair counts."""
-        centres = F.normalize(self.centres) if self.normalize else self.centres
-        ref_labels = torch.arange(len(centres), device=labels.device) // self.centers_per_class
-        mask = torch.ones(len(embeddings), len(centres), dtype=torch.bool, device=embeddings.device)
+        """The centers of all classes, before they move; every pair counts."""
+        centers = F.normalize(self.centers) if self.normalize else self.centers
+        ref_labels = torch.arange(len(centers), device=labels.device) // self.centers_per_class
+        mask = torch.ones(len(embeddings), len(centers), dtype=torch.bool, device=embeddings.device)
         if self.center_learning_rate is not None and self.training:
-            centres = centres.clone()
-            self._move(embeddings.detach(), labels, centres, self.center_learning_rate)
-        return References(centres.to(embeddings.dtype), ref_labels, mask)
+            centers = centers.clone()
+            self._move(embeddings.detach(), labels, centers, self.center_learning_rate)
+        return References(centers.to(embeddings.dtype), ref_labels, mask)
 
     @torch.no_grad()
-    def _move(self, embeddings: Tensor, labels: Tensor, centres: Tensor, rate: float) -> None:
+    def _move(self, embeddings: Tensor, labels: Tensor, centers: Tensor, rate: float) -> None:
         own = labels.unsqueeze(1) * self.centers_per_class
         own = own + torch.arange(self.centers_per_class, device=labels.device)
-        embeddings = embeddings.to(centres.dtype)
-        distance = (embeddings.unsqueeze(1) - centres[own]).square().sum(2)
+        embeddings = embeddings.to(centers.dtype)
+        distance = (embeddings.unsqueeze(1) - centers[own]).square().sum(2)
         closest = own.gather(1, distance.argmin(1, keepdim=True)).squeeze(1)
-        total = torch.zeros_like(centres).index_add_(0, closest, centres[closest] - embeddings)
-        count = centres.new_zeros(len(centres), 1)
-        count.index_add_(0, closest, centres.new_ones(len(closest), 1))
-        self.centres.copy_(centres - rate * all_reduce_sum(total) / (1 + all_reduce_sum(count)))
+        total = torch.zeros_like(centers).index_add_(0, closest, centers[closest] - embeddings)
+        count = centers.new_zeros(len(centers), 1)
+        count.index_add_(0, closest, centers.new_ones(len(closest), 1))
+        self.centers.copy_(centers - rate * all_reduce_sum(total) / (1 + all_reduce_sum(count)))
 
 
 def _own_first(shards: Tensor) -> Tensor:

@@ -92,7 +92,7 @@ class LabelCloseness(nn.Module):
 
     Examples:
         >>> labels = torch.tensor([[0.0, 0.0], [3.0, 4.0]])
-        >>> LabelCloseness()(labels[:1], labels), LabelCloseness(p=1)(labels[:1], labels)
+        >>> LabelCloseness()(labels[:1], labels), LabelCloseness(p=1.0)(labels[:1], labels)
         (tensor([[ 1., -4.]]), tensor([[ 1., -6.]]))
     """
 

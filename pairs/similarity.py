@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ranklight.kernels.rowwise import eager_on_cpu, row_chunks
+from ranklight.kernels.chunks import chunks, row_chunks
+from ranklight.kernels.eager import eager_on_cpu
 
 _BLOCK_ELEMENTS = 1 << 20
 _SHORT = 2**0.5
@@ -36,6 +37,11 @@ def pairwise_similarity(
 
     Raises:
         ValueError: The two have different numbers of dimensions.
+
+    Example:
+        >>> anchors, references = torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+        >>> pairwise_similarity(anchors, references).tolist()
+        [[1.0, 0.0]]
     """
     if embeddings.shape[1] != references.shape[1]:
         raise ValueError(
@@ -81,10 +87,10 @@ class _Similarity(torch.autograd.Function):
         anchor_term = 1 - anchors.square().sum(1, keepdim=True) / 2
         similarity = embeddings.new_empty(len(embeddings), len(references))
         rows = max(1, _BLOCK_ELEMENTS // max(1, len(embeddings), embeddings.shape[1]))
-        for start in range(0, len(references), rows):
-            block = references[start : start + rows].to(wide)
+        for columns in chunks(len(references), rows):
+            block = references[columns].to(wide)
             product = torch.addmm(block.square().sum(1) / -2, anchors, block.T)
-            similarity[:, start : start + rows] = product.add_(anchor_term)
+            similarity[:, columns] = product.add_(anchor_term)
         return similarity
 
     @staticmethod
@@ -93,14 +99,14 @@ class _Similarity(torch.autograd.Function):
         embeddings, references = ctx.saved_tensors
         grad_embeddings = grad_references = None
         with torch.autocast(grad.device.type, enabled=False):
-            centre = embeddings.mean(0)
-            anchors = embeddings - centre
+            center = embeddings.mean(0)
+            anchors = embeddings - center
             if ctx.among_themselves:
                 return _of_both_sides(grad, anchors), None, None
             if ctx.needs_input_grad[0]:
-                grad_embeddings = _of_anchors(grad, anchors, references, centre)
+                grad_embeddings = _of_anchors(grad, anchors, references, center)
             if ctx.needs_input_grad[1]:
-                others = references - centre
+                others = references - center
                 grad_references = grad.T @ anchors - grad.sum(0).unsqueeze(1) * others
         return grad_embeddings, grad_references, None
 
@@ -112,19 +118,19 @@ def _among_themselves(vectors: Tensor) -> Tensor:
     half_squares = wide.square().sum(1) / 2
     similarity = vectors.new_empty(n, n)
     rows = max(1, min(-(-n // 4), _BLOCK_ELEMENTS // max(1, n, d)))
-    for start in range(0, n, rows):
-        block, later = slice(start, start + rows), slice(start + rows, None)
-        norms = 1 - half_squares[block].unsqueeze(1) - half_squares[start:]
-        similarity[block, start:] = torch.addmm(norms, wide[block], wide[start:].T)
+    for block in chunks(n, rows):
+        from_here, later = slice(block.start, None), slice(block.stop, None)
+        norms = 1 - half_squares[block].unsqueeze(1) - half_squares[from_here]
+        similarity[block, from_here] = torch.addmm(norms, wide[block], wide[from_here].T)
         similarity[later, block] = similarity[block, later].T
     return similarity
 
 
-def _of_anchors(grad: Tensor, anchors: Tensor, references: Tensor, centre: Tensor) -> Tensor:
-    """Σ_j G_ij (r_j − z_i), the references centred a few at a time."""
+def _of_anchors(grad: Tensor, anchors: Tensor, references: Tensor, center: Tensor) -> Tensor:
+    """Σ_j G_ij (r_j − z_i), the references centered a few at a time."""
     result = grad.sum(1, keepdim=True).neg() * anchors
     for rows in row_chunks(references, references.shape[1]):
-        result.addmm_(grad[:, rows], references[rows] - centre)
+        result.addmm_(grad[:, rows], references[rows] - center)
     return result
 
 

@@ -27,6 +27,12 @@ def pair_weights(
         similarity: S.
         relevance: R.
         selection: Pairs or opponents, as the loss takes them.
+
+    Example:
+        >>> from ranklight.losses import HingeRankingLoss
+        >>> similarity, relevance = torch.tensor([[0.5, 0.0, 9.0]]), torch.tensor([[1.0, 0.0, 0.0]])
+        >>> pair_weights(HingeRankingLoss(), similarity, relevance, relevance >= 0).tolist()
+        [[2.0, 1.0, 1.0]]
     """
     similarity = similarity.detach().clone().requires_grad_()
     (weights,) = torch.autograd.grad(loss(similarity, relevance, selection), similarity)

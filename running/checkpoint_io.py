@@ -14,7 +14,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes beside the file and renames when all is on disk; keeps the file that was there.
 
     A process that is killed, or a disk that is full, leaves `last.ckpt` as it was. The one before
-    stays as `last.before.ckpt`, for a file that was damaged later.
+    stays as `last.before.ckpt`, for a file that was damaged later. Lightning's own `_atomic_save`
+    neither waits for the disk nor keeps that one, and holds the whole file in memory first.
     """
 
     def save_checkpoint(
@@ -52,7 +53,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def before_of(path: Path) -> Path:
-    """Where the checkpoint that this one replaced is kept."""
+    """Where the checkpoint that this one replaced is."""
     return path.with_suffix(".before.ckpt")
 
 

@@ -42,7 +42,7 @@ class MetricsFile(Logger):
     def log_hyperparams(
         self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any
     ) -> None:
-        """Nothing: config.yaml has them."""
+        """Writes nothing: hyperparameters are in the run's config.yaml."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
@@ -64,8 +64,8 @@ class MetricsFile(Logger):
             return list(csv.DictReader(file))
 
     @rank_zero_only
-    def keep(self, count: int) -> None:
-        """Drop all rows but the first: a run that goes on logs the others again."""
+    def truncate(self, count: int) -> None:
+        """Drop all rows but the first `count`: a run that goes on logs the others again."""
         rows = self.rows()
         if count < len(rows):
             self._rewrite(self._columns(), rows[:count])

@@ -1,4 +1,4 @@
-"""Training that went wrong stops, and says where."""
+"""A loss that is not finite stops training, and the message names the batch."""
 
 from collections import deque
 from typing import Any, NamedTuple
@@ -21,8 +21,8 @@ class _Step(NamedTuple):
 class StopOnNonFiniteLoss(Callback):
     """Stops training when a loss is NaN or infinite, before a checkpoint can be written of it.
 
-    So it does for anything else that the training step returns: a miner keeps no pair whose
-    similarity is NaN, so the loss of embeddings that are NaN is 0. The message names the batch.
+    Everything else that the training step returns is checked, too: a miner selects no pair whose
+    similarity is NaN, so the loss of embeddings that are NaN is 0.
 
     On a GPU a step's loss is looked at when the next step has been queued, so nothing waits for it;
     all are looked at before a checkpoint is saved.
@@ -42,7 +42,7 @@ class StopOnNonFiniteLoss(Callback):
         """Remember this step's loss, look at the one before."""
         loss = outputs["loss"]
         ready = None
-        finite = torch.stack([torch.isfinite(found).all() for found in outputs.values()]).all()
+        finite = torch.stack([torch.isfinite(output).all() for output in outputs.values()]).all()
         if loss.is_cuda:
             finite = finite.to("cpu", non_blocking=True)
             ready = torch.cuda.Event()  # type: ignore[no-untyped-call]

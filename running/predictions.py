@@ -1,4 +1,4 @@
-"""What `predict` found, in a file."""
+"""What the model predicts, in a file."""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ class SavePredictions(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep a batch, off the device."""
+        """Collect a batch, off the device."""
         for name, tensor in outputs.items():
             self._parts.setdefault(name, []).append(tensor.detach().cpu())
 

@@ -1,4 +1,4 @@
-"""Lightning's progress bar, without an end that there is not."""
+"""Lightning's progress bar, for runs that count steps."""
 
 from pytorch_lightning.callbacks import RichProgressBar
 

@@ -19,7 +19,7 @@ class ExactResume(Callback):
 
     Adds three things to what Lightning saves.
 
-    - The place in the run, in the forms that Lightning continues from exactly: after a step, its
+    - The position in the run, in the forms that Lightning continues from exactly: after a step, its
       validation and its logging; or after an epoch. As it is, an epoch's end goes wrong where
       `max_steps` rules, and a batch that was drawn but not used yet is lost.
     - The random states of every rank. Restored on as many ranks only.
@@ -47,14 +47,14 @@ class ExactResume(Callback):
         self._random_states = checkpoint.get("random_states")
         rows = checkpoint.get("metrics_rows", [])
         for file, count in zip(_metrics_files(trainer), rows, strict=False):
-            file.keep(count)
+            file.truncate(count)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """A run without a checkpoint starts afresh, and so does the epoch after a whole one."""
         self._first_batch = True
         if trainer.ckpt_path is None:
             for file in _metrics_files(trainer):
-                file.keep(0)
+                file.truncate(0)
         progress = trainer.fit_loop.epoch_progress.state_dict()["current"]
         if progress["ready"] == progress["processed"]:
             trainer.fit_loop.epoch_loop.restarting = False
@@ -82,23 +82,32 @@ class ExactResume(Callback):
 
 
 def _put_between_steps(loops: dict[str, Any], batches_per_epoch: int | float) -> None:
-    """Rewrite Lightning's progress; `best` checkpoints of a validation are left as they are."""
+    """Rewrite Lightning's progress as if it had been saved right after a step, or after an epoch.
+
+    Lightning counts epochs and batches as ready (asked for), started, processed and completed (its
+    hooks are through), and tells from which of the four differ where to go on.
+    """
     epochs, batches = loops["epoch_progress"], loops["epoch_loop.batch_progress"]
-    done, drawn = batches["current"]["completed"], batches["current"]["ready"]
-    over = epochs["current"]["processed"] == epochs["current"]["ready"]
-    ahead = drawn > done and batches["current"]["started"] == done
-    if ahead:
+    done, fetched = batches["current"]["completed"], batches["current"]["ready"]
+    epoch_over = epochs["current"]["processed"] == epochs["current"]["ready"]
+    fetched_ahead = fetched > done and batches["current"]["started"] == done
+    if fetched_ahead:
+        # The batch that was fetched but not used goes back to the loader.
         for loader in loops["state_dict"].get("combined_loader", []):
-            loader["position"] -= drawn - done
-    if over and not 0 < done < batches_per_epoch:
+            loader["position"] -= fetched - done
+    if epoch_over and not 0 < done < batches_per_epoch:
+        # In the hooks of a whole epoch's end: they are not run again, the next epoch begins.
         for counts in (epochs["total"], epochs["current"]):
             counts["completed"] = counts["processed"]
-    elif ahead and done == 0:
+    elif fetched_ahead and done == 0:
+        # Before an epoch's first step: neither the epoch nor its first batch was asked for yet.
         for counts in (epochs["total"], epochs["current"]):
             counts["ready"] = counts["started"] = counts["completed"]
         for counts in (batches["total"], batches["current"]):
             counts["ready"] = counts["completed"]
-    elif over or ahead:
+    elif epoch_over or fetched_ahead:
+        # Within an epoch, before the next step or where max_steps ends it: the form that Lightning
+        # writes in on_train_batch_end. It completes the batch and counts its step on loading.
         for counts in (epochs["total"], epochs["current"]):
             counts["processed"] = counts["completed"] = counts["ready"] - 1
         for counts in (batches["total"], batches["current"]):
@@ -106,7 +115,9 @@ def _put_between_steps(loops: dict[str, Any], batches_per_epoch: int | float) ->
             counts["completed"] -= 1
         loops["epoch_loop.state_dict"]["_batches_that_stepped"] -= 1
     else:
+        # A validation saves `best` within a step, which is a form that Lightning goes on from.
         return
+    # With it Lightning would end the epoch on loading, without the hooks of its end.
     batches["is_last_batch"] = False
 
 

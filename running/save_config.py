@@ -16,7 +16,7 @@ _OF_THE_COMMAND = ("ckpt_path", "config", "run", "runs", "trainer.default_root_d
 
 
 class SaveConfig(SaveConfigCallback):
-    """Keeps the resolved configuration, and says what changed when a checkpoint is continued.
+    """Saves the resolved configuration, and says what changed when a checkpoint is continued.
 
     The configuration on the command line wins over the checkpoint's, also for what PyTorch would
     restore from it without a word: the optimizer's learning rate and other hyperparameters. A
@@ -50,7 +50,7 @@ class SaveConfig(SaveConfigCallback):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Keep the configuration in the checkpoint."""
+        """Save the configuration in the checkpoint."""
         checkpoint["config"] = self.resolved
 
     def on_load_checkpoint(

@@ -1,12 +1,11 @@
 """Weights & Biases, for those who want it."""
 
 import os
+import secrets
 from pathlib import Path
 
-import wandb
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
-from wandb.sdk.lib.runid import generate_id
 
 
 def wandb_logger(run: Path, experiment: str, stage: str) -> WandbLogger:
@@ -20,11 +19,14 @@ def wandb_logger(run: Path, experiment: str, stage: str) -> WandbLogger:
         experiment: Group of the W&B run.
         stage: Its job type: fit, test, ...
     """
+    # Here, since importing it takes a second and most runs do without.
+    import wandb
+
     mode = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False) else "offline")
     return WandbLogger(
         project=os.environ.get("WANDB_PROJECT", "ranklight"),
         name=f"{experiment}/{run.name}",
-        id=_identity(run),
+        id=_run_id(run),
         save_dir=run,
         mode=mode,
         group=experiment,
@@ -34,9 +36,9 @@ def wandb_logger(run: Path, experiment: str, stage: str) -> WandbLogger:
 
 
 @rank_zero_only
-def _identity(run: Path) -> str:
-    kept = run / "wandb_id"
-    if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(generate_id())
-    return kept.read_text()
+def _run_id(run: Path) -> str:
+    file = run / "wandb_id"
+    if not file.exists():
+        run.mkdir(parents=True, exist_ok=True)
+        file.write_text(secrets.token_hex(8))
+    return file.read_text()

@@ -13,6 +13,7 @@ from pathlib import Path
 import sklearn.manifold  # noqa: F401
 import torch.distributed.nn  # noqa: F401
 
+import ranklight.commands.lightning_cli  # noqa: F401
 from ranklight.__main__ import main
 
 

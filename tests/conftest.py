@@ -19,6 +19,7 @@ import jaxtyping
 import pytest
 
 _RANK_SCRIPT = Path(__file__).with_name("one_rank.py")
+_PATIENCE = 600.0  # seconds; a machine with many times its load is slow, not broken
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def run_on_ranks(tmp_path: Path) -> Callable[..., list[Any]]:
     calls = _numbered(tmp_path)
 
     def run(
-        function: Callable[..., Any], world_size: int, *args: Any, timeout: float = 120
+        function: Callable[..., Any], world_size: int, *args: Any, timeout: float = _PATIENCE
     ) -> list[Any]:
         return _run_on_ranks(function, world_size, args, next(calls), timeout)
 
@@ -54,7 +55,7 @@ class Command:
     def running(self) -> bool:
         return not Path(f"{self.log}.exit").exists()
 
-    def wait(self, timeout: float = 120) -> int:
+    def wait(self, timeout: float = _PATIENCE) -> int:
         """Its exit code; minus the number of the signal that killed it."""
         deadline = time.monotonic() + timeout
         while self.running():
@@ -125,6 +126,33 @@ def _group(ranks: int) -> dict[str, str]:
         "TORCHELASTIC_RUN_ID": "tests",
         **({"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {}),
     }
+
+
+@pytest.fixture(scope="session")
+def once() -> Callable[..., Any]:
+    """`once(function)` -> the same function, called once for each of its arguments.
+
+    Who asks for a call that failed before is skipped with its reason, instead of failing again.
+    """
+
+    def remember(function: Callable[..., Any]) -> Callable[..., Any]:
+        results: dict[Any, Any] = {}
+        reasons: dict[Any, str] = {}
+
+        def call(*arguments: Any) -> Any:
+            if arguments in reasons:
+                pytest.skip(f"{function.__name__}{arguments} failed: {reasons[arguments]}")
+            if arguments not in results:
+                try:
+                    results[arguments] = function(*arguments)
+                except BaseException as error:
+                    reasons[arguments] = str(error)
+                    raise
+            return results[arguments]
+
+        return call
+
+    return remember
 
 
 @pytest.fixture

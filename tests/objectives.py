@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, get_type_hints
 
 import torch
 import torch.nn.functional as F
@@ -20,8 +20,11 @@ from ranklight.pairs import (
 )
 
 BATCH, DIM, CLASSES = 48, 16, 12
-OF_OPPONENTS = {"BatchTriplets", "DistanceWeighted", "Hardest", "SemiHard"}
 CONTINUOUS = {"LogRatioLoss", "RankNContrastLoss"}
+
+
+def _gives_opponents(miner):
+    return "bool" not in get_type_hints(getattr(miners, miner).forward)["return"].dtypes
 
 
 class Method(NamedTuple):
@@ -48,13 +51,13 @@ METHODS = {
     f"{loss}, {miner}": _of_pairs(loss, miner)
     for loss in losses.__all__
     for miner in miners.__all__
-    if loss == "TripletLoss" or miner not in OF_OPPONENTS
+    if loss == "TripletLoss" or not _gives_opponents(miner)
 }
 METHODS |= {
     name: Method(partial(lambda build: Objective(build()), build), random="drawn" in name)
     for name, build in {
         "triplets, softplus": partial(losses.TripletLoss, soft_margin=True),
-        "asymmetric, mean": partial(losses.AsymmetricLoss, reduction="mean"),
+        "asymmetric, pairs": partial(losses.AsymmetricLoss, average="pairs"),
         "LSEP, pairs drawn": partial(losses.LSEPLoss, max_pairs=10),
         "WARP, ranks drawn": partial(losses.WARPLoss, sampled_rank=True),
         "softmax, a positive drawn": partial(losses.SoftmaxLoss, sampled=True),
@@ -83,12 +86,12 @@ METHODS |= {
     "proxies": Method(
         lambda: Objective(losses.ProxyAnchorLoss(), references=ClassCenters(CLASSES, DIM))
     ),
-    "centres, moved": Method(
+    "centers, moved": Method(
         lambda: Objective(
             losses.CenterLoss(), references=ClassCenters(CLASSES, DIM, center_learning_rate=0.5)
         )
     ),
-    "centres, several a class": Method(
+    "centers, several a class": Method(
         lambda: Objective(
             losses.MagnetLoss(), references=ClassCenters(CLASSES, DIM, centers_per_class=3)
         )
@@ -117,9 +120,9 @@ def batches(kind, dtype, device, count=3):
             "numbers": torch.randn(BATCH, 1, dtype=torch.float64).to(dtype),
             "sets": F.one_hot(classes, CLASSES) | (torch.rand(BATCH, CLASSES) < 0.3).long(),
         }[kind]
-        centres = torch.randn(CLASSES, DIM, dtype=torch.float64)[classes]
+        centers = torch.randn(CLASSES, DIM, dtype=torch.float64)[classes]
         noise = torch.randn(BATCH, DIM, dtype=torch.float64)
-        embeddings = F.normalize(centres + noise).to(dtype)
+        embeddings = F.normalize(centers + noise).to(dtype)
         index = torch.arange(BATCH) + start * BATCH // 2
         made.append(tuple(tensor.to(device) for tensor in (embeddings, labels, index)))
     return made

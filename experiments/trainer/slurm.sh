@@ -1,5 +1,5 @@
 #!/bin/bash
-# sbatch experiments/trainer/slurm.sh EXPERIMENT.yaml [--key value ...]
+# sbatch experiments/trainer/slurm.sh EXPERIMENT.yaml [-c VARIANT.yaml] [--key value ...]
 #
 # Adapt the numbers here and in slurm.yaml (tasks a node = trainer.devices). A step, and a
 # validation if one is under way, must fit into the 300 seconds between SIGTERM and the end.
@@ -19,8 +19,8 @@ if find runs -path "*/$run/checkpoints/last.ckpt" 2> /dev/null | grep -q .; then
   resume=(--ckpt_path last)
 fi
 
-srun --kill-on-bad-exit=0 ranklight fit -c "$1" -c experiments/trainer/slurm.yaml \
-  --run "$run" "${resume[@]}" "${@:2}"
+srun --kill-on-bad-exit=0 ranklight fit -c "$1" -c experiments/trainer/gpus.yaml \
+  -c experiments/trainer/slurm.yaml --run "$run" "${resume[@]}" "${@:2}"
 code=$?
 if [ "$code" -eq 143 ]; then
   scontrol requeue "$SLURM_JOB_ID"

@@ -34,20 +34,15 @@ def fit(start_command, configs, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trained(fit):
-    known = {}
+def trained(fit, once):
+    def train(config, ranks, accumulate):
+        options = ["--trainer.accumulate_grad_batches", str(accumulate)]
+        commands, run = fit(config, f"by-{ranks}-{accumulate}", *options, ranks=ranks)
+        for command in commands:
+            command.succeed()
+        return state(run)
 
-    def by(config, ranks, accumulate=1):
-        key = config, ranks, accumulate
-        if key not in known:
-            options = ["--trainer.accumulate_grad_batches", str(accumulate)]
-            commands, run = fit(config, f"by-{ranks}-{accumulate}", *options, ranks=ranks)
-            for command in commands:
-                command.succeed()
-            known[key] = state(run)
-        return known[key]
-
-    return by
+    return once(train)
 
 
 def state(run):
@@ -79,11 +74,11 @@ def test_a_run_goes_on_with_another_number_of_processes(fit, trained):
         said = [command.succeed() for command in commands]
         resume = ["--ckpt_path", "last"]
     assert "written by 2 processes, now there are 1" in said[0]
-    assert_same(state(run), trained("pairs", 1))
+    assert_same(state(run), trained("pairs", 1, 1))
 
 
 def test_a_memory_of_another_size_is_refused(fit, trained):
-    trained("pairs", 1)
+    trained("pairs", 1, 1)
     options = ["--ckpt_path", "last", f"{REFERENCES}.size", "50", "--trainer.max_steps", "21"]
     (command,), _ = fit("pairs", "by-1-1", *options)
     assert command.wait()
@@ -105,7 +100,7 @@ def test_a_rank_that_hangs_ends_the_others_after_the_timeout(fit):
         assert all(command.running() for command in commands), commands[0].said()
         time.sleep(0.01)
     commands[1].send(signal.SIGSTOP)
-    assert commands[0].wait(timeout=60)
+    assert commands[0].wait()
     commands[1].send(signal.SIGKILL)
     assert commands[1].wait() == -signal.SIGKILL
 
@@ -122,11 +117,11 @@ def launch(configs, tmp_path):
             *launcher,
             "fit",
             "-c",
-            str(configs / "ranklight.pairs.yaml"),
+            str(configs / "pairs.yaml"),
         ]
         command += ["-c", DDP_CPU, "--runs", str(tmp_path), "--trainer.max_steps", "2"]
         ended = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=180
+            command, env=environment, capture_output=True, text=True, timeout=600
         )
         assert ended.returncode == 0, ended.stdout + ended.stderr
         (run,) = [path for path in (tmp_path / "pairs").iterdir() if not path.is_symlink()]
@@ -164,8 +159,10 @@ def test_batch_norm_of_a_share_of_the_batch_is_warned_of(
     assert any("sync_batchnorm" in str(warning.message) for warning in recwarn) == warned
 
 
-@pytest.mark.parametrize("name", ["ddp_cpu", "gpus", "slurm"])
-def test_launch_files_say_what_the_trainer_understands(start_command, configs, name):
-    files = ["-c", str(configs / "ranklight.pairs.yaml"), "-c", f"experiments/trainer/{name}.yaml"]
+@pytest.mark.parametrize("names", [["ddp_cpu"], ["gpus"], ["gpus", "slurm"]])
+def test_launch_files_say_what_the_trainer_understands(start_command, configs, names):
+    files = ["-c", str(configs / "pairs.yaml")]
+    for name in names:
+        files += ["-c", f"experiments/trainer/{name}.yaml"]
     (command,) = start_command("fit", *files, "--print_config")
     assert "class_path: pytorch_lightning.strategies.DDPStrategy" in command.succeed()

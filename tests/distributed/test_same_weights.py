@@ -55,7 +55,7 @@ def multi_label(loss):
     return MultiLabelClassification(Encoder(), loss, CLASSES, optimizer)
 
 
-def centres(center_learning_rate=None, normalize=True):
+def centers(center_learning_rate=None, normalize=True):
     return pairs.ClassCenters(CLASSES, DIM, normalize, center_learning_rate=center_learning_rate)
 
 
@@ -69,8 +69,8 @@ METHODS = {
     "all triplets": lambda: metric(losses.TripletLoss()),
     "semi-hard triplets": lambda: metric(losses.TripletLoss(), miners.SemiHard()),
     "hardest triplets": lambda: metric(losses.TripletLoss(), miners.Hardest()),
-    "proxies": lambda: metric(losses.ProxyAnchorLoss(), references=centres()),
-    "centres that move": lambda: metric(losses.CenterLoss(), references=centres(0.5, False)),
+    "proxies": lambda: metric(losses.ProxyAnchorLoss(), references=centers()),
+    "centers that move": lambda: metric(losses.CenterLoss(), references=centers(0.5, False)),
     "memory": lambda: metric(losses.ContrastiveLoss(), references=memory()),
     "memory, semi-hard": lambda: metric(losses.TripletLoss(), miners.SemiHard(), memory()),
     "log-ratio": lambda: metric(losses.LogRatioLoss(), relevance=pairs.LabelCloseness()),
@@ -170,6 +170,9 @@ def test_train(run_on_ranks, results, world_size):
 @pytest.mark.parametrize("world_size", [2, 4])
 @pytest.mark.parametrize("name", METHODS)
 def test_gradients_and_weights_are_those_of_one_process(results, name, world_size):
+    for needed in (1, world_size):
+        if needed not in results:
+            pytest.skip(f"test_train[{needed}] left no results")
     (alone,), ranks = results[1], results[world_size]
     gradients, weights = alone[name]
     for found_gradients, found_weights in (rank[name] for rank in ranks):

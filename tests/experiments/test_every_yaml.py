@@ -1,9 +1,11 @@
 import importlib
 import inspect
+import itertools
 import json
 import pickle
 import shlex
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -19,33 +21,10 @@ from ranklight.datamodules.class_data import ClassData
 from ranklight.datamodules.multi_label_data import MultiLabelData
 from ranklight.datamodules.published.voc2007 import _CLASSES
 
-FILES = [
-    str(file)
-    for file in sorted(Path("experiments").rglob("*.yaml"))
-    if file.parent.name != "trainer" and not file.stem.startswith("sweep")
-]
-SIZE = 32
-FEW = {"classes_per_batch": 2, "samples_per_class": 2, "batch_size": 4}
-CHEAP = {
-    "ranklight.callbacks.EmbeddingMap": {"points": 12},
-    "ranklight.callbacks.Gallery": {"queries": 2, "neighbours": 2},
-}
-SMALL = {
-    "MPIIPose": {"batch_size": 8, "queries": 2, "validation_fraction": 0.3},
-    "RegressionTable": {"labels": "[age, weight]", "batch_size": 8},
-    "DigitPoses": {"train_scenes": 80, "val_scenes": "[8, 40]", "test_scenes": "[8, 40]"},
-    "DigitScenes": {"train_scenes": 80, "val_scenes": 40, "test_scenes": 40},
-}
-PICTURES = {
-    "ranklight.callbacks.EmbeddingMap",
-    "ranklight.callbacks.Gallery",
-    "ranklight.callbacks.TrainingCurves",
-}
-
 
 def picture(file):
     file.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(abs(hash(file.name))).integers(0, 256, (SIZE, SIZE, 3))
+    pixels = np.random.default_rng(zlib.crc32(file.name.encode())).integers(0, 256, (SIZE, SIZE, 3))
     Image.fromarray(pixels.astype(np.uint8)).save(file)
 
 
@@ -198,8 +177,61 @@ TREES = {
 }
 
 
+FILES = [
+    str(file)
+    for file in sorted(Path("experiments").rglob("*.yaml"))
+    if file.parent.name != "trainer" and not file.stem.startswith("sweep")
+]
+SIZE = 32
+FEW = {"classes_per_batch": 2, "samples_per_class": 2, "batch_size": 4}
+SMALL = {
+    "MPIIPose": {"batch_size": 8, "queries": 2, "validation_fraction": 0.3},
+    "RegressionTable": {"batch_size": 8},
+    "DigitPoses": {"train_scenes": 80, "val_scenes": "[8, 40]", "test_scenes": "[8, 40]"},
+    "DigitRelevance": {"train_scenes": 80, "val_scenes": "[8, 40]", "test_scenes": "[8, 40]"},
+    "DigitScenes": {"train_scenes": 80, "val_scenes": 40, "test_scenes": 40},
+}
+PICTURES = {"curves": {}, "gallery": {"queries": 2, "neighbours": 2}, "map": {"points": 12}}
+SHORT = {
+    "max_steps": 2,
+    "limit_train_batches": 2,
+    "log_every_n_steps": 1,
+    "val_check_interval": 1.0,
+    "check_val_every_n_epoch": 1,
+    "accelerator": "cpu",
+    "devices": 1,
+    "enable_progress_bar": "false",
+}
+
+
 def read(file):
     return yaml.safe_load(Path(file).read_text())
+
+
+def command(file):
+    """The words of the command that a file opens with."""
+    return shlex.split(Path(file).read_text().splitlines()[0].removeprefix("# "))
+
+
+def files(words):
+    """What a command's options -c name."""
+    return [file for option, file in itertools.pairwise(words) if option == "-c"]
+
+
+def merged(base, variant):
+    """Both of a base and a variant; the variant's value wins, and its null drops the base's."""
+    if not isinstance(base, dict) or not isinstance(variant, dict):
+        return variant
+    both = {**base, **{key: merged(base.get(key, {}), value) for key, value in variant.items()}}
+    return {key: value for key, value in both.items() if value is not None}
+
+
+def configuration(file):
+    """What the files of its command say together."""
+    together = {}
+    for each in files(command(file)):
+        together = merged(together, read(each))
+    return together
 
 
 def named(path):
@@ -216,6 +248,15 @@ def parts(node, path=""):
             yield from parts(value, f"{path}.{key}" if path else key)
 
 
+def leaves(node, path=()):
+    """Every value of a configuration that is no mapping, by its keys."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from leaves(value, (*path, key))
+    else:
+        yield path, node
+
+
 def defaults(kind):
     """Of a class and of what its `**options` go to."""
     return {
@@ -226,22 +267,11 @@ def defaults(kind):
     }
 
 
-def at_root(node, root):
-    """A configuration that reads from another folder, whatever of it reads."""
-    if isinstance(node, list):
-        return [at_root(value, root) for value in node]
-    if isinstance(node, dict):
-        return {
-            key: str(root) if key == "root" else at_root(value, root) for key, value in node.items()
-        }
-    return node
-
-
-def smaller_model(config):
-    """Small trunks, as wide as VGG-16 where heads are made for it, and heads that learn briefly."""
-    for key, name, arguments in parts(config["model"], "model"):
+def smaller_parts(config, root):
+    """Small trunks, as wide as VGG-16 where heads are made for it; rules that learn briefly."""
+    for key, name, arguments in parts({key: config[key] for key in ("model", "callbacks")}):
         if "root" in arguments:
-            yield f"--{key}.init_args.root", arguments["root"]
+            yield f"--{key}.init_args.root", str(root)
         if name in ("ranklight.models.TorchvisionTrunk", "ranklight.models.TimmTrunk"):
             wide = 128 if arguments["name"] == "vgg16" else 8
             small = {"in_channels": 3, "width": wide}
@@ -251,86 +281,66 @@ def smaller_model(config):
             )
         if name == "ranklight.models.TwoHeads" and arguments.get("image_shape", [3])[0] == 3:
             yield f"--{key}.init_args.image_shape", f"[3, {SIZE}, {SIZE}]"
-        if (
-            name == "ranklight.lightning_modules.MultiLabelClassification"
-            and "decisions" in arguments
-        ):
-            rules = {
-                rule: {"class_path": rest} if isinstance(rest, str) else dict(rest)
-                for rule, rest in arguments["decisions"].items()
-            }
-            for rest in rules.values():
-                if "steps" in defaults(named(rest["class_path"])):
-                    rest["init_args"] = {**rest.get("init_args", {}), "steps": 2}
-            yield f"--{key}.init_args.decisions", json.dumps(rules)
+        if ".decisions." in key and "steps" in defaults(named(name)):
+            yield f"--{key}.init_args.steps", "2"
 
 
 def smaller_data(config, root):
     """A tree of few small images in the data set's own format, and batches that it can fill."""
     data = config["data"]
     kind = named(data["class_path"])
-    if "root" not in defaults(kind):
-        for key, value in SMALL.get(kind.__name__, {}).items():
-            yield f"--data.init_args.{key}", str(value)
-        return
-    if kind.__name__ not in TREES:
-        pytest.fail(f"no small tree is written for {kind.__name__}: add its function to TREES")
-    TREES[kind.__name__](root)
-    options = {"root": str(root), "num_workers": 0, "image_size": SIZE, "resize": SIZE}
-    options = {key: value for key, value in options.items() if key in defaults(kind)}
-    options |= {key: FEW[key] for key in data.get("init_args", {}).keys() & FEW.keys()}
+    options = dict(SMALL.get(kind.__name__, {}))
+    if "root" in defaults(kind):
+        if kind.__name__ not in TREES:
+            pytest.fail(f"no small tree is written for {kind.__name__}: add its function to TREES")
+        TREES[kind.__name__](root)
+        options = smaller_files(kind, root) | few(kind, data.get("init_args", {})) | options
+    for key, value in options.items():
+        yield f"--data.init_args.{key}", str(value)
+
+
+def smaller_files(kind, root):
+    options = {"root": root, "num_workers": 0, "image_size": SIZE, "resize": SIZE}
+    if "table" in defaults(kind):
+        options["table"] = root / "table.csv"
+    return {key: value for key, value in options.items() if key in defaults(kind)}
+
+
+def few(kind, given):
+    options = {key: FEW[key] for key in given.keys() & FEW.keys()}
     if issubclass(kind, MultiLabelData):
         options |= {"batch_size": FEW["batch_size"]}
     if issubclass(kind, ImageFolder):
         options |= {"classes_per_batch": 2, "samples_per_class": 2}
     if issubclass(kind, (ClassData, MultiLabelData)):
         options |= {"check_counts": "false", "validation_fraction": 0.3}
-    if "table" in defaults(kind):
-        options |= {"table": str(root / "table.csv")}
-    options |= SMALL.get(kind.__name__, {})
-    for key, value in options.items():
-        yield f"--data.init_args.{key}", str(value)
+    return options
 
 
-def smaller_trainer(config, pictures):
-    """Two steps and a validation; few points in pictures, and none on trees."""
-    steps = {"max_steps": 2, "limit_train_batches": 2, "log_every_n_steps": 1}
-    validation = {"val_check_interval": 1.0, "check_val_every_n_epoch": 1}
-    machine = {"accelerator": "cpu", "devices": 1, "enable_progress_bar": "false"}
-    for key, value in (steps | validation | machine).items():
-        yield f"--trainer.{key}", str(value)
-    callbacks = [
-        {**entry, "init_args": {**entry.get("init_args", {}), **CHEAP[entry["class_path"]]}}
-        if entry["class_path"] in CHEAP
-        else entry
-        for entry in config["trainer"].get("callbacks", [])
-        if pictures or entry["class_path"] not in PICTURES
-    ]
-    yield "--trainer.callbacks", json.dumps(callbacks)
+def smaller_pictures(config, wanted):
+    """Few points in pictures, or none."""
+    for name in PICTURES.keys() & config["callbacks"].keys():
+        if not wanted:
+            yield f"--callbacks.{name}", "null"
+            continue
+        for key, value in PICTURES[name].items():
+            yield f"--callbacks.{name}.init_args.{key}", str(value)
 
 
 @pytest.mark.filterwarnings("ignore:.*never occur in training")
 @pytest.mark.parametrize("file", FILES)
-def test_two_steps_and_a_test(file, tmp_path, monkeypatch):
+def test_its_command_trains_and_tests(file, tmp_path, monkeypatch):
     monkeypatch.setenv("RANKLIGHT_RUN", "restored after the test")
-    config = at_root(read(file), tmp_path / "data")
-    on_files = [*smaller_data(config, tmp_path / "data")]
-    smaller = [
-        *smaller_model(config),
-        *on_files,
-        *smaller_trainer(config, not (tmp_path / "data").exists()),
-    ]
-    options = [word for option in smaller for word in option]
-
-    def ranklight(command, *more):
-        monkeypatch.delenv("RANKLIGHT_RUN", raising=False)
-        words = [command, "-c", file, "--runs", str(tmp_path / "runs"), *options, *more]
-        monkeypatch.setattr(sys, "argv", ["ranklight", *words])
-        main()
-
-    ranklight("fit")
-    ranklight("test", "--ckpt_path", "best")
-    (run,) = (tmp_path / "runs").rglob("latest")
+    monkeypatch.delenv("RANKLIGHT_RUN")
+    config, root = configuration(file), tmp_path / "data"
+    on_files = [*smaller_data(config, root)]
+    drawn = not root.exists() and files(command(file)) == [file]
+    smaller = [*smaller_parts(config, root), *on_files, *smaller_pictures(config, drawn)]
+    smaller += [(f"--trainer.{key}", str(value)) for key, value in SHORT.items()]
+    words = [*command(file), "--runs", str(tmp_path / "runs"), *itertools.chain(*smaller)]
+    monkeypatch.setattr(sys, "argv", words)
+    main()
+    run = tmp_path / "runs" / Path(file).relative_to("experiments").with_suffix("") / "latest"
     assert (run / "checkpoints" / "best.ckpt").is_file()
     columns = (run / "metrics.csv").read_text().splitlines()[0].split(",")
     assert config.get("best", {}).get("monitor", "val/recall@1") in columns
@@ -340,19 +350,28 @@ def test_two_steps_and_a_test(file, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("file", FILES)
 def test_it_opens_with_its_command_and_what_to_expect(file):
-    lines = Path(file).read_text().splitlines()
-    comment = lines[: next(n for n, line in enumerate(lines) if not line.startswith("#"))]
-    words = shlex.split(comment[0].removeprefix("# "))
-    assert words[:4] == ["ranklight", "fit", "-c", file]
-    given = "root" in read(file)["data"].get("init_args", {})
-    needed = "root" in defaults(named(read(file)["data"]["class_path"]))
+    words, lines = command(file), Path(file).read_text().splitlines()
+    assert words[:3] == ["ranklight", "fit", "-c"]
+    assert files(words)[-1] == file
+    data = configuration(file)["data"]
+    given = "root" in data.get("init_args", {})
+    needed = "root" in defaults(named(data["class_path"]))
     assert needed == (given or "--data.root" in words)
-    assert any(word in "\n".join(comment) for word in ("Paper:", "Expect", "Measured"))
+    comment = "\n".join(itertools.takewhile(lambda line: line.startswith("#"), lines))
+    assert any(word in comment for word in ("Paper:", "Expect", "Measured"))
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if len(files(command(file))) > 1])
+def test_a_variant_says_only_what_differs(file):
+    base, variant = files(command(file))
+    said = dict(leaves(read(base)))
+    same = [path for path, value in leaves(read(variant)) if path in said and said[path] == value]
+    assert all("decisions" in path for path in same), "only rules are replaced whole"
 
 
 @pytest.mark.parametrize("file", FILES)
 def test_pretrained_weights_exist(file):
-    for _, name, arguments in parts(read(file)):
+    for _, name, arguments in parts(configuration(file)):
         if name == "ranklight.models.TorchvisionTrunk" and "weights" in arguments:
             torchvision.models.get_model_weights(arguments["name"])[arguments["weights"]]
 
@@ -368,4 +387,4 @@ def test_a_sweep_turns_knobs_that_exist(file, monkeypatch, capsys):
         main()
     assert not stopped.value.code
     printed = yaml.safe_load(capsys.readouterr().out)
-    assert printed["model"]["class_path"] == read(words[2])["model"]["class_path"]
+    assert printed["model"]["class_path"] == read(*files(words))["model"]["class_path"]

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from ranklight.kernels import few_positives
 from ranklight.kernels.few_positives import active_among_few, closest_below_few, few_columns
+from ranklight.kernels.orders import closest_below
 from ranklight.kernels.packing import true_columns
-from ranklight.kernels.triplet_counts import closest_below
 from ranklight.losses import TripletLoss
 from ranklight.miners import SemiHard
 
@@ -80,7 +80,7 @@ def test_both_ways_take_the_same_opponents(monkeypatch, dtype, or_farthest):
     negative[:5] = False
     by_passes = closest_below(similarity, positive, negative, or_farthest)
     assert (by_passes >= 0).any(1).sum() > 200
-    monkeypatch.setattr(few_positives, "_MOST_PASSES", -1)
+    monkeypatch.setattr(few_positives, "_MAX_PASSES", -1)
     assert torch.equal(closest_below(similarity, positive, negative, or_farthest), by_passes)
 
 
@@ -92,7 +92,7 @@ def test_both_ways_give_the_same_loss_and_gradient(monkeypatch, miner):
     mask = ~torch.eye(192, dtype=torch.bool)
     outcomes = []
     for most in (32, -1):
-        monkeypatch.setattr(few_positives, "_MOST_PASSES", most)
+        monkeypatch.setattr(few_positives, "_MAX_PASSES", most)
         torch.manual_seed(0)
         similarity = torch.randn(192, 192, dtype=torch.float64).requires_grad_()
         selection = miner(similarity.detach(), relevance, mask) if miner else mask

@@ -15,8 +15,8 @@ from ranklight.kernels.masked import (
     log_sum_exp,
     log_sum_exp_over_ranks,
     masked_mean,
+    masked_where,
     mean_over_ranks,
-    split,
 )
 
 KERNELS = {"log_sum_exp": (log_sum_exp, 0.0), "log1p_sum_exp": (log1p_sum_exp, 1.0)}
@@ -34,17 +34,16 @@ def random_rows(seed, rows, columns, spread=1.0):
     return values, torch.rand(rows, columns) < 0.5
 
 
-def test_split_divides_the_selection_at_relevance_0():
-    relevance = torch.tensor([[1.0, 0.5, 0.0, -3.0, 1.0]])
-    selection = torch.tensor([[True, True, True, True, False]])
-    positive, negative = split(relevance, selection)
-    assert positive.tolist() == [[True, True, False, False, False]]
-    assert negative.tolist() == [[False, False, True, True, False]]
-
-
-def test_split_refuses_opponents():
-    with pytest.raises(TypeError, match="Bool selection"):
-        split(torch.ones(2, 2), torch.zeros(2, 2, dtype=torch.int64))
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("otherwise", [0.0, -2.5, math.inf, -math.inf])
+def test_kept_values_are_theirs_bit_for_bit_and_the_others_one_number(dtype, otherwise):
+    torch.manual_seed(0)
+    values, mask = torch.randn(5, 7).to(dtype), torch.rand(5, 7) < 0.5
+    values[0], values[1] = math.nan, -math.inf
+    expected = torch.where(mask, values, otherwise)
+    found = masked_where(values, mask, otherwise)
+    assert found.dtype == dtype
+    torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
 
 
 def test_masked_mean_is_0_without_gradient_when_nothing_is_selected():

@@ -33,7 +33,7 @@ def test_a_training_step_is_the_objective_on_the_embeddings(monkeypatch):
     loss = learner.training_step(batch(), 0)["loss"]
     expected = learner.objective.evaluate(learner.encoder(images), labels)
     assert loss == expected.loss == logged["train/loss"]
-    assert 0 < logged["train/mined_fraction"] == expected.kept < 1
+    assert 0 < logged["train/mined_fraction"] == expected.mined_fraction < 1
 
 
 def test_evaluation_gives_embeddings():
@@ -49,7 +49,7 @@ def test_the_optimizer_sees_what_the_objective_learns():
     objective = Objective(MultiSimilarityLoss(), references=ClassCenters(3, 16))
     optimizer = module(objective=objective).configure_optimizers()
     learnt = {id(parameter) for parameter in optimizer.param_groups[0]["params"]}
-    assert id(objective.references.centres) in learnt
+    assert id(objective.references.centers) in learnt
 
 
 @pytest.mark.parametrize("interval", ["epoch", "step"])

@@ -15,7 +15,7 @@ def log_sigmoid(x):
     return min(x, 0.0) - math.log1p(math.exp(-abs(x)))
 
 
-def equation(rows, positive_focus=1.0, negative_focus=4.0, clip=0.05, reduction="sum"):
+def equation(rows, positive_focus=1.0, negative_focus=4.0, clip=0.05, average="sum"):
     costs = []
     for positives, negatives in rows:
         for v in positives:
@@ -24,7 +24,7 @@ def equation(rows, positive_focus=1.0, negative_focus=4.0, clip=0.05, reduction=
             shifted = max(math.exp(log_sigmoid(u)) - clip, 0.0)
             log_rest = math.log(1 - shifted) if clip > 0 else log_sigmoid(-u)
             costs.append(-(shifted**negative_focus) * log_rest)
-    return sum(costs) / (max(len(costs), 1) if reduction == "mean" else 1)
+    return sum(costs) / (max(len(costs), 1) if average == "pairs" else 1)
 
 
 @settings(max_examples=40, deadline=None)
@@ -36,15 +36,15 @@ def equation(rows, positive_focus=1.0, negative_focus=4.0, clip=0.05, reduction=
     st.sampled_from([0.0, 1.0, 2.5]),
     st.sampled_from([0.0, 0.5, 4.0]),
     st.sampled_from([0.0, 0.05]),
-    st.sampled_from(["sum", "mean"]),
+    st.sampled_from(["sum", "pairs"]),
 )
 def test_is_its_equation(
-    multi_hot, sides, seed, rows, labels, spread, positive, negative, clip, reduction
+    multi_hot, sides, seed, rows, labels, spread, positive, negative, clip, average
 ):
     similarity, relevance, selection = multi_hot(seed, rows, labels, spread)
-    loss = AsymmetricLoss(positive, negative, clip, reduction)(similarity, relevance, selection)
+    loss = AsymmetricLoss(positive, negative, clip, average)(similarity, relevance, selection)
     lists = sides(similarity, relevance, selection)
-    expected = equation(lists, positive, negative, clip, reduction)
+    expected = equation(lists, positive, negative, clip, average)
     assert loss.item() == pytest.approx(expected, rel=1e-9, abs=1e-12)
     loss.backward()
     assert similarity.grad.isfinite().all()
@@ -52,7 +52,7 @@ def test_is_its_equation(
 
 def test_defaults(multi_hot, sides):
     loss = AsymmetricLoss()
-    settings = (loss.positive_focus, loss.negative_focus, loss.clip, loss.reduction)
+    settings = (loss.positive_focus, loss.negative_focus, loss.clip, loss.average)
     assert settings == (1, 4, 0.05, "sum")
     inputs = multi_hot(0, 6, 8)
     assert loss(*inputs).item() == pytest.approx(equation(sides(*inputs)))
@@ -67,7 +67,7 @@ def test_gradient(multi_hot, clip):
 
 def test_without_focus_and_clip_it_is_binary_cross_entropy(multi_hot):
     inputs = multi_hot(1, 5, 6)
-    plain = AsymmetricLoss(positive_focus=0.0, negative_focus=0.0, clip=0.0, reduction="mean")
+    plain = AsymmetricLoss(positive_focus=0.0, negative_focus=0.0, clip=0.0, average="pairs")
     torch.testing.assert_close(plain(*inputs), BinaryCrossEntropyLoss()(*inputs))
 
 

@@ -1,4 +1,4 @@
-"""The losses against class centres, each against its loop, and the rule that moves centres."""
+"""The losses against class centers, each against its loop, and the rule that moves centers."""
 
 import math
 
@@ -66,10 +66,10 @@ def test_gradient(compared, loss, equation):
 
 def test_the_paper_s_center_loss_is_a_sum(compared):
     inputs = compared(0, 6, 8)
-    assert CenterLoss("none")(*inputs).item() == pytest.approx(sum(center(inputs)))
+    assert CenterLoss("sum")(*inputs).item() == pytest.approx(sum(center(inputs)))
 
 
-def test_anchors_on_their_centres_have_no_magnet_gradient_to_lose():
+def test_anchors_on_their_centers_have_no_magnet_gradient_to_lose():
     similarity = torch.tensor([[1.0, -1.0], [-1.0, 1.0]], requires_grad=True)
     loss = MagnetLoss()(similarity, torch.eye(2), torch.ones(2, 2).bool())
     loss.backward()
@@ -77,7 +77,7 @@ def test_anchors_on_their_centres_have_no_magnet_gradient_to_lose():
     assert similarity.grad.isfinite().all()
 
 
-def test_several_centres_a_class_are_neighbours():
+def test_several_centers_a_class_are_neighbours():
     found = ClassCenters(3, 4, centers_per_class=2)(
         torch.randn(5, 4), torch.tensor([0, 1, 2, 2, 0])
     )
@@ -88,10 +88,10 @@ def test_several_centres_a_class_are_neighbours():
 
 def test_the_closest_centre_of_the_own_class_moves_by_the_paper_s_rule():
     torch.manual_seed(0)
-    centres = ClassCenters(3, 2, normalize=False, centers_per_class=2, center_learning_rate=0.5)
-    before = centres.centres.tolist()
+    centers = ClassCenters(3, 2, normalize=False, centers_per_class=2, center_learning_rate=0.5)
+    before = centers.centers.tolist()
     z, labels = torch.randn(4, 2), torch.tensor([0, 0, 2, 0])
-    found = centres(z, labels)
+    found = centers(z, labels)
     assert found.embeddings.tolist() == before
     assert not found.embeddings.requires_grad
     step, count = [[0.0, 0.0] for _ in before], [0] * 6
@@ -99,21 +99,21 @@ def test_the_closest_centre_of_the_own_class_moves_by_the_paper_s_rule():
         own = min((2 * label, 2 * label + 1), key=lambda c: math.dist(x, before[c]))
         count[own] += 1
         step[own] = [total + c - v for total, c, v in zip(step[own], before[own], x, strict=True)]
-    for c, moved in enumerate(centres.centres.tolist()):
+    for c, moved in enumerate(centers.centers.tolist()):
         wanted = [b - 0.5 * s / (1 + count[c]) for b, s in zip(before[c], step[c], strict=True)]
         assert moved == pytest.approx(wanted, rel=1e-5)
 
 
-def test_moved_centres_stay_in_evaluation_and_are_saved():
-    centres = ClassCenters(3, 2, center_learning_rate=0.5).eval()
-    before = centres.centres.clone()
-    centres(torch.randn(4, 2), torch.tensor([0, 0, 2, 0]))
-    assert torch.equal(centres.centres, before)
-    assert not list(centres.parameters())
-    assert "centres" in centres.state_dict()
+def test_moved_centers_stay_in_evaluation_and_are_saved():
+    centers = ClassCenters(3, 2, center_learning_rate=0.5).eval()
+    before = centers.centers.clone()
+    centers(torch.randn(4, 2), torch.tensor([0, 0, 2, 0]))
+    assert torch.equal(centers.centers, before)
+    assert not list(centers.parameters())
+    assert "centers" in centers.state_dict()
 
 
-def test_two_ranks_move_centres_as_one_process(run_on_ranks):
+def test_two_ranks_move_centers_as_one_process(run_on_ranks):
     z, labels = torch.randn(6, 2), torch.tensor([0, 1, 0, 1, 0, 1])
     expected = _moved(z, labels)
     for moved in run_on_ranks(move_with_my_half, 2, z, labels):
@@ -125,14 +125,14 @@ def move_with_my_half(z, labels):
 
 
 def _moved(z, labels):
-    centres = ClassCenters(2, 2, normalize=False, center_learning_rate=0.5)
-    centres.centres.copy_(torch.eye(2))
-    centres(z, labels)
-    return centres.centres
+    centers = ClassCenters(2, 2, normalize=False, center_learning_rate=0.5)
+    centers.centers.copy_(torch.eye(2))
+    centers(z, labels)
+    return centers.centers
 
 
-def test_centres_are_learned_through_the_loss():
+def test_centers_are_learned_through_the_loss():
     references = ClassCenters(3, 4)
     objective = Objective(TripletCenterLoss(), references=references)
     objective(torch.randn(6, 4), torch.arange(6) // 2).backward()
-    assert references.centres.grad.abs().sum() > 0
+    assert references.centers.grad.abs().sum() > 0

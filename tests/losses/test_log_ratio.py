@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ranklight.losses import LogRatioLoss
+from ranklight.pairs import LabelCloseness, Objective
 
 
 def equation(similarity, relevance, selection, keep_ties=True):
@@ -77,3 +78,16 @@ def test_distances_that_are_proportional_cost_nothing():
     distance = torch.tensor([[0.5, 1.0, 3.0, 7.0]], dtype=torch.float64)
     loss = LogRatioLoss()(1 - (9 * distance).square() / 2, 1 - distance, torch.ones(1, 4).bool())
     assert loss.item() < 1e-10
+
+
+def test_exact_duplicates_have_no_gradient_of_rounding():
+    torch.manual_seed(0)
+    embeddings, labels = torch.randn(32, 64), torch.randn(32, 1)
+    embeddings[5] = embeddings[3]
+    objective = Objective(LogRatioLoss(), relevance=LabelCloseness())
+    gradients = []
+    for dtype in (torch.float32, torch.float64):
+        leaf = embeddings.to(dtype, copy=True).requires_grad_()
+        objective(leaf, labels).backward()
+        gradients.append(leaf.grad.double())
+    assert (gradients[0] - gradients[1]).norm() < 1e-5 * gradients[1].norm()

@@ -1,5 +1,7 @@
 """No objective waits for the device in a step: seen without one, on tensors that hold no values."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch._subclasses.fake_tensor import (
@@ -27,27 +29,30 @@ class NothingOnTheHost(TorchDispatchMode):
         return result
 
 
-def built_on(device, name):
-    with torch.device(device):
-        return METHODS[name].build()
+@pytest.fixture
+def device(monkeypatch):
+    """A device of which autograd needs no driver; autocast, which knows none such, is left out.
+
+    Losses differentiate in forward, and autograd would ask a GPU for its context.
+    """
+    autocast = torch.autocast
+
+    def known(device_type, **options):
+        return nullcontext() if device_type == "meta" else autocast(device_type, **options)
+
+    monkeypatch.setattr(torch, "autocast", known)
+    return "meta"
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_the_host_neither_reads_nor_sends_a_value(name):
+def test_the_host_neither_reads_nor_sends_a_value(name, device):
     with FakeTensorMode():
-        objective = built_on("cuda", name)
-        for batch in batches(METHODS[name].labels, torch.float32, "cuda"):
+        with torch.device(device):
+            objective = METHODS[name].build()
+        for batch in batches(METHODS[name].labels, torch.float32, device):
             with NothingOnTheHost():
-                loss = objective.evaluate(*batch).loss
-        assert loss.device.type == "cuda"
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_nor_does_it_read_one_on_the_way_back(name):
-    with FakeTensorMode():
-        objective = built_on("cpu", name)
-        (batch,) = batches(METHODS[name].labels, torch.float32, "cpu", 1)
-        _, gradient, *_ = step(objective, *batch)
+                loss, gradient, *_ = step(objective, *batch)
+        assert loss.device.type == device
         assert gradient.shape == batch[0].shape
 
 
@@ -58,12 +63,12 @@ def test_nor_does_it_read_one_on_the_way_back(name):
         (lambda z: z[z > 0], READS_A_VALUE),
         (lambda z: z if (z > 0).any() else -z, READS_A_VALUE),
         (lambda z: z.cpu(), RuntimeError),
-        (lambda z: z * torch.tensor([1.0], device=z.device), RuntimeError),
+        (lambda z: z * torch.tensor([1.0], device=z.device), AssertionError),
         (lambda z: z * torch.ones(3).to(z.device), RuntimeError),
     ],
 )
-def test_waiting_is_seen(waits, seen_as):
+def test_waiting_is_seen(waits, seen_as, device):
     with FakeTensorMode():
-        embeddings = torch.ones(2, 3, device="cuda")
+        embeddings = torch.ones(2, 3, device=device)
         with NothingOnTheHost(), pytest.raises(seen_as):
             waits(embeddings)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pytorch_metric_learning import distances
 from pytorch_metric_learning import losses as peers
 
+from ranklight.kernels import triplet_hinge
 from ranklight.losses import TripletLoss
 from ranklight.miners import Hardest, SemiHard
 from ranklight.pairs import Objective
@@ -100,14 +101,20 @@ def test_a_margin_reached_exactly_is_not_active():
 @pytest.mark.parametrize("levels", [2, 5])
 def test_shapes_that_depend_on_no_value_give_the_same(compared, levels, monkeypatch):
     results = []
-    for eager in (pairs.counting.eager_on_cpu, lambda tensor: False):
-        monkeypatch.setattr(pairs.counting, "eager_on_cpu", eager)
+    for eager in (triplet_hinge.eager_on_cpu, lambda tensor: False):
+        monkeypatch.setattr(triplet_hinge, "eager_on_cpu", eager)
         for dtype in (torch.float32, torch.float64):
             similarity, relevance, selection = compared(3, 6, 11, levels)
             loss = TripletLoss()(similarity.to(dtype), relevance, selection)
             results.append(torch.stack([loss.double(), *_gradient(loss, similarity).flatten()]))
     for result in results:
         torch.testing.assert_close(result, results[-1], rtol=1e-6, atol=1e-6)
+
+
+def test_float64_has_a_margin_of_float64(compared):
+    inputs = compared(0, 5, 9)
+    expected = equation(*inputs, margin=0.2)
+    assert TripletLoss(margin=0.2)(*inputs).item() == pytest.approx(expected, rel=1e-14)
 
 
 def test_embeddings_far_from_the_origin_keep_their_active_triplets():

@@ -13,7 +13,7 @@ from sklearn.metrics import (
 )
 from torchmetrics.functional.classification import multilabel_average_precision
 
-from ranklight.datamodules import rank_and_world_size
+from ranklight.kernels.distributed import rank_and_world_size
 from ranklight.metrics import (
     LabelRankingScores,
     average_precision,

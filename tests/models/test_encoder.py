@@ -60,16 +60,12 @@ def test_weights_that_cannot_be_fetched_name_the_file_to_bring(monkeypatch, tmp_
         TorchvisionTrunk("resnet18", weights="DEFAULT")
 
 
-def test_timm_trunk_or_a_word_how_to_get_it():
-    try:
-        import timm  # noqa: F401
-    except ModuleNotFoundError:
-        with pytest.raises(ModuleNotFoundError, match="pip install"):
-            TimmTrunk("resnet18")
-    else:
-        for name in ("resnet18", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"):
-            trunk = TimmTrunk(name)
-            assert trunk(torch.zeros(1, 3, 224, 224)).shape[1] == trunk.channels
+@pytest.mark.parametrize(
+    "name", ["resnet18", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"]
+)
+def test_timm_trunks_say_how_many_channels_their_maps_have(name):
+    trunk = TimmTrunk(name)
+    assert trunk(torch.zeros(1, 3, 224, 224)).shape[1] == trunk.channels
 
 
 def test_pooling():

@@ -38,13 +38,13 @@ def test_the_batch_leads_and_the_past_is_what_was_enqueued():
     assert torch.equal(found.embeddings, own.embeddings)
     assert torch.equal(found.mask, own.mask)
     expected = torch.cat([batch(step)[0] for step in range(3)])
-    assert torch.equal(found.past.embeddings, expected)
-    assert found.past.mask.all()
+    assert torch.equal(found.memory.embeddings, expected)
+    assert found.memory.mask.all()
 
 
 def test_only_the_newest_rows_stay():
     memory = filled(CrossBatchMemory(size=8), 4)
-    past = memory(*batch(4)).past
+    past = memory(*batch(4)).memory
     newest = torch.cat([batch(step)[0] for step in range(4)])[-8:]
     assert len(past.embeddings) == 8
     assert {tuple(row) for row in past.embeddings.tolist()} == {
@@ -54,7 +54,7 @@ def test_only_the_newest_rows_stay():
 
 def test_a_batch_larger_than_the_memory_leaves_its_end():
     memory = filled(CrossBatchMemory(size=4), 1)
-    assert {tuple(row) for row in memory(*batch(1)).past.embeddings.tolist()} == {
+    assert {tuple(row) for row in memory(*batch(1)).memory.embeddings.tolist()} == {
         tuple(row) for row in batch(0)[0][-4:].tolist()
     }
 
@@ -62,7 +62,7 @@ def test_a_batch_larger_than_the_memory_leaves_its_end():
 def test_an_images_own_past_is_no_reference_of_it():
     memory = filled(CrossBatchMemory(size=100), 2)
     embeddings, labels, index = batch(0)
-    past = memory(embeddings, labels, index).past
+    past = memory(embeddings, labels, index).memory
     expected = index.unsqueeze(1) != torch.arange(12).unsqueeze(0)
     assert torch.equal(past.mask, expected)
 
@@ -97,15 +97,15 @@ def test_two_terms_or_one_joined(weight):
 
 def test_it_fills_while_it_waits_for_its_start():
     memory = CrossBatchMemory(100, start_step=2)
-    assert memory(*batch(0)).past is None
-    assert memory(*batch(1)).past is None
-    assert len(memory(*batch(2)).past.embeddings) == 12
+    assert memory(*batch(0)).memory is None
+    assert memory(*batch(1)).memory is None
+    assert len(memory(*batch(2)).memory.embeddings) == 12
 
 
 def test_evaluation_reads_it_and_leaves_it_alone():
     memory = filled(CrossBatchMemory(100), 2).eval()
     for _ in range(2):
-        assert len(memory(*batch(2)).past.embeddings) == 12
+        assert len(memory(*batch(2)).memory.embeddings) == 12
     assert memory.steps == 2
 
 
@@ -113,15 +113,15 @@ def test_what_a_step_refers_to_stays_until_its_backward():
     memory = filled(CrossBatchMemory(size=6), 1)
     embeddings = batch(1)[0].requires_grad_()
     found = memory(embeddings, *batch(1)[1:])
-    similarity = pairwise_similarity(embeddings, found.past.embeddings)
+    similarity = pairwise_similarity(embeddings, found.memory.embeddings)
     similarity.sum().backward()
-    assert torch.equal(found.past.embeddings, batch(0)[0])
+    assert torch.equal(found.memory.embeddings, batch(0)[0])
 
 
 def test_reset_forgets():
     memory = filled(CrossBatchMemory(100), 2)
     memory.reset()
-    assert memory(*batch(0)).past is None
+    assert memory(*batch(0)).memory is None
 
 
 def test_age_and_drift():
@@ -139,8 +139,8 @@ def test_the_state_goes_on_where_it_was_saved():
     restored.load_state_dict(saved.state_dict())
     for step in (3, 4):
         one, other = saved(*batch(step)), restored(*batch(step))
-        assert torch.equal(one.past.embeddings, other.past.embeddings)
-        assert torch.equal(one.past.mask, other.past.mask)
+        assert torch.equal(one.memory.embeddings, other.memory.embeddings)
+        assert torch.equal(one.memory.mask, other.memory.mask)
     assert saved.steps == restored.steps == 5
 
 
@@ -176,7 +176,7 @@ def test_labels_of_any_kind(relevance, labels):
     for step in range(2):
         loss = objective(torch.randn(3, DIM), labels, torch.arange(3) + 3 * step)
     assert loss > 0
-    assert torch.equal(references.eval()(torch.randn(3, DIM), labels).past.labels[:3], labels)
+    assert torch.equal(references.eval()(torch.randn(3, DIM), labels).memory.labels[:3], labels)
 
 
 def rank_shares(steps):

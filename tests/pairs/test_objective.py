@@ -47,21 +47,21 @@ def test_by_default_every_pair_of_the_batch_counts(batch):
         Objective(ContrastiveLoss(), KeepAll(), InBatch(), SameClass()),
     )
     torch.testing.assert_close(plain(*batch), spelt_out(*batch))
-    assert plain.evaluate(*batch).kept == 1
+    assert plain.evaluate(*batch).mined_fraction == 1
 
 
 def test_reports_the_share_of_pairs_that_the_miner_kept(batch):
     evaluated = Objective(CountOpponents(), KeepOpponents()).evaluate(*batch)
     assert evaluated.loss == 8
-    torch.testing.assert_close(evaluated.kept, torch.tensor(8 / 56))
+    torch.testing.assert_close(evaluated.mined_fraction, torch.tensor(8 / 56))
 
 
 def test_gradient_reaches_the_embeddings_and_the_learned_references(batch):
     objective = Objective(MultiSimilarityLoss(), references=ClassCenters(4, 5))
     objective(*batch).backward()
     assert batch[0].grad.abs().sum() > 0
-    assert objective.references.centres.grad.abs().sum() > 0
-    assert [name for name, _ in objective.named_parameters()] == ["references.centres"]
+    assert objective.references.centers.grad.abs().sum() > 0
+    assert [name for name, _ in objective.named_parameters()] == ["references.centers"]
 
 
 def test_relevance_is_a_free_choice(batch):

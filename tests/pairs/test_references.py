@@ -14,22 +14,22 @@ def test_the_batch_without_the_self_pairs():
     assert references.mask.tolist() == (~torch.eye(4, dtype=torch.bool)).tolist()
 
 
-def test_class_centres_are_learned_and_hold_no_anchor():
-    centres = ClassCenters(num_classes=5, embedding_dim=3)
-    references = centres(torch.randn(4, 3), torch.tensor([0, 4, 4, 1]))
+def test_class_centers_are_learned_and_hold_no_anchor():
+    centers = ClassCenters(num_classes=5, embedding_dim=3)
+    references = centers(torch.randn(4, 3), torch.tensor([0, 4, 4, 1]))
     assert references.labels.tolist() == [0, 1, 2, 3, 4]
     assert references.mask.shape == (4, 5)
     assert references.mask.all()
     torch.testing.assert_close(references.embeddings.norm(dim=1), torch.ones(5))
     references.embeddings[:, 0].sum().backward()
-    assert centres.centres.grad.abs().sum() > 0
+    assert centers.centers.grad.abs().sum() > 0
 
 
-def test_class_centres_off_the_sphere_are_the_parameters():
-    centres = ClassCenters(5, 3, normalize=False)
-    references = centres(torch.randn(2, 3).half(), torch.tensor([0, 1]))
+def test_class_centers_off_the_sphere_are_the_parameters():
+    centers = ClassCenters(5, 3, normalize=False)
+    references = centers(torch.randn(2, 3).half(), torch.tensor([0, 1]))
     assert references.embeddings.dtype == torch.float16
-    torch.testing.assert_close(references.embeddings, centres.centres.half())
+    torch.testing.assert_close(references.embeddings, centers.centers.half())
 
 
 def test_two_ranks_have_the_references_and_the_gradient_of_one_process(run_on_ranks):

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from ranklight.kernels import chunks
 from ranklight.pairs import pairwise_similarity
 
 
@@ -53,7 +54,7 @@ def test_gradient():
 
 
 def test_gradient_among_themselves_is_that_of_both_sides(monkeypatch):
-    monkeypatch.setitem(pairs.fused._BLOCK_ELEMENTS, "cpu", 16)
+    monkeypatch.setitem(chunks._BLOCK_ELEMENTS, "cpu", 16)
     torch.manual_seed(0)
     z = torch.randn(11, 3, dtype=torch.float64, requires_grad=True)
     weights = torch.randn(11, 11, dtype=torch.float64)
@@ -112,7 +113,7 @@ def test_more_references_than_fit_a_block():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("n", [0, 1, 3, 9, 64])
 def test_among_themselves_is_that_of_two_sides(n, dtype, monkeypatch):
-    monkeypatch.setattr(pairs.similarity, "_BLOCK_ELEMENTS", 200)
+    monkeypatch.setattr("ranklight.pairs.similarity._BLOCK_ELEMENTS", 200)
     torch.manual_seed(0)
     z = 30 * torch.randn(n, 5, dtype=dtype)
     similarity = pairwise_similarity(z, z)

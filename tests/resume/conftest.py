@@ -115,8 +115,8 @@ def assert_equal():
                 check(one[key], other[key], f"{path}/{key}")
         elif isinstance(one, list | tuple):
             assert len(one) == len(other), path
-            for place, (left, right) in enumerate(zip(one, other, strict=True)):
-                check(left, right, f"{path}/{place}")
+            for position, (left, right) in enumerate(zip(one, other, strict=True)):
+                check(left, right, f"{path}/{position}")
         else:
             assert one == other, path
 

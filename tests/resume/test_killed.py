@@ -25,19 +25,16 @@ def fit(start_command, config):
 
 
 @pytest.fixture(scope="module")
-def whole(fit, memory_disk, ending):
+def whole(fit, memory_disk, ending, once):
     """What uninterrupted runs left, by the number of ranks."""
-    known = {}
 
-    def of(ranks):
-        if ranks not in known:
-            with memory_disk() as runs:
-                for command in fit(runs, "whole", ranks=ranks):
-                    command.succeed()
-                known[ranks] = ending(runs / "small" / "whole")
-        return known[ranks]
+    def train(ranks):
+        with memory_disk() as runs:
+            for command in fit(runs, "whole", ranks=ranks):
+                command.succeed()
+            return ending(runs / "small" / "whole")
 
-    return of
+    return once(train)
 
 
 def rows(run):
@@ -61,7 +58,7 @@ def kill(command, commands):
     command.send(signal.SIGKILL)
     killed = command.wait() == -signal.SIGKILL
     for other in commands:
-        other.wait(timeout=60)
+        other.wait()
     return killed
 
 
@@ -91,26 +88,26 @@ def test_killed_at_random_with_other_workers_every_time(
     assert_equal(ending(run), whole(ranks))
 
 
-def test_one_of_two_ranks_is_told_to_end(fit, whole, folder, ending, assert_equal):
+def test_one_of_two_ranks_gets_sigterm(fit, whole, folder, ending, assert_equal):
     run = folder / "small" / "two"
     commands = fit(folder, "two", *workers(2), ranks=2)
     wait_for_rows(commands, run, 10)
     commands[1].send(signal.SIGTERM)
     assert [command.wait() for command in commands] == [143, 143]
-    assert "told to end: saved" in commands[0].said()
+    assert "SIGTERM: saved" in commands[0].said()
     for command in fit(folder, "two", *on(run), *workers(1), ranks=2):
         command.succeed()
     assert_equal(ending(run), whole(2))
 
 
-def test_told_to_end_and_a_checkpoint_cut_off_later(fit, whole, folder, ending, assert_equal):
-    run = folder / "small" / "told"
-    (command,) = fit(folder, "told")
+def test_sigterm_and_a_checkpoint_cut_off_later(fit, whole, folder, ending, assert_equal):
+    run = folder / "small" / "ended"
+    (command,) = fit(folder, "ended")
     wait_for_rows([command], run, 25)
     command.send(signal.SIGTERM)
     assert command.wait() == 143
     last = run / "checkpoints" / "last.ckpt"
     os.truncate(last, last.stat().st_size // 2)
-    (command,) = fit(folder, "told", *on(run))
+    (command,) = fit(folder, "ended", *on(run))
     assert "last.ckpt is damaged; going on from" in command.succeed()
     assert_equal(ending(run), whole(1))

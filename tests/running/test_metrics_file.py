@@ -19,9 +19,9 @@ def test_a_run_that_goes_on_appends(tmp_path):
     assert [row["train/loss"] for row in MetricsFile(tmp_path).rows()] == ["1.0", "2.0"]
 
 
-def test_the_first_rows_are_kept(tmp_path):
+def test_truncated_to_the_first_rows(tmp_path):
     file = MetricsFile(tmp_path)
     for step in range(5):
         file.log_metrics({"train/loss": float(step)}, step)
-    file.keep(3)
+    file.truncate(3)
     assert [row["step"] for row in file.rows()] == ["0", "1", "2"]

@@ -22,9 +22,9 @@ from ranklight.datamodules import (
     Shuffled,
     TrainLoader,
     evaluation_loader,
-    rank_and_world_size,
 )
 from ranklight.datamodules.loaders import epochs_and_places
+from ranklight.kernels.distributed import rank_and_world_size
 from ranklight.lightning_modules import MultiLabelClassification
 from ranklight.losses import BinaryCrossEntropyLoss, LSEPLoss
 from ranklight.metrics import count_label_sets, score_label_sets
