@@ -1,26 +1,18 @@
-import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from PIL import Image
 from torch import nn
 
 from ranklight.datamodules import ImageFolder
+from tests.trees import image_folder, picture
 
 SMALL = {"classes_per_batch": 3, "samples_per_class": 2, "image_size": 16, "resize": 20}
 
 
-def picture(path, seed=0, size=(30, 24), mode="RGB"):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    Image.fromarray(pixels).convert(mode).save(path)
-
-
 @pytest.fixture
 def root(tmp_path):
-    for label in range(10):
-        for number in range(1 if label == 3 else 5):
-            picture(tmp_path / "data" / f"class {label}" / f"{number}.png", 10 * label + number)
+    classes = {f"class {label}": 1 if label == 3 else 5 for label in range(10)}
+    image_folder(tmp_path / "data", classes)
     (tmp_path / "data" / "class 1" / "notes.txt").write_text("not an image")
     return tmp_path / "data"
 
@@ -55,19 +47,16 @@ def test_validation_may_share_classes_with_training(root):
 
 
 def test_folders_of_splits_are_taken_as_they_are(tmp_path):
-    for part, label in (("train", "a"), ("train", "b"), ("val", "c"), ("test", "b"), ("test", "d")):
-        for number in range(3):
-            picture(tmp_path / part / label / "deep" / f"{number}.jpg")
+    folders = ("train/a", "train/b", "val/c", "test/b", "test/d")
+    image_folder(tmp_path, {f"{folder}/deep": 3 for folder in folders})
     data = prepared(tmp_path, classes_per_batch=2)
     assert data.class_names == ["a", "b", "c", "d"]
     assert class_sets(data) == [{0, 1}, {2}, {1, 3}]
 
 
 def test_a_missing_val_folder_is_held_out_of_train(tmp_path):
-    for part, labels in (("train", "abcde"), ("test", "fg")):
-        for label in labels:
-            for number in range(3):
-                picture(tmp_path / part / label / f"{number}.jpg")
+    folders = [*(f"train/{label}" for label in "abcde"), "test/f", "test/g"]
+    image_folder(tmp_path, dict.fromkeys(folders, 3))
     train, val, test = class_sets(prepared(tmp_path))
     assert len(train) == 4
     assert train | val == {0, 1, 2, 3, 4}
@@ -88,7 +77,7 @@ def test_images_of_other_modes_become_rgb(tmp_path):
     for label, mode in enumerate(["L", "P", "RGBA", "CMYK", "1"]):
         suffix = "tif" if mode == "CMYK" else "png"
         for number in range(2):
-            picture(tmp_path / str(label) / f"{number}.{suffix}", number, mode=mode)
+            picture(tmp_path / str(label) / f"{number}.{suffix}", mode)
     data = prepared(tmp_path, classes_per_batch=1)
     for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader()):
         assert all(batch.images.shape[1] == 3 for batch in loader)
@@ -117,10 +106,9 @@ def test_another_place_of_the_root_is_the_same_split(root, tmp_path):
 
 
 def test_a_class_of_one_image_is_in_the_gallery(tmp_path):
-    for label in "abcd":
-        for number in range(1 if label == "a" else 3):
-            picture(tmp_path / "train" / label / f"{number}.png")
-            picture(tmp_path / "test" / label / f"{number}.png")
+    counts = {"a": 1, "b": 3, "c": 3, "d": 3}
+    for split in ("train", "test"):
+        image_folder(tmp_path / split, counts)
     arguments = {"validation": "image_disjoint", "validation_fraction": 0.4}
     data = prepared(tmp_path, **arguments, classes_per_batch=4)
     assert (data.test.labels == 0).sum() == 1

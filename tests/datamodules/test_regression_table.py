@@ -3,34 +3,30 @@ import sys
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from pyarrow import parquet, table
 
 from ranklight.datamodules import RegressionTable
+from tests.trees import regression_table, table_rows
 
 SPLITS = ["train"] * 30 + ["val_query"] * 3 + ["val_gallery"] * 5 + ["test"] * 10
 
 
 @pytest.fixture
 def folder(tmp_path):
-    rng = np.random.default_rng(0)
-    (tmp_path / "images").mkdir()
-    for image in range(len(SPLITS)):
-        pixels = rng.integers(0, 255, (40, 48, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(tmp_path / "images" / f"{image}.png")
+    regression_table(tmp_path, rows())
     return tmp_path
 
 
 def rows(splits=SPLITS):
-    values = np.random.default_rng(1).random((len(splits), 2)).round(3)
+    values = np.random.default_rng(1).random((len(splits), 2)).round(3).tolist()
     return [
-        [f"images/{i}.png", *map(float, values[i]), "x", split] for i, split in enumerate(splits)
+        [image, *labels, *rest]
+        for (image, _, _, *rest), labels in zip(table_rows(splits), values, strict=True)
     ]
 
 
-def write(folder, content, header="image,age,weight,note,split"):
-    lines = [header, *(",".join(map(str, row)) for row in content)]
-    (folder / "table.csv").write_text("\n".join(lines) + "\n")
+def write(folder, content):
+    regression_table(folder, content)
     return str(folder / "table.csv")
 
 

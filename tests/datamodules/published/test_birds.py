@@ -1,37 +1,20 @@
 import pytest
-from PIL import Image
 
 from ranklight.datamodules import CUB200, NABirds
+from tests.trees import birds, write
 
 
 @pytest.fixture
 def root(tmp_path):
-    """Classes 1, 2, 100, 101, 200 with four images each, half of them for training."""
-    ids = [1, 2, 100, 101, 200]
-    names = {**dict.fromkeys(range(1, 201), "x"), 1: "Laysan Albatross", 7: "Unused"}
-    write(tmp_path, "classes", [f"{key} {name}" for key, name in names.items()])
-    images, labels, flags = [], [], []
-    for number in range(20):
-        path = f"{ids[number // 4]:03d}.Bird/Bird_{number}.jpg"
-        (tmp_path / "images" / path).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (12, 10)).save(tmp_path / "images" / path)
-        images.append(f"{number}-ab {path}")
-        labels.append(f"{number}-ab {ids[number // 4]}")
-        flags.append(f"{number}-ab {number % 2}")
-    write(tmp_path, "images", images)
-    write(tmp_path, "image_class_labels", labels)
-    write(tmp_path, "train_test_split", flags)
+    birds(tmp_path, (1, 2, 100, 101, 200), training=lambda number: number % 2)
     return tmp_path
 
 
-def write(root, name, lines):
-    (root / f"{name}.txt").write_text("\n".join(lines) + "\n")
-
-
 def change(root, name, number, line):
-    lines = (root / f"{name}.txt").read_text().splitlines()
+    file = root / f"{name}.txt"
+    lines = file.read_text().splitlines()
     lines[number - 1] = line
-    write(root, name, [line for line in lines if line is not None])
+    write(file, [line for line in lines if line is not None])
 
 
 def built(kind, root, **options):
@@ -49,7 +32,7 @@ def test_published_split_and_sparse_classes(root, kind, options):
     assert data.test.indices.tolist() == list(range(0, 20, 2))
     assert sorted(data.train.labels.tolist()) == sorted(data.val.labels.tolist()) == [*range(5)]
     assert len(data.class_names) == 5
-    assert data.class_names[0] == "Laysan Albatross"
+    assert data.class_names[0] == "Bird 1"
 
 
 def test_retrieval_is_class_disjoint(root):

@@ -1,27 +1,16 @@
 import numpy as np
 import pytest
-from PIL import Image
 from scipy.io import savemat
 
 from ranklight.datamodules import Cars196
+from tests.trees import cars196
 
 CARS = [(1, 0), (1, 0), (1, 1), (98, 0), (98, 0), (98, 1), (99, 0), (99, 0), (196, 1)]
 
 
-def write(root, cars):
-    kind = [("relative_im_path", object), ("class", object), ("test", object)]
-    rows = [(f"car_ims/{n:06d}.jpg", float(c), test) for n, (c, test) in enumerate(cars, 1)]
-    names = np.array([f"Car {number}" for number in range(1, 197)], dtype=object)
-    content = {"annotations": np.array([rows], dtype=kind), "class_names": names[None]}
-    savemat(root / "cars_annos.mat", content)
-
-
 @pytest.fixture
 def root(tmp_path):
-    (tmp_path / "car_ims").mkdir()
-    for number in range(1, len(CARS) + 1):
-        Image.new("RGB", (12, 10)).save(tmp_path / "car_ims" / f"{number:06d}.jpg")
-    write(tmp_path, CARS)
+    cars196(tmp_path, CARS)
     return tmp_path
 
 
@@ -53,10 +42,11 @@ def test_the_published_counts_are_asked_for(root, protocol, count):
 
 
 def test_what_cannot_be(root):
-    write(root, [*CARS[:8], (197, 0)])
+    cars196(root, [*CARS[:8], (197, 0)])
     with pytest.raises(ValueError, match=r"annos.mat, annotations entry 9: the class must be 1..1"):
         built(root)
-    write(root, [*CARS, (1, 0)])
+    cars196(root, [*CARS, (1, 0)])
+    (root / "car_ims" / "000010.jpg").unlink()
     with pytest.raises(FileNotFoundError, match=r"annotations entry 10: refers to .*000010.jpg"):
         built(root)
     savemat(root / "cars_annos.mat", {"annotations": np.zeros(2), "class_names": ["a"]})

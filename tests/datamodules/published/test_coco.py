@@ -2,35 +2,19 @@ import json
 
 import pytest
 import torch
-from PIL import Image
 
 from ranklight.datamodules import COCO
+from tests.trees import coco
 
-CATEGORIES = [{"id": 18, "name": "dog"}, {"id": 1, "name": "person"}, {"id": 90, "name": "brush"}]
+SHOWN = {11: [18, 18], 12: [1, 18, 90], 13: [], 21: [90], 22: []}
 
 
 @pytest.fixture
 def root(tmp_path):
-    """Images 11, 12, 13 for training, 21, 22 for test; 12 has all classes, 13 and 22 none."""
-    (tmp_path / "annotations").mkdir()
-    write(tmp_path, "train2014", [11, 12, 13], [(11, 18), (11, 18), (12, 1), (12, 18), (12, 90)])
-    write(tmp_path, "val2014", [21, 22], [(21, 90)])
+    """Image 12 has all classes, 13 and 22 none."""
+    categories = {18: "dog", 1: "person", 90: "brush"}
+    coco(tmp_path, [11, 12, 13], [21, 22], categories, SHOWN.__getitem__)
     return tmp_path
-
-
-def write(root, name, images, instances):
-    (root / name).mkdir()
-    for image in images:
-        Image.new("RGB", (12, 10)).save(root / name / f"{image:012d}.jpg")
-    content = {
-        "images": [{"id": image, "file_name": f"{image:012d}.jpg"} for image in images],
-        "annotations": [
-            {"image_id": image, "category_id": category, "iscrowd": 1}
-            for image, category in instances
-        ],
-        "categories": CATEGORIES,
-    }
-    annotations(root, name).write_text(json.dumps(content, indent=1))
 
 
 def annotations(root, name="train2014"):

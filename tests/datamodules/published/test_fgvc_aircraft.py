@@ -1,26 +1,14 @@
 import pytest
-from PIL import Image
 
 from ranklight.datamodules import FGVCAircraft
+from tests.trees import fgvc_aircraft
 
 VARIANTS = ["707-320", "Boeing 717", "DH 82 B", "An-12"]
 
 
 @pytest.fixture
 def root(tmp_path):
-    """Of each variant 6 training, 2 validation and 2 test images."""
-    data = tmp_path / "fgvc-aircraft-2013b" / "data"
-    (data / "images").mkdir(parents=True)
-    (data / "variants.txt").write_text("\n".join(VARIANTS) + "\n")
-    number = 1000
-    for split, several in (("train", 6), ("val", 2), ("test", 2)):
-        lines = []
-        for variant in VARIANTS:
-            for _ in range(several):
-                number += 1
-                lines.append(f"{number:07d} {variant}")
-                Image.new("RGB", (12, 10)).save(data / "images" / f"{number:07d}.jpg")
-        list_of(tmp_path, split).write_text("\n".join(lines) + "\n")
+    fgvc_aircraft(tmp_path, VARIANTS, train=6, val=2, test=2)
     return tmp_path
 
 

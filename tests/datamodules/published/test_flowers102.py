@@ -1,27 +1,20 @@
-import numpy as np
 import pytest
-from PIL import Image
 from scipy.io import savemat
 
 from ranklight.datamodules import Flowers102
+from tests.trees import flowers102
 
-SETS = {"trnid": [2, 4, 6], "valid": [1, 3], "tstid": [5, 7]}
 LABELS = [1, 1, 2, 2, 102, 102, 1]
+
+
+def write(root, labels=LABELS):
+    flowers102(root, labels, train=[2, 4, 6], val=[1, 3], test=[5, 7])
 
 
 @pytest.fixture
 def folder(tmp_path):
-    (tmp_path / "flowers-102" / "jpg").mkdir(parents=True)
-    for image in range(1, 8):
-        file = tmp_path / "flowers-102" / "jpg" / f"image_{image:05d}.jpg"
-        Image.new("RGB", (12, 10)).save(file)
-    write(tmp_path / "flowers-102")
+    write(tmp_path)
     return tmp_path / "flowers-102"
-
-
-def write(folder, labels=LABELS, **sets):
-    savemat(folder / "imagelabels.mat", {"labels": np.array([labels], dtype=float)})
-    savemat(folder / "setid.mat", {key: np.array([ids]) for key, ids in (SETS | sets).items()})
 
 
 def built(folder, **options):
@@ -57,13 +50,13 @@ def test_files_that_are_cut_off(folder):
 
 
 def test_entries_that_cannot_be(folder):
-    write(folder, labels=[*LABELS[:6], 103])
+    write(folder.parent, [*LABELS[:6], 103])
     with pytest.raises(ValueError, match=r"labels.mat, labels entry 7: the class must be 1..102"):
         built(folder)
-    write(folder, labels=LABELS[:6])
+    write(folder.parent, LABELS[:6])
     with pytest.raises(ValueError, match=r"setid.mat, tstid entry 2: the number .* 1..6; got '7'"):
         built(folder)
-    write(folder)
+    write(folder.parent)
     (folder / "jpg" / "image_00003.jpg").unlink()
     with pytest.raises(FileNotFoundError, match=r"valid entry 2: refers to .*image_00003.jpg"):
         built(folder)

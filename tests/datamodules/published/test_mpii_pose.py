@@ -3,35 +3,18 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from scipy.io import savemat
 
 from ranklight.datamodules import MPIIPose, PoseDistances
 from ranklight.datamodules.published.mpii_pose import MirroredEpochs
+from tests.trees import mpii_pose
 
 TRAIN, TEST = 40, 12
 
 
 @pytest.fixture
 def root(tmp_path):
-    """MPII in the release's layout: poses on a line, grey levels by the pose."""
-    rng = np.random.default_rng(0)
-    poses = rng.permutation(TRAIN + TEST).astype(float)
-    for part, first, last in (("0", 0, TRAIN), ("1", TRAIN, TRAIN + TEST)):
-        (tmp_path / part).mkdir()
-        for image in range(first, last):
-            pixels = np.full((288, 288, 3), 4 * poses[image], np.uint8)
-            pixels[:, :144] = 255
-            Image.fromarray(pixels).save(tmp_path / part / f"{image:05d}.png")
-    distance = np.abs(poses[:, None] - poses)
-    inside = distance[:TRAIN, :TRAIN].copy()
-    np.fill_diagonal(inside, -1)
-    order = np.argsort(inside, 1)[:, 1:]
-    near = np.take_along_axis(inside, order, 1)
-    (tmp_path / "list_nn.pkl").write_bytes(pickle.dumps({"trn": order.tolist(), "val": []}, 2))
-    (tmp_path / "dist_nn.pkl").write_bytes(pickle.dumps({"trn": list(near), "val": []}, 2))
-    savemat(tmp_path / "dist_pose_val.mat", {"dist": distance[TRAIN:, TRAIN:]})
-    return tmp_path, distance
+    """The folder, and the pose distance of any two images."""
+    return tmp_path, mpii_pose(tmp_path, TRAIN, TEST)
 
 
 def make(root, **arguments):

@@ -1,27 +1,16 @@
 import pytest
-from PIL import Image
 
 from ranklight.datamodules import NUSWIDE
+from tests.trees import nus_wide
 
 TRAIN = ["actor\\0001_1.jpg", "actor\\0002_2.jpg", "zoo\\0003_3.jpg"]
 TEST = ["zoo\\0004_4.jpg", "zoo\\0005_5.jpg"]
-COLUMNS = {"sky": ("110", "01"), "animal": ("100", "00")}
 
 
 @pytest.fixture
 def root(tmp_path):
     """The first image has every concept, the third and the fourth none."""
-    (tmp_path / "ImageList").mkdir()
-    (tmp_path / "Groundtruth" / "TrainTestLabels").mkdir(parents=True)
-    for part, images in (("Train", TRAIN), ("Test", TEST)):
-        (tmp_path / "ImageList" / f"{part}Imagelist.txt").write_text("\r\n".join(images) + "\r\n")
-        for image in images:
-            file = tmp_path / "Flickr" / image.replace("\\", "/")
-            file.parent.mkdir(parents=True, exist_ok=True)
-            Image.new("RGB", (12, 10)).save(file)
-    for concept, parts in COLUMNS.items():
-        for part, column in zip(("Train", "Test"), parts, strict=True):
-            labels(tmp_path, concept, part).write_text("\n".join(column) + "\n")
+    nus_wide(tmp_path, TRAIN, TEST, {"sky": ("110", "01"), "animal": ("100", "00")})
     return tmp_path
 
 

@@ -1,30 +1,16 @@
-import numpy as np
 import pytest
-from PIL import Image
-from scipy.io import savemat
 
 from ranklight.datamodules import StanfordDogs
+from tests.trees import CHIHUAHUA, HUNTING_DOG, dogs_list, stanford_dogs
 
-CHIHUAHUA, HUNTING = "n02085620-Chihuahua", "n02116738-African_hunting_dog"
-TRAIN = [(f"{CHIHUAHUA}/{name}.jpg", 1) for name in "ab"]
-TRAIN += [(f"{HUNTING}/{name}.jpg", 120) for name in "cd"]
-TEST = [(f"{CHIHUAHUA}/e.jpg", 1)]
-
-
-def write(folder, name, images, labels=None):
-    paths = np.array([[path] for path, _ in images], dtype=object)
-    labels = [label for _, label in images] if labels is None else labels
-    savemat(folder / name, {"file_list": paths, "labels": np.array(labels)[:, None]})
+TRAIN = {f"{CHIHUAHUA}/{name}.jpg": 1 for name in "ab"}
+TRAIN |= {f"{HUNTING_DOG}/{name}.jpg": 120 for name in "cd"}
+TEST = {f"{CHIHUAHUA}/e.jpg": 1}
 
 
 @pytest.fixture
 def root(tmp_path):
-    for path, _ in TRAIN + TEST:
-        file = tmp_path / "Images" / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (12, 10)).save(file)
-    write(tmp_path, "train_list.mat", TRAIN)
-    write(tmp_path, "test_list.mat", TEST)
+    stanford_dogs(tmp_path, TRAIN, TEST)
     return tmp_path
 
 
@@ -54,12 +40,12 @@ def test_lists_in_a_folder_of_their_own(root):
 def test_what_cannot_be(root):
     with pytest.raises(ValueError, match="12000 train images, but 4 were read"):
         built(root, check_counts=True)
-    write(root, "test_list.mat", TEST, [121])
+    dogs_list(root / "test_list.mat", [121], TEST)
     with pytest.raises(ValueError, match=r"test_list.mat, entry 1: the class must be 1..120; got"):
         built(root)
-    write(root, "test_list.mat", TEST, [1, 1])
+    dogs_list(root / "test_list.mat", [1, 1], TEST)
     with pytest.raises(ValueError, match=r"test_list.mat: 1 entries of file_list, 2 labels"):
         built(root)
-    write(root, "test_list.mat", [("n0-No/no.jpg", 1)])
+    dogs_list(root / "test_list.mat", {"n0-No/no.jpg": 1})
     with pytest.raises(FileNotFoundError, match=r"test_list.mat, entry 1: refers to .*no.jpg"):
         built(root)

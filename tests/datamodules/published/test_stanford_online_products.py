@@ -1,25 +1,14 @@
 import pytest
-from PIL import Image
 
 from ranklight.datamodules import StanfordOnlineProducts
+from tests.trees import stanford_online_products
 
 HEADING = "image_id class_id super_class_id path"
 
 
 @pytest.fixture
 def root(tmp_path):
-    """Products 1..4 for training and 11318, 11319 for test, two images each."""
-    (tmp_path / "lamp_final").mkdir()
-    number = 0
-    for name, products in (("Ebay_train.txt", [1, 2, 3, 4]), ("Ebay_test.txt", [11318, 11319])):
-        lines = [HEADING]
-        for product in products:
-            for view in range(2):
-                number += 1
-                path = f"lamp_final/{product}_{view}.JPG"
-                Image.new("RGB", (12, 10)).save(tmp_path / path, "JPEG")
-                lines.append(f"{number} {product} 7 {path}")
-        (tmp_path / name).write_text("\n".join(lines) + "\n")
+    stanford_online_products(tmp_path, train=range(1, 5), test=[11318, 11319])
     return tmp_path
 
 

@@ -2,25 +2,22 @@ import re
 
 import pytest
 import torch
-from PIL import Image
 
 from ranklight.datamodules import VOC2007
 from ranklight.datamodules.published.voc2007 import CLASSES
+from tests.trees import voc2007
 
-TRAIN, TEST = ["000005", "000007", "000009", "000012"], ["000001", "000002"]
+TRAIN, TEST = [5, 7, 9, 12], [1, 2]
 
 
 @pytest.fixture
 def root(tmp_path):
-    """Image 000005 has every class, 000007 none, 000009 difficult cats only."""
-    (tmp_path / "JPEGImages").mkdir()
-    (tmp_path / "ImageSets" / "Main").mkdir(parents=True)
-    for image in TRAIN + TEST:
-        Image.new("RGB", (40, 30)).save(tmp_path / "JPEGImages" / f"{image}.jpg")
-    for name in CLASSES:
-        lines = ["000005  1", "000007 -1", f"000009 {' 0' if name == 'cat' else '-1'}", "000012  1"]
-        list_of(tmp_path, name, "trainval").write_text("\n".join(lines) + "\n")
-        list_of(tmp_path, name, "test").write_text("000001  1\n000002 -1\n")
+    """Image 5 has every class, 7 none, 9 difficult cats only."""
+
+    def label(image, kind):
+        return {9: 0 if kind == "cat" else -1}.get(image, 1 if image in (5, 12, 1) else -1)
+
+    voc2007(tmp_path, TRAIN, TEST, label)
     return tmp_path
 
 
@@ -41,7 +38,7 @@ def built(root, **options):
 def test_labels(root, difficult, value):
     data = VOC2007(str(root), difficult=difficult)
     images, labels, names = data.read()
-    assert [image.file.stem for image in images] == TRAIN + TEST
+    assert [int(image.file.stem) for image in images] == TRAIN + TEST
     assert [image.split for image in images] == [0, 0, 0, 0, 2, 2]
     assert names == tuple(CLASSES)
     assert labels.dtype == torch.float32
@@ -77,7 +74,7 @@ def test_the_published_counts_are_asked_for(root):
 
 
 def test_a_class_that_never_occurs_in_training_is_warned_of(root):
-    lines = [f"{image} -1" for image in TRAIN]
+    lines = [f"{image:06d} -1" for image in TRAIN]
     list_of(root, "sofa", "trainval").write_text("\n".join(lines))
     with pytest.warns(UserWarning, match="1 of 20 classes never occur in training.*: sofa"):
         built(root)
