@@ -46,8 +46,9 @@ class Refusal(NamedTuple):
 class CommandLine:
     """`command_line(configuration, options)` is the `Run` of that fit, or its `Refusal`.
 
-    One and the same call is made once. The parsers of the other commands are left out: they are
-    most of what a short run costs. With `learns` false, fit sets the data module up and ends.
+    One and the same call is made once. The parsers of the other commands and config.yaml are left
+    out: they are most of what a short run costs. With
+    `learns` false, fit sets the data module up and ends.
     """
 
     def __init__(self, patch, learns=True):
@@ -57,6 +58,7 @@ class CommandLine:
         self.trainer_fit = RanklightTrainer.fit
         only_fit = {"fit": LightningCLI.subcommands()["fit"]}
         patch.setattr(RanklightCLI, "subcommands", staticmethod(lambda: only_fit))
+        patch.setattr("ranklight.commands.lightning_cli.SaveConfig", None)
         patch.setattr(RanklightTrainer, "fit", lambda *given, **named: self.fit(*given, **named))
         patch.setenv("RANKLIGHT_RUN", "restored when the patch is undone")
         self.patch = patch
