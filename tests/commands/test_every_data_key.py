@@ -17,6 +17,7 @@ from pytorch_lightning import LightningDataModule
 from scipy.io import savemat
 
 from ranklight import datamodules
+from ranklight.datamodules import evaluation_loader
 from ranklight.datamodules.class_data import ClassData
 from ranklight.datamodules.multi_label_data import MultiLabelData
 from ranklight.datamodules.split_data import SplitData
@@ -38,10 +39,17 @@ def first(loader):
     return next(iter(loader))
 
 
+def first_trained(data):
+    """The first batch of the first epoch; the module is left there, for the next look."""
+    batch = first(data.train_dataloader())
+    data.train_sampler.progress.position = 0
+    return batch
+
+
 def batches(data):
-    """The indices of the epoch's batches, as the sampler draws them."""
+    """The positions of the first epoch's batches, as the sampler draws them."""
     sampler = data.train_sampler
-    return [batch for _, batch in sampler.progress.remaining(sampler.batches)]
+    return sampler.batches(0, 0, len(sampler)).tolist()
 
 
 def each(split):
@@ -61,10 +69,10 @@ def other_batches(base, turned):
     assert batches(base) != batches(turned)
 
 
-def evaluates_three_at_once(base, turned):
+def evaluates_one_at_once(base, turned):
     for loader in loaders(turned)[1:]:
-        assert loader.batch_size == 3
-    assert len(first(each(base.val_dataloader())[0]).index) != 3
+        assert len(first(evaluation_loader(loader.dataset, loader.batch_size)).index) == 1
+    assert len(first(loaders(base)[-1]).index) > 1
 
 
 def one_worker(base, turned):
@@ -79,9 +87,9 @@ def pinned(base, turned):
 
 def images_of_side(side):
     def sees(base, turned):
-        for loader in (turned.train_dataloader(), each(turned.val_dataloader())[0]):
-            assert first(loader).images.shape[2:] == (side, side)
-        assert first(base.train_dataloader()).images.shape[2] != side
+        for dataset, places in ((turned.train, [(0, 0)]), (each(turned.val)[0], [0])):
+            assert dataset.__getitems__(places).images.shape[2:] == (side, side)
+        assert first_trained(base).images.shape[2] != side
 
     return sees
 
@@ -95,7 +103,7 @@ def other_pixels(base, turned):
 
 
 def other_training_pixels(base, turned):
-    one, other = (first(data.train_dataloader()) for data in (base, turned))
+    one, other = (first_trained(data) for data in (base, turned))
     assert torch.equal(one.index, other.index)
     assert not torch.equal(one.images, other.images)
 
@@ -196,7 +204,7 @@ def refused(*words):
 
 LOADERS = [
     Turn("split_seed", 5, other_split),
-    Turn("eval_batch_size", 3, evaluates_three_at_once),
+    Turn("eval_batch_size", 1, evaluates_one_at_once),
     Turn("num_workers", 1, one_worker),
     Turn("pin_memory", True, pinned),
 ]
@@ -208,10 +216,7 @@ SHUFFLED = [
     Turn("classes_per_batch", None, batch_of(3)),
     Turn("samples_per_class", None, batch_of(3)),
 ]
-LONG_TAIL = [
-    [Turn("imbalance_ratio", 3, thinned_out)],
-    [Turn("imbalance_ratio", 3, thinned_out), Turn("imbalance_shape", "step", in_steps)],
-]
+LONG_TAIL = [Turn("imbalance_ratio", 3, thinned_out), Turn("imbalance_shape", "step", in_steps)]
 POSED = {"train_scenes": 60, "val_scenes": [6, 20], "test_scenes": [7, 30]}
 SCENES = [
     Turn("train_scenes", 50, images("train", [50])),
@@ -244,7 +249,9 @@ def nearest_follow(count):
             distance = (labels - labels[anchor]).norm(dim=1)
             nearest = distance.argsort()[1 : known + 1]
             torch.testing.assert_close(distance[others[:known]], distance[nearest])
-        assert batches(base)[0][1 + count] != batches(turned)[0][1 + count]
+        assert [one[1 + count] for one in batches(base)] != [
+            one[1 + count] for one in batches(turned)
+        ]
 
     return sees
 
@@ -256,32 +263,30 @@ def of_seen_classes(base, turned):
 
 
 NOWHERE = [Turn("root", "nowhere", refused("nowhere"))]
-PIXELS = [
-    [Turn("image_size", 24, images_of_side(24))],
-    [Turn("resize", 32, other_pixels)],
-]
+IMAGE_SIZE = Turn("image_size", 24, images_of_side(24))
+RESIZE = Turn("resize", 32, other_pixels)
 PUBLISHED = [
     LOADERS,
-    SEED,
+    [*SEED, IMAGE_SIZE],
     NOWHERE,
-    *PIXELS,
     [Turn("check_counts", True, refused("was published"))],
     [Turn("validation_fraction", 0.5, more_validation)],
 ]
 CLASSES = [
     *PUBLISHED,
-    SHUFFLED,
+    [*SHUFFLED, RESIZE],
     [
         Turn("classes_per_batch", 3, classes_in_a_batch(3)),
         Turn("samples_per_class", 2, images_of_a_class(2)),
     ],
-    *LONG_TAIL,
+    LONG_TAIL,
 ]
 WITHOUT_VALIDATION = [*CLASSES, [Turn("official_validation", False, nothing_published)]]
 WITH_VALIDATION = [*CLASSES, [Turn("official_validation", True, other_validation)]]
 LABELS = [
     *PUBLISHED,
-    [Turn("batch_size", 2, batch_of(2)), Turn("unlabelled", "drop", one_less)],
+    [Turn("batch_size", 2, batch_of(2)), RESIZE],
+    [Turn("unlabelled", "drop", one_less)],
 ]
 
 
@@ -353,7 +358,7 @@ SUBJECTS = {
                 Turn("classes_per_batch", 3, classes_in_a_batch(3)),
                 Turn("samples_per_class", 4, images_of_a_class(4)),
             ],
-            *LONG_TAIL,
+            LONG_TAIL,
         ],
     ),
     "DigitPoses": (
@@ -408,7 +413,8 @@ SUBJECTS = {
             LOADERS,
             SEED,
             NOWHERE,
-            *PIXELS,
+            [IMAGE_SIZE],
+            [RESIZE],
             [
                 Turn("classes_per_batch", 1, classes_in_a_batch(1)),
                 Turn("samples_per_class", 3, images_of_a_class(3)),
@@ -451,7 +457,8 @@ SUBJECTS = {
             [Turn("batch_size", 7, batch_of(7))],
             [Turn("neighbours", 3, nearest_follow(3))],
             [Turn("anchors", 2, epoch_of(6)), Turn("neighbours", 2, epoch_of(6))],
-            *PIXELS,
+            [IMAGE_SIZE],
+            [RESIZE],
             [Turn("least_crop", 0.1, other_training_pixels)],
             [Turn("mirror", True, other_training_pixels)],
         ],
