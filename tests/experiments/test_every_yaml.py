@@ -19,7 +19,7 @@ from ranklight.__main__ import main
 from ranklight.datamodules import ImageFolder
 from ranklight.datamodules.class_data import ClassData
 from ranklight.datamodules.multi_label_data import MultiLabelData
-from ranklight.datamodules.published.voc2007 import _CLASSES
+from ranklight.datamodules.published.voc2007 import CLASSES
 
 
 def picture(file):
@@ -38,7 +38,7 @@ def voc2007(root):
     for part, names in images.items():
         for image in names:
             picture(root / "JPEGImages" / f"{image}.jpg")
-        for column, kind in enumerate(_CLASSES):
+        for column, kind in enumerate(CLASSES):
             labels = [f"{name} {1 if (int(name) + column) % 3 else -1:2d}" for name in names]
             write(root / "ImageSets" / "Main" / f"{kind}_{part}.txt", labels)
 
