@@ -2,180 +2,19 @@ import importlib
 import inspect
 import itertools
 import json
-import pickle
 import shlex
 import sys
-import zlib
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torchvision
 import yaml
-from PIL import Image
-from scipy.io import savemat
 
 from ranklight.__main__ import main
 from ranklight.datamodules import ImageFolder
 from ranklight.datamodules.class_data import ClassData
 from ranklight.datamodules.multi_label_data import MultiLabelData
-from ranklight.datamodules.published.voc2007 import CLASSES
-
-
-def picture(file):
-    file.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(zlib.crc32(file.name.encode())).integers(0, 256, (SIZE, SIZE, 3))
-    Image.fromarray(pixels.astype(np.uint8)).save(file)
-
-
-def write(file, lines):
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("\n".join(lines) + "\n")
-
-
-def voc2007(root):
-    images = {"trainval": [f"{n:06d}" for n in range(8)], "test": ["000008", "000009"]}
-    for part, names in images.items():
-        for image in names:
-            picture(root / "JPEGImages" / f"{image}.jpg")
-        for column, kind in enumerate(CLASSES):
-            labels = [f"{name} {1 if (int(name) + column) % 3 else -1:2d}" for name in names]
-            write(root / "ImageSets" / "Main" / f"{kind}_{part}.txt", labels)
-
-
-def coco(root):
-    for name, images in (("train2014", range(1, 9)), ("val2014", range(9, 11))):
-        content = {
-            "images": [{"id": image, "file_name": f"{image:012d}.jpg"} for image in images],
-            "annotations": [
-                {"image_id": image, "category_id": category}
-                for image in images
-                for category in range(1, 81)
-                if (image + category) % 3
-            ],
-            "categories": [{"id": number, "name": f"kind {number}"} for number in range(1, 81)],
-        }
-        for image in images:
-            picture(root / name / f"{image:012d}.jpg")
-        write(root / "annotations" / f"instances_{name}.json", [json.dumps(content)])
-
-
-def nus_wide(root):
-    for part, numbers in (("Train", range(8)), ("Test", range(8, 10))):
-        write(root / "ImageList" / f"{part}Imagelist.txt", [f"zoo\\{n}.jpg" for n in numbers])
-        for number in numbers:
-            picture(root / "Flickr" / "zoo" / f"{number}.jpg")
-        for concept in range(81):
-            file = root / "Groundtruth" / "TrainTestLabels" / f"Labels_{concept}_{part}.txt"
-            write(file, [str(int((number + concept) % 3 > 0)) for number in numbers])
-
-
-def fgvc_aircraft(root):
-    data = root / "fgvc-aircraft-2013b" / "data"
-    write(data / "variants.txt", ["707-320", "Boeing 717"])
-    for number, part in enumerate(("train", "val", "test")):
-        images = {f"{10 * number + image:07d}": image % 2 for image in range(4)}
-        for image in images:
-            picture(data / "images" / f"{image}.jpg")
-        names = ("707-320", "Boeing 717")
-        lines = [f"{image} {names[variant]}" for image, variant in images.items()]
-        write(data / f"images_variant_{part}.txt", lines)
-
-
-def flowers102(root):
-    for image in range(1, 13):
-        picture(root / "flowers-102" / "jpg" / f"image_{image:05d}.jpg")
-    labels = np.array([[1, 102] * 6], dtype=float)
-    savemat(root / "flowers-102" / "imagelabels.mat", {"labels": labels})
-    parts = {"trnid": [[1, 2, 3, 4]], "valid": [[5, 6, 7, 8]], "tstid": [[9, 10, 11, 12]]}
-    savemat(root / "flowers-102" / "setid.mat", {key: np.array(ids) for key, ids in parts.items()})
-
-
-def birds(root, classes=(1, 2, 3, 4, 101, 102)):
-    images = {f"{number:04d}-ab": classes[number // 4] for number in range(4 * len(classes))}
-    for image, kind in images.items():
-        picture(root / "images" / f"{kind:03d}.Bird" / f"{image}.jpg")
-    write(root / "images.txt", [f"{n} {kind:03d}.Bird/{n}.jpg" for n, kind in images.items()])
-    write(root / "image_class_labels.txt", [f"{n} {kind}" for n, kind in images.items()])
-    write(root / "train_test_split.txt", [f"{n} {int(int(n[:4]) % 4 > 0)}" for n in images])
-    write(root / "classes.txt", [f"{kind} Bird {kind}" for kind in range(1, 201)])
-
-
-def stanford_dogs(root):
-    for part, images in (("train", "abcd"), ("test", "ef")):
-        kinds = {"n02085620-Chihuahua": 1, "n02116738-African_hunting_dog": 120}
-        listed = {f"{kind}/{image}.jpg": kinds[kind] for kind in kinds for image in images}
-        for image in listed:
-            picture(root / "Images" / image)
-        paths = np.array([[path] for path in listed], dtype=object)
-        labels = np.array(list(listed.values()))[:, None]
-        savemat(root / f"{part}_list.mat", {"file_list": paths, "labels": labels})
-
-
-def cars196(root):
-    cars = [(kind, test) for kind in (1, 2, 3, 97, 98, 99, 196) for test in (0, 0, 0, 1)]
-    kind = [("relative_im_path", object), ("class", object), ("test", object)]
-    rows = [(f"car_ims/{n:06d}.jpg", float(car), test) for n, (car, test) in enumerate(cars, 1)]
-    for file, _, _ in rows:
-        picture(root / file)
-    names = np.array([[f"Car {number}" for number in range(1, 197)]], dtype=object)
-    annotations = np.array([rows], dtype=kind)
-    savemat(root / "cars_annos.mat", {"annotations": annotations, "class_names": names})
-
-
-def stanford_online_products(root):
-    for name, products in (("train", range(1, 6)), ("test", range(11318, 11320))):
-        images = [f"lamp_final/{product}_{view}.JPG" for product in products for view in range(2)]
-        lines = [f"{n} {Path(file).name.split('_')[0]} 7 {file}" for n, file in enumerate(images)]
-        for file in images:
-            picture(root / file)
-        write(root / f"Ebay_{name}.txt", ["image_id class_id super_class_id path", *lines])
-
-
-def mpii_pose(root, train=20, test=8):
-    poses = np.random.default_rng(0).permutation(train + test).astype(float)
-    for part, numbers in (("0", range(train)), ("1", range(train, train + test))):
-        for number in numbers:
-            picture(root / part / f"{number:05d}.png")
-    distance = np.abs(poses[:, None] - poses)
-    inside = distance[:train, :train]
-    order = inside.argsort(1)[:, 1:]
-    lists = {"list_nn": order, "dist_nn": np.take_along_axis(inside, order, 1)}
-    for name, rows in lists.items():
-        (root / f"{name}.pkl").write_bytes(pickle.dumps({"trn": rows.tolist()}, 2))
-    savemat(root / "dist_pose_val.mat", {"dist_pose_val": distance[train:, train:]})
-
-
-def regression_table(root):
-    splits = ["train"] * 12 + ["val"] * 6 + ["test"] * 6
-    lines = [f"{image}.png,{image},{image % 5},{split}" for image, split in enumerate(splits)]
-    for image in range(len(splits)):
-        picture(root / f"{image}.png")
-    write(root / "table.csv", ["image,age,weight,split", *lines])
-
-
-def image_folder(root):
-    for label in "abcdefgh":
-        for number in range(3):
-            picture(root / label / f"{number}.png")
-
-
-TREES = {
-    "COCO": coco,
-    "CUB200": birds,
-    "Cars196": cars196,
-    "FGVCAircraft": fgvc_aircraft,
-    "Flowers102": flowers102,
-    "ImageFolder": image_folder,
-    "MPIIPose": mpii_pose,
-    "NABirds": birds,
-    "NUSWIDE": nus_wide,
-    "RegressionTable": regression_table,
-    "StanfordDogs": stanford_dogs,
-    "StanfordOnlineProducts": stanford_online_products,
-    "VOC2007": voc2007,
-}
-
+from tests.trees import TREES
 
 FILES = [
     str(file)
