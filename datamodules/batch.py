@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Batch(NamedTuple):
-    """Images with their labels and their place in the data set."""
+    """Images with their labels and their indices in the data set."""
 
     images: Float[Tensor, "n c h w"]
     labels: Shaped[Tensor, "n ..."]

@@ -58,7 +58,7 @@ class DigitClasses(SplitData):
         self.imbalance_shape = imbalance_shape
 
     def setup(self, stage: str | None = None) -> None:
-        """Split the digits, thin out the training part, and refuse batches that it cannot fill.
+        """Split the digits, thin out the training split, and refuse batches that it cannot fill.
 
         Raises:
             ValueError: Fewer images or classes than a batch needs, or a ratio below 1.

@@ -57,7 +57,7 @@ class Digits(SplitData):
         """Split the digits, and refuse batches that they cannot fill.
 
         Raises:
-            ValueError: More classes or samples per class than the training part has.
+            ValueError: More classes or samples per class than the training split has.
         """
         digits, labels = handwritten_digits()
         seen, unseen = np.flatnonzero(labels < 5), np.flatnonzero(labels >= 5)

@@ -152,7 +152,7 @@ class MirroredEpochs(Dataset[Batch]):
 
 
 class PoseDistances(nn.Module):
-    """R_ij = 1 − d_ij / unit, with the pose distances of MPII's files; labels are image numbers.
+    """R_ij = 1 − d_ij / unit, with the pose distances of MPII's files; labels are image indices.
 
     Relevance by two tables (`ByTable`), of training and of test images; between the two there is no
     distance. A table is read when it is first asked for: 611 MB in memory for training, 394 MB for

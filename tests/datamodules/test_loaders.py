@@ -1,81 +1,181 @@
-import random
-
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+import torch.distributed as dist
+from pytorch_lightning.callbacks import ModelCheckpoint
+from torch import nn
 
-from ranklight.datamodules import hold_out, split_hash
-from ranklight.datamodules.randomness import image_seed, random_bits, seeded
+from ranklight.datamodules import Batch, ClassBalanced, Shuffled, TrainLoader, evaluation_loader
+from ranklight.datamodules.loaders import epochs_and_positions
+from ranklight.datamodules.randomness import image_seed
 
-
-@given(st.lists(st.integers(-3, 8), min_size=2), st.floats(0.05, 0.95), st.integers(0, 9))
-def test_class_disjoint_parts_share_no_class(labels, fraction, seed):
-    labels = np.array(labels)
-    classes = len(set(labels))
-    if classes == 1:
-        with pytest.raises(ValueError, match="leaves nothing for evaluation"):
-            hold_out(labels, fraction, "class_disjoint", seed)
-        return
-    kept, held = hold_out(labels, fraction, "class_disjoint", seed)
-    assert sorted([*kept, *held]) == list(range(len(labels)))
-    assert not set(labels[kept]) & set(labels[held])
-    assert len(set(labels[held])) == min(max(1, round(fraction * classes)), classes - 1)
+SIZE, PER_EPOCH = 61, 7
 
 
-@given(st.lists(st.integers(2, 12), min_size=1), st.floats(0.3, 0.7), st.integers(0, 9))
-def test_image_disjoint_parts_share_every_class_and_no_image(counts, fraction, seed):
-    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(len(counts)), counts))
-    kept, held = hold_out(labels, fraction, "image_disjoint", seed)
-    assert sorted([*kept, *held]) == list(range(len(labels)))
-    for label, count in enumerate(counts):
-        assert (labels[held] == label).sum() == round(fraction * count)
+class Noise(torch.utils.data.Dataset):
+    """One random number an image, as an augmentation would draw it."""
+
+    labels = torch.arange(SIZE) % 12
+
+    def __len__(self):
+        return SIZE
+
+    def __getitems__(self, keys):
+        epochs, positions = epochs_and_positions(keys)
+        seeds = [image_seed(0, *pair) for pair in zip(epochs, positions, strict=True)]
+        images = torch.tensor([float(seed % 2**20) for seed in seeds]).view(-1, 1, 1, 1)
+        return Batch(images, self.labels[positions], torch.tensor(positions))
 
 
-def test_parts_follow_the_seed():
-    labels = np.repeat(np.arange(20), 5)
-    for how in ("class_disjoint", "image_disjoint"):
-        held = [hold_out(labels, 0.4, how, seed)[1].tolist() for seed in (0, 0, 1)]
-        assert held[0] == held[1] != held[2]
+class Data(pl.LightningDataModule):
+    def __init__(self, num_workers=0, seed=0):
+        super().__init__()
+        self.num_workers, self.seed = num_workers, seed
+
+    def train_dataloader(self):
+        dataset = Noise()
+        sampler = ClassBalanced(dataset.labels, 4, 2, self.seed, batches_per_epoch=PER_EPOCH)
+        return TrainLoader(dataset, sampler, self.num_workers)
+
+    def val_dataloader(self):
+        return evaluation_loader(Noise(), 16, self.num_workers)
 
 
-@pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1])
-def test_a_fraction_that_leaves_a_part_empty_is_refused(fraction):
-    with pytest.raises(ValueError, match=f"between 0 and 1; got {fraction}"):
-        hold_out([0, 1], fraction, "class_disjoint", 0)
+class Recorder(pl.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.seen = []
+
+    def training_step(self, batch, batch_idx):
+        self.seen.append((self.current_epoch, batch_idx, *batch.index.tolist(), batch.images.sum()))
+        return self.weight.sum()
+
+    def validation_step(self, batch, batch_idx):
+        pass
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.1)
 
 
-def test_single_images_cannot_be_held_out_of_their_class():
-    with pytest.raises(ValueError, match=r"3 images in 3 classes, image_disjoint"):
-        hold_out([0, 1, 2], 0.5, "image_disjoint", 0)
+def fit(folder, data, callback=None, **arguments):
+    recorder = Recorder()
+    ckpt_path = arguments.pop("ckpt_path", None)
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        logger=False,
+        default_root_dir=folder,
+        callbacks=[callback] if callback else [],
+        enable_checkpointing=callback is not None,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        **({"max_epochs": 3} | arguments),
+    )
+    trainer.fit(recorder, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
+    return recorder.seen
 
 
-def test_split_hash_names_the_sets():
-    assert split_hash([3, 1], [2]) == split_hash([1, 3], np.array([2]))
-    assert split_hash([1, 3], [2]) != split_hash([1], [3, 2])
-    assert split_hash([1], [3, 2]) != split_hash([1, 3, 2], [])
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    return fit(tmp_path_factory.mktemp("whole"), Data())
 
 
-def test_scrambled_words_are_the_published_generator():
-    """SplitMix64 seeded with 0 starts with these numbers (its reference implementation)."""
-    assert random_bits(0)[0] == 0xE220A8397B1DCDAF
+def test_the_trainer_sets_the_epoch(uninterrupted):
+    sampler = ClassBalanced(Noise.labels, 4, 2, batches_per_epoch=PER_EPOCH)
+    expected = np.concatenate([sampler.batches(epoch, 0, PER_EPOCH) for epoch in range(3)])
+    assert [seen[:2] for seen in uninterrupted] == [(e, b) for e in range(3) for b in range(7)]
+    np.testing.assert_array_equal([seen[2:-1] for seen in uninterrupted], expected)
 
 
-def test_seeds_of_images_differ():
-    seeds = {
-        image_seed(s, epoch, index)
-        for s in range(3)
-        for epoch in (None, *range(9))
-        for index in range(99)
-    }
-    assert len(seeds) == 3 * 10 * 99
+def test_augmentation_follows_the_epoch(uninterrupted):
+    for epoch, _, *index, total in uninterrupted:
+        assert total == sum(image_seed(0, epoch, i) % 2**20 for i in index)
 
 
-def test_seeded_leaves_no_trace():
-    torch.manual_seed(5)
-    expected = torch.rand(3)
-    torch.manual_seed(5)
-    with seeded(random.getrandbits(60)):
-        torch.rand(7)
-    assert torch.equal(torch.rand(3), expected)
+def test_workers_change_nothing(uninterrupted, tmp_path):
+    assert fit(tmp_path, Data(num_workers=2)) == uninterrupted
+
+
+def test_an_epoch_cut_short_does_not_leak_into_the_next(uninterrupted, tmp_path):
+    for workers in (0, 2):
+        seen = fit(tmp_path, Data(workers), limit_train_batches=3)
+        assert seen == [batch for batch in uninterrupted if batch[1] < 3]
+
+
+@pytest.mark.parametrize("stop", range(1, 3 * PER_EPOCH))
+def test_a_run_goes_on_from_any_step(uninterrupted, tmp_path, stop):
+    keep = ModelCheckpoint(tmp_path, save_top_k=-1, every_n_train_steps=1, filename="{step}")
+    first = fit(tmp_path, Data(), keep, max_steps=stop, max_epochs=-1)
+    second = fit(tmp_path, Data(), ckpt_path=tmp_path / f"step={stop}.ckpt")
+    assert first + second == uninterrupted
+
+
+@pytest.mark.parametrize(("before", "after"), [(2, 2), (2, 0), (0, 2), (2, 1)])
+@pytest.mark.parametrize("stop", [3, 10])
+def test_a_run_goes_on_with_any_number_of_workers(uninterrupted, tmp_path, before, after, stop):
+    keep = ModelCheckpoint(tmp_path, save_top_k=-1, every_n_train_steps=1, filename="{step}")
+    first = fit(tmp_path, Data(before), keep, max_steps=stop, max_epochs=-1)
+    second = fit(tmp_path, Data(after), ckpt_path=tmp_path / f"step={stop}.ckpt")
+    assert first + second == uninterrupted
+
+
+@pytest.mark.parametrize("on_train_epoch_end", [True, False])
+def test_a_run_goes_on_from_the_end_of_an_epoch(uninterrupted, tmp_path, on_train_epoch_end):
+    keep = ModelCheckpoint(
+        tmp_path, save_top_k=-1, filename="{epoch}", save_on_train_epoch_end=on_train_epoch_end
+    )
+    first = fit(tmp_path, Data(), keep, max_epochs=2)
+    second = fit(tmp_path, Data(), ckpt_path=tmp_path / "epoch=1.ckpt")
+    assert first + second == uninterrupted
+
+
+def test_a_run_goes_on_from_a_validation_within_an_epoch(uninterrupted, tmp_path):
+    keep = ModelCheckpoint(tmp_path, save_top_k=-1, save_on_train_epoch_end=False)
+    keep.filename = "{step}"
+    first = fit(tmp_path, Data(), keep, val_check_interval=3, max_steps=10, max_epochs=-1)
+    second = fit(tmp_path, Data(), ckpt_path=tmp_path / "step=10.ckpt", val_check_interval=3)
+    assert first + second == uninterrupted
+
+
+def test_a_checkpoint_of_other_batches_is_refused(tmp_path):
+    keep = ModelCheckpoint(tmp_path, every_n_train_steps=1, filename="last")
+    fit(tmp_path, Data(), keep, max_steps=3)
+    with pytest.raises(ValueError, match="seed was 0 and is 1"):
+        fit(tmp_path, Data(seed=1), ckpt_path=tmp_path / "last.ckpt")
+
+
+def test_the_state_counts_batches_handed_out_and_not_those_fetched_ahead():
+    loader = TrainLoader(Noise(), Shuffled(SIZE, 4), num_workers=2)
+    batches = iter(loader)
+    for _ in range(3):
+        next(batches)
+    assert (loader.state_dict()["epoch"], loader.state_dict()["position"]) == (0, 3)
+    rest = [batch.index.tolist() for batch in batches]
+    sampler = Shuffled(SIZE, 4)
+    assert rest == sampler.batches(0, 3, 15).tolist()
+
+
+def test_loaders_leave_the_global_generator_alone():
+    before = torch.get_rng_state()
+    for loader in (TrainLoader(Noise(), Shuffled(SIZE, 4)), evaluation_loader(Noise(), 8)):
+        assert len(list(loader)) == len(loader)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def own_indices(batch_size):
+    shard = torch.cat([batch.index for batch in evaluation_loader(Noise(), batch_size)])
+    rank, world_size = dist.get_rank(), dist.get_world_size()
+    sampler = ClassBalanced(Noise.labels, 4, 2, 0, "repeat", None, rank, world_size)
+    return shard.tolist(), [batch.index.tolist() for batch in TrainLoader(Noise(), sampler)]
+
+
+def test_ranks_evaluate_every_image_once_and_share_each_batch(run_on_ranks):
+    results = run_on_ranks(own_indices, 2, 7)
+    shards, batches = zip(*results, strict=True)
+    assert sorted(index for shard in shards for index in shard) == list(range(SIZE))
+    sampler = ClassBalanced(Noise.labels, 4, 2)
+    shared = np.stack(batches, axis=2).reshape(len(sampler), -1)
+    np.testing.assert_array_equal(shared, sampler.batches(0, 0, len(sampler)))

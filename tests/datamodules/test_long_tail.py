@@ -19,7 +19,7 @@ def test_step():
 
 def test_shares_are_of_a_class_s_own_images_and_none_is_lost():
     labels = [0] * 3 + [1] * 1000 + [2] * 40
-    counts = np.bincount([labels[place] for place in long_tail(labels, 1000.0, "step", seed=2)])
+    counts = np.bincount([labels[index] for index in long_tail(labels, 1000.0, "step", seed=2)])
     assert min(counts) >= 1
     assert {count for count in counts if count > 1} <= {3, 40, 1000}
 

@@ -36,9 +36,11 @@ def test_only_training_is_imbalanced():
 def test_a_training_seed_changes_neither_the_data_nor_the_evaluation():
     one, two = built(), built(seed=5)
     assert one.split_hash == two.split_hash
-    places = list(range(4))
-    assert torch.equal(one.test.__getitems__(places).images, two.test.__getitems__(places).images)
-    keys = [(0, place) for place in places]
+    positions = list(range(4))
+    assert torch.equal(
+        one.test.__getitems__(positions).images, two.test.__getitems__(positions).images
+    )
+    keys = [(0, position) for position in positions]
     assert not torch.equal(one.train.__getitems__(keys).images, two.train.__getitems__(keys).images)
     assert next(iter(one.train_dataloader())).index.tolist() != (
         next(iter(two.train_dataloader())).index.tolist()

@@ -58,10 +58,10 @@ def test_scenes_hold_no_digit_of_another_split(data):
 
 
 def test_a_scene_is_the_same_in_any_batch(data):
-    batch = data.train.__getitems__([(3, place) for place in range(40)])
-    for place in (0, 17, 39):
-        alone = data.train.__getitems__([(3, place)])
-        assert torch.equal(alone.images[0], batch.images[place])
+    batch = data.train.__getitems__([(3, position) for position in range(40)])
+    for position in (0, 17, 39):
+        alone = data.train.__getitems__([(3, position)])
+        assert torch.equal(alone.images[0], batch.images[position])
 
 
 def test_training_scenes_change_with_the_epoch_and_evaluation_does_not(data):

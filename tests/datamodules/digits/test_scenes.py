@@ -51,7 +51,7 @@ def test_classes_are_uneven():
 def test_evaluation_is_the_same_for_any_batch_and_any_training_seed():
     data, other = built(), built(seed=7, batch_size=20)
     scenes = data.val.__getitems__(list(range(8)))
-    alone = [other.val.__getitems__([place]) for place in range(8)]
+    alone = [other.val.__getitems__([position]) for position in range(8)]
     assert torch.equal(scenes.images, torch.cat([batch.images for batch in alone]))
     assert torch.equal(scenes.labels, torch.cat([batch.labels for batch in alone]))
     assert scenes.index.tolist() == list(range(300, 308))
@@ -96,7 +96,7 @@ def test_batches_and_sizes():
 
 def test_a_linear_model_on_pixels_is_poor():
     data = built(train_scenes=1500, test_scenes=500)
-    train = data.train.__getitems__([(0, place) for place in range(1500)])
+    train = data.train.__getitems__([(0, position) for position in range(1500)])
     test = data.test.__getitems__(list(range(500)))
     linear = Ridge(100.0).fit(train.images.flatten(1), train.labels)
     scores = linear.predict(test.images.flatten(1))

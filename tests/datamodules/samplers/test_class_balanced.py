@@ -132,10 +132,10 @@ def test_labels_may_be_a_list_or_a_tensor_of_any_integers():
 
 def test_without_set_epoch_each_pass_is_the_next_epoch():
     labels = np.repeat(np.arange(10), 13)
-    sampler, told = ClassBalanced(labels, 4, 3), ClassBalanced(labels, 4, 3)
+    sampler, with_epochs = ClassBalanced(labels, 4, 3), ClassBalanced(labels, 4, 3)
     for epoch in range(3):
-        told.set_epoch(epoch)
-        assert list(sampler) == list(told)
+        with_epochs.set_epoch(epoch)
+        assert list(sampler) == list(with_epochs)
 
 
 def test_state_goes_on_in_the_middle_of_an_epoch_on_other_ranks():
