@@ -11,12 +11,14 @@ from sklearn.metrics import adjusted_mutual_info_score, normalized_mutual_info_s
 from torch import Tensor
 
 from benchmarks.measure import Comparison, compare_with_peer, extra_memory
+from ranklight.markdown import table_lines
 from ranklight.metrics import (
     adjusted_mutual_information,
     evaluate_retrieval,
     kmeans,
     normalized_mutual_information,
 )
+from ranklight.search import Embedded
 
 _ROWS = 1024
 
@@ -53,7 +55,7 @@ def _retrieval(
         item="search and scores; peer: AccuracyCalculator(k='max_bin_count')",
         size=f"{n:,} x 128, {classes:,} classes",
         peer=(lambda: calculator.get_accuracy(embeddings, labels)) if peer else None,
-        ours=lambda: evaluate_retrieval(embeddings, labels),
+        ours=lambda: evaluate_retrieval(Embedded(embeddings, labels)),
         limit=lambda: _product(embeddings),
         at_least=at_least,
         at_most_limit=at_most_limit,
@@ -108,18 +110,23 @@ def _clustering(n: int, classes: int, noise: float, slow: bool) -> None:
     if slow:
         methods["scikit-learn, n_init=1"] = by_scikit_learn
     print(f"\n## K-means, {n:,} x 128 into {classes:,} clusters\n")
-    print("| method | time | NMI | within sum of squares | extra memory |\n" + "| --- " * 5 + "|")
-    for name, method in methods.items():
-        start = time.perf_counter()
-        found = method()
-        seconds = time.perf_counter() - start
-        nmi = normalized_mutual_information(labels, found)
-        squares = _within_ss(embeddings, found, classes)
-        memory = f"{extra_memory(method):.0f} MiB" if name.startswith("ours") else "-"
-        print(f"| {name} | {seconds:.3g} s | {nmi:.4f} | {squares:.1f} | {memory} |")
+    header = ["method", "time", "NMI", "within sum of squares", "extra memory"]
+    rows_of = (_clustered(name, method, embeddings, labels) for name, method in methods.items())
+    for line in table_lines(header, rows_of):
+        print(line, flush=True)
 
 
-def _within_ss(embeddings: Tensor, found: Tensor, classes: int) -> float:
+def _clustered(name: str, method: Callable, embeddings: Tensor, labels: Tensor) -> list[str]:
+    start = time.perf_counter()
+    found = method()
+    seconds = time.perf_counter() - start
+    nmi = normalized_mutual_information(labels, found)
+    squares = _inertia(embeddings, found, int(labels.max()) + 1)
+    memory = f"{extra_memory(method):.0f} MiB" if name.startswith("ours") else "-"
+    return [name, f"{seconds:.3g} s", f"{nmi:.4f}", f"{squares:.1f}", memory]
+
+
+def _inertia(embeddings: Tensor, found: Tensor, classes: int) -> float:
     sums = torch.zeros(classes, embeddings.shape[1]).index_add_(0, found, embeddings)
     means = sums / torch.bincount(found, minlength=classes).clamp(min=1)[:, None]
     return (embeddings - means[found]).square().sum().item()

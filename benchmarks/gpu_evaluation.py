@@ -11,8 +11,8 @@ from torch import Tensor
 
 from benchmarks.measure import Comparison, compare_on_gpu
 from ranklight.metrics import evaluate_retrieval
-from ranklight.search import ExactSearch
-from ranklight.search.backends import Largest, largest_by_torch
+from ranklight.search import Embedded, ExactSearch
+from ranklight.search.backends import TopKBackend, top_k_by_torch
 
 _TILE = 1 << 28
 
@@ -22,14 +22,14 @@ def main(device: str = "cuda") -> bool:
         "Retrieval scores: Recall@1,2,4,8, R-precision, MAP@R (limit: the N x N product)",
         [
             _row("search and scores", 60_000, 512, 11_300, device),
-            _row("the same in plain torch", 60_000, 512, 11_300, device, largest_by_torch),
+            _row("the same in plain torch", 60_000, 512, 11_300, device, top_k_by_torch),
             _row("search and scores", 1_000_000, 128, 200_000, device),
         ],
     )
 
 
 def _row(
-    item: str, n: int, dim: int, classes: int, device: str, backend: Largest | None = None
+    item: str, n: int, dim: int, classes: int, device: str, backend: TopKBackend | None = None
 ) -> Comparison:
     torch.manual_seed(0)
     labels = torch.arange(n, device=device) % classes
@@ -41,7 +41,7 @@ def _row(
         size=f"{n:,} x {dim}, {classes:,} classes",
         peer=None,
         ours=lambda: evaluate_retrieval(
-            embeddings, labels, search=partial(ExactSearch, backend=backend)
+            Embedded(embeddings, labels), search=partial(ExactSearch, backend=backend)
         ),
         limit=lambda: _product(embeddings),
         repeats=3,

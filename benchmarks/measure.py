@@ -5,10 +5,12 @@ import gc
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+
+from ranklight.markdown import table_lines
 
 Work = Callable[[], object]
 
@@ -124,13 +126,17 @@ def compare_with_peer(
     torch.set_num_threads(1)
     print(f"\n## {title}\n")
     header = ["item", "size", "peer", "ours", "peer / ours", "ours / limit", "extra memory", "met"]
-    print(_line(header) + "\n" + _line(["---"] * len(header)))
-    met = True
-    for row in rows:
-        cells, row_met = _run(row, memory_of)
-        print(_line([row.item, row.size, *cells, "yes" if row_met else "**no**"]), flush=True)
-        met = met and row_met
-    return met
+    met = []
+
+    def cells() -> Iterator[list[str]]:
+        for row in rows:
+            measured, row_met = _run(row, memory_of)
+            met.append(row_met)
+            yield [row.item, row.size, *measured, "yes" if row_met else "**no**"]
+
+    for line in table_lines(header, cells()):
+        print(line, flush=True)
+    return all(met)
 
 
 def _on_gpu(row: Comparison) -> Comparison:
@@ -177,10 +183,6 @@ def _duration(seconds: float | None) -> str:
     if seconds is None:
         return "-"
     return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
 
 
 def _status(key: str) -> int:

@@ -16,10 +16,11 @@ from torch import Tensor
 
 from benchmarks.measure import Work, extra_memory, median_alone
 from ranklight.losses import MultiSimilarityLoss
+from ranklight.markdown import table_lines
 from ranklight.metrics import evaluate_retrieval
 from ranklight.miners import MultiSimilarityMiner
 from ranklight.pairs import Objective
-from ranklight.search import Shards
+from ranklight.search import Embedded, Shards
 
 _WORLDS = (1, 2, 4)
 _ROWS, _DIM, _CLASSES = 20_000, 128, 4_000
@@ -33,7 +34,7 @@ def main() -> bool:
     print(f"\n## {_ROWS:,} x {_DIM} in {_CLASSES:,} classes, and a batch of {_BATCH} x {_WIDE}\n")
     columns = ["processes", "evaluation", "rows a rank", "extra memory a rank", "sent by a rank"]
     columns += ["objective, forward + backward", "numbers of one process"]
-    print("| " + " | ".join(columns) + " |\n" + "| --- " * len(columns) + "|")
+    rows = []
     for ranks, result in results.items():
         cells = [
             f"{max(of['evaluation'] for of in result):.3g} s",
@@ -43,7 +44,8 @@ def main() -> bool:
             f"{max(of['objective'] for of in result) * 1e3:.3g} ms",
             "yes" if same else "**no**",
         ]
-        print(f"| {ranks} | " + " | ".join(cells) + " |")
+        rows.append([str(ranks), *cells])
+    print("\n".join(table_lines(columns, rows)))
     return same
 
 
@@ -84,7 +86,7 @@ def _evaluation(rank: int, ranks: int) -> Work:
     embeddings, labels = _images(_ROWS, _DIM, _CLASSES)
     own, own_labels = embeddings[rank::ranks].clone(), labels[rank::ranks].clone()
     shards = Shards([torch.arange(other, _ROWS, ranks) for other in range(ranks)], rank)
-    return lambda: evaluate_retrieval(own, own_labels, shards=shards)
+    return lambda: evaluate_retrieval(Embedded(own, own_labels, shards=shards))
 
 
 def _objective(rank: int, ranks: int) -> Work:

@@ -12,6 +12,8 @@ import yaml
 from rich.console import Console
 from rich.table import Column, Table
 
+from ranklight.markdown import table_lines
+
 
 class Summary(NamedTuple):
     """Mean of a metric over runs, and half its 95 % interval (Student's t; nan for one run)."""
@@ -116,10 +118,11 @@ def _group(run: Path, against: str | None) -> Any:
 
 
 def _markdown(first: str, metrics: Sequence[str], rows: dict[Any, list[Summary]]) -> str:
-    lines = [[first, "runs", *metrics], ["---", *["---:"] * (len(metrics) + 1)]]
-    for group, summaries in rows.items():
-        lines.append([str(group), str(summaries[0].runs), *map(str, summaries)])
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    cells = (
+        [str(group), str(summaries[0].runs), *map(str, summaries)]
+        for group, summaries in rows.items()
+    )
+    return "".join(f"{line}\n" for line in table_lines([first, "runs", *metrics], cells))
 
 
 def _draw(rows: dict[Any, list[Summary]], against: str | None, metric: str, path: Path) -> None:

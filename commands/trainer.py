@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 
-from ranklight.callbacks.evaluation.label_decision import decide
+from ranklight.running.label_decisions import decide
 
 
 class RanklightTrainer(Trainer):

@@ -7,14 +7,13 @@ from ranklight.metrics.label_distance import (
     closeness_ndcg_at_k,
     evaluate_label_distances,
     label_distance_at_k,
-    rank_correlation,
     score_label_distances,
 )
 from ranklight.metrics.label_sets import (
     LabelSetCounts,
     LabelSetScores,
     count_label_sets,
-    score_label_sets,
+    evaluate_label_sets,
 )
 from ranklight.metrics.multi_label import (
     LabelRankingScores,
@@ -25,19 +24,24 @@ from ranklight.metrics.multi_label import (
     pair_violations,
     ranking_loss,
 )
+from ranklight.metrics.rank_correlation import (
+    evaluate_rank_correlation,
+    rank_correlation,
+    score_rank_correlation,
+)
 from ranklight.metrics.retrieval import (
     QueryScores,
     evaluate_retrieval,
     map_at_r,
     r_precision,
     recall_at_k,
-    score_queries,
+    score_retrieval,
 )
 from ranklight.metrics.triplets import (
     evaluate_triplets,
     read_triplets,
-    score_at_top_k,
     similarity_precision,
+    triplet_score_at_k,
 )
 
 __all__ = [
@@ -54,6 +58,8 @@ __all__ = [
     "coverage",
     "evaluate_clustering",
     "evaluate_label_distances",
+    "evaluate_label_sets",
+    "evaluate_rank_correlation",
     "evaluate_retrieval",
     "evaluate_triplets",
     "example_average_precision",
@@ -69,9 +75,9 @@ __all__ = [
     "ranking_loss",
     "read_triplets",
     "recall_at_k",
-    "score_at_top_k",
     "score_label_distances",
-    "score_label_sets",
-    "score_queries",
+    "score_rank_correlation",
+    "score_retrieval",
     "similarity_precision",
+    "triplet_score_at_k",
 ]

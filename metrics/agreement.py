@@ -17,6 +17,10 @@ def normalized_mutual_information(labels: Int[Tensor, "n"], assignments: Int[Ten
     over occupied cells only, at most n of them, so memory is O(n) for any number of classes. The
     same as scikit-learn's normalized_mutual_info_score; some papers divide by √(H(A) H(B)).
 
+        >>> labels, assignments = torch.tensor([0, 0, 1, 1]), torch.tensor([3, 3, 4, 5])
+        >>> round(normalized_mutual_information(labels, assignments), 4)
+        0.8
+
     Args:
         labels: One partition, any integers.
         assignments: The other.
@@ -37,6 +41,10 @@ def adjusted_mutual_information(labels: Int[Tensor, "n"], assignments: Int[Tenso
     Vinh, Epps, Bailey: Information Theoretic Measures for Clusterings Comparison, JMLR 2010; the
     same as scikit-learn's adjusted_mutual_info_score. E[I] depends on sizes alone, so its double
     sum runs over distinct sizes, where scikit-learn's runs over all pairs of parts.
+
+        >>> labels, assignments = torch.tensor([0, 0, 1, 1]), torch.tensor([3, 3, 4, 5])
+        >>> round(adjusted_mutual_information(labels, assignments), 4)
+        0.5714
 
     Args:
         labels: One partition, any integers.

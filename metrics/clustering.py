@@ -9,23 +9,28 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ranklight.kernels.chunks import chunks
+from ranklight.kernels.distributed import all_gather_object
 from ranklight.metrics.agreement import adjusted_mutual_information, normalized_mutual_information
 from ranklight.search.backends import faiss
-from ranklight.search.exact import check_finite
+from ranklight.search.embedded import Embedded, check_finite, check_searchable
+from ranklight.search.exact import check_squares
 
 _ELEMENTS = 1 << 21
 
 
 class Clusters(NamedTuple):
-    """Which cluster each row is in, and Σ ‖z − centre‖² over all rows."""
+    """Which cluster each row is in, and Σ ‖z − centre‖² over all rows.
+
+    >>> kmeans(torch.tensor([[0.0], [2.0]]), clusters=1).inertia
+    2.0
+    """
 
     assignments: Int[Tensor, "n"]
     inertia: float
 
 
 def evaluate_clustering(
-    embeddings: Float[Tensor, "n d"],
-    labels: Int[Tensor, "n"],
+    embedded: Embedded,
     seed: int = 0,
     restarts: int = 1,
     iterations: int = 100,
@@ -34,11 +39,16 @@ def evaluate_clustering(
     """Cluster into as many clusters as there are classes: `nmi`, `ami` and `inertia`.
 
     Two clusterings can only be compared at a similar within-cluster sum of squares, which says how
-    well k-means did; NMI depends on its start more than on its iterations.
+    well k-means did; NMI depends on its start more than on its iterations. Where ranks share the
+    rows, all embeddings are sent to rank 0, which clusters and broadcasts the scores.
+
+        >>> embeddings = torch.tensor([[0.0], [1.0], [8.0], [9.0]])
+        >>> scores = evaluate_clustering(Embedded(embeddings, torch.tensor([5, 5, 7, 7])))
+        >>> {name: round(score, 4) for name, score in scores.items()}
+        {'nmi': 1.0, 'ami': 1.0, 'inertia': 1.0}
 
     Args:
-        embeddings: What to cluster.
-        labels: Their classes, any integers.
+        embedded: What to cluster, labelled by integer classes.
         seed: Of the start; the same seed gives the same clusters.
         restarts: Starts; the clusters with the smallest within-cluster sum of squares count.
         iterations: At most so many a start; FAISS stops at convergence.
@@ -47,13 +57,17 @@ def evaluate_clustering(
     Raises:
         ValueError: There are no embeddings, or they are not finite.
     """
-    classes = len(torch.unique(labels))
-    clusters = kmeans(embeddings, classes, seed, restarts, iterations, advance)
-    return {
-        "nmi": normalized_mutual_information(labels, clusters.assignments),
-        "ami": adjusted_mutual_information(labels, clusters.assignments),
-        "inertia": clusters.inertia,
-    }
+    check_searchable(embedded)
+    labels = embedded.shards.all_gather(embedded.labels)
+    embeddings = embedded.shards.gather_to_rank0(embedded.embeddings)
+    scores: dict[str, float] = {}
+    if embeddings is not None:
+        classes = len(torch.unique(labels))
+        clusters = kmeans(embeddings, classes, seed, restarts, iterations, advance)
+        scores["nmi"] = normalized_mutual_information(labels, clusters.assignments)
+        scores["ami"] = adjusted_mutual_information(labels, clusters.assignments)
+        scores["inertia"] = clusters.inertia
+    return scores if embedded.shards.ranks == 1 else all_gather_object(scores)[0]
 
 
 def kmeans(
@@ -71,6 +85,9 @@ def kmeans(
     greedy kind. Every row is used, where FAISS by default draws 256 a cluster. Embeddings are
     centred first, which changes no distance and keeps float32 accurate far from the origin.
 
+        >>> kmeans(torch.tensor([[0.0], [1.0], [9.0]]), clusters=2)
+        Clusters(assignments=tensor([1, 1, 0]), inertia=0.5)
+
     Args:
         embeddings: What to cluster.
         clusters: How many clusters.
@@ -80,12 +97,13 @@ def kmeans(
         advance: Called with 1 after each start.
 
     Raises:
-        ValueError: More clusters than embeddings, or embeddings that are not finite.
+        ValueError: More clusters than embeddings, or embeddings that are not finite or whose
+            squares overflow float32.
         ImportError: FAISS is not installed.
     """
     if not 1 <= clusters <= len(embeddings):
         raise ValueError(f"{len(embeddings)} embeddings cannot form {clusters} clusters")
-    if faiss is None:
+    if faiss() is None:
         raise ImportError("k-means needs FAISS: install faiss-cpu or faiss-gpu, or leave it out")
     if restarts < 1:
         raise ValueError(f"k-means needs at least one start, not {restarts}")
@@ -116,32 +134,42 @@ def kmeans_plusplus(
     rows are drawn anew, the others having lost to the centre before. Measured with 4,000 clusters:
     NMI within 0.003 of scikit-learn's, three times FAISS's time from random rows in all.
 
+        >>> embeddings = torch.tensor([[-5.0], [-5.0], [5.0], [5.0]])
+        >>> rows = kmeans_plusplus(embeddings, 2, torch.Generator().manual_seed(0))
+        >>> sorted(embeddings[rows].flatten().tolist())
+        [-5.0, 5.0]
+
     Args:
         embeddings: Rows, near the origin compared with their spread.
         clusters: k, how many rows to choose.
         generator: On the CPU, so that every device draws the same.
     """
     points, distances = _for_distances(embeddings)
-    tried = 2 + int(math.log(clusters))
-    fresh = -(-2 * tried // 3)
-    most = max(1, (_ELEMENTS // len(points) - tried) // fresh + 1)
+    # Of the L rows that compete for a centre the first `fresh` are its own. The others are those
+    # that compete for the next one too, so c centres take (c − 1) · fresh + L rows, not c · L.
+    num_candidates = 2 + int(math.log(clusters))
+    fresh = -(-2 * num_candidates // 3)
+    max_centres = max(1, (_ELEMENTS // len(points) - num_candidates) // fresh + 1)
     chosen = torch.zeros(clusters, dtype=torch.int64, device=embeddings.device)
     chosen[0] = torch.randint(len(points), (1,), generator=generator)
-    trial = points.new_empty(tried, len(points))
-    pool = points.new_empty((most - 1) * fresh + tried, len(points))
-    nearest = distances(chosen[:1], pool)[0].clamp(min=0)
-    done = 1
-    while done < clusters:
-        count = max(1, min(done // 16, most, clusters - done))
-        drawn = _draw(nearest, (count - 1) * fresh + tried, generator)
-        candidates = distances(drawn, pool)
-        for centre in range(count):
+    remaining = points.new_empty(num_candidates, len(points))
+    buffer = points.new_empty((max_centres - 1) * fresh + num_candidates, len(points))
+    nearest = distances(chosen[:1], buffer)[0].clamp(min=0)
+    count = 1
+    while count < clusters:
+        # Distances of the rows for many centres come from one product, but all are drawn from the
+        # m before the first of them: 1/16 of the centres so far leave m nearly as it is.
+        centres = max(1, min(count // 16, max_centres, clusters - count))
+        drawn = _draw(nearest, (centres - 1) * fresh + num_candidates, generator)
+        candidates = distances(drawn, buffer)
+        for centre in range(centres):
             first = centre * fresh
-            torch.minimum(candidates[first : first + tried], nearest, out=trial)
-            winner = trial.sum(1).argmin()
-            nearest.copy_(trial[winner]).clamp_(min=0)
-            chosen[done + centre] = drawn[first + winner]
-        done += count
+            # what each candidate would leave of m; the least sum wins
+            torch.minimum(candidates[first : first + num_candidates], nearest, out=remaining)
+            winner = remaining.sum(1).argmin()
+            nearest.copy_(remaining[winner]).clamp_(min=0)
+            chosen[count + centre] = drawn[first + winner]
+        count += centres
     return chosen
 
 
@@ -150,29 +178,32 @@ def _kmeans_once(
 ) -> Clusters:
     wide = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
     points = (wide - wide.mean(0)).float()
+    check_squares(torch.linalg.vector_norm(points, dim=1).max())
     start = points[kmeans_plusplus(points, clusters, generator)].cpu().numpy()
     # FAISS numbers no parameter for "all rows", only a limit for each cluster
     settings = {"min_points_per_centroid": 1, "max_points_per_centroid": len(points)}
-    search = faiss.Kmeans(points.shape[1], clusters, niter=iterations, **settings)
-    if points.device.type == "cuda" and faiss.get_num_gpus() > (points.device.index or 0):
+    library = faiss()
+    search = library.Kmeans(points.shape[1], clusters, niter=iterations, **settings)
+    if points.device.type == "cuda" and library.get_num_gpus() > (points.device.index or 0):
         search.index = _gpu_index(points)
     rows = points.cpu().numpy()
     search.train(rows, init_centroids=start)
     _, found = search.assign(rows)
     assignments = torch.from_numpy(found).to(points.device)
-    return Clusters(assignments, _within_ss(points, assignments, clusters))
+    return Clusters(assignments, _inertia(points, assignments, clusters))
 
 
 def _gpu_index(points: Tensor) -> object:
     """An index on the points' own GPU, with capped scratch memory; FAISS's own takes every GPU."""
-    resources = faiss.StandardGpuResources()
+    library = faiss()
+    resources = library.StandardGpuResources()
     resources.setTempMemory(64 << 20)
-    config = faiss.GpuIndexFlatConfig()
+    config = library.GpuIndexFlatConfig()
     config.device = points.device.index or 0
-    return faiss.GpuIndexFlatL2(resources, points.shape[1], config)
+    return library.GpuIndexFlatL2(resources, points.shape[1], config)
 
 
-def _within_ss(points: Tensor, assignments: Tensor, clusters: int) -> float:
+def _inertia(points: Tensor, assignments: Tensor, clusters: int) -> float:
     """Σ ‖z − mean of its cluster‖², in float64."""
     counts = torch.bincount(assignments, minlength=clusters).clamp(min=1)
     sums = points.new_zeros(clusters, points.shape[1], dtype=torch.float64)
@@ -206,5 +237,5 @@ def _for_distances(
 def _draw(weights: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """Indices with probability proportional to their weights."""
     total = weights.double().cumsum(0)
-    places = torch.rand(count, generator=generator, dtype=torch.float64).to(weights.device)
-    return torch.searchsorted(total, places * total[-1], right=True).clamp_(max=len(weights) - 1)
+    uniform = torch.rand(count, generator=generator, dtype=torch.float64).to(weights.device)
+    return torch.searchsorted(total, uniform * total[-1], right=True).clamp_(max=len(weights) - 1)

@@ -13,6 +13,10 @@ class LabelSetCounts(NamedTuple):
 
     Unknown labels (−1) count nowhere: an image is exact if it is right in all labels that are
     known of it.
+
+        >>> counts = LabelSetCounts(*map(torch.tensor, ([1, 1], [1, 2], [1, 1], 1, 2)))
+        >>> evaluate_label_sets(counts)["exact_match"]
+        tensor(0.5000, dtype=torch.float64)
     """
 
     correct: Int[Tensor, "c"]
@@ -24,6 +28,10 @@ class LabelSetCounts(NamedTuple):
 
 def count_label_sets(decided: Bool[Tensor, "n c"], labels: Float[Tensor, "n c"]) -> LabelSetCounts:
     """Count a batch.
+
+        >>> decided = torch.tensor([[True, True], [False, True]])
+        >>> count_label_sets(decided, torch.tensor([[1.0, 0.0], [0.0, 1.0]])).correct
+        tensor([1, 1])
 
     Args:
         decided: True where the image is said to have the label.
@@ -39,7 +47,7 @@ def count_label_sets(decided: Bool[Tensor, "n c"], labels: Float[Tensor, "n c"])
     )
 
 
-def score_label_sets(counts: LabelSetCounts) -> dict[str, Tensor]:
+def evaluate_label_sets(counts: LabelSetCounts) -> dict[str, Tensor]:
     """Precision, recall and F1 in their three kinds, and exact match; **0/0 is 0**.
 
         c_precision = 1/c Σ_k correct_k / predicted_k       o_precision = Σ correct / Σ predicted
@@ -53,6 +61,11 @@ def score_label_sets(counts: LabelSetCounts) -> dict[str, Tensor]:
     F1, and never the larger of the two. O-F1 is its micro F1. A class that never occurs or is never
     predicted counts, with 0, as in the released code of LSEP (Li, Song, Luo, CVPR 2017, arXiv
     1704.03135) since 2016-09.
+
+        >>> decided = torch.tensor([[True, True], [False, True]])
+        >>> counts = count_label_sets(decided, torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+        >>> evaluate_label_sets(counts)["o_precision"]
+        tensor(0.6667, dtype=torch.float64)
     """
     correct, predicted, actual = (part.double() for part in counts[:3])
     class_scores = _ratio(correct, predicted).mean(), _ratio(correct, actual).mean()
@@ -70,7 +83,12 @@ def score_label_sets(counts: LabelSetCounts) -> dict[str, Tensor]:
 
 
 class LabelSetScores(Metric):
-    """`score_label_sets` of a split, shared out among processes in any way.
+    """`evaluate_label_sets` of a split, shared out among processes in any way.
+
+        >>> scores = LabelSetScores(num_classes=2)
+        >>> scores.update(torch.tensor([[True, False]]), torch.tensor([[1.0, 1.0]]))
+        >>> scores.compute()["o_recall"]
+        tensor(0.5000, dtype=torch.float64)
 
     Args:
         num_classes: c.
@@ -98,7 +116,7 @@ class LabelSetScores(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         """The scores of all images of all processes."""
-        return score_label_sets(
+        return evaluate_label_sets(
             LabelSetCounts(self.correct, self.predicted, self.actual, self.exact, self.images)
         )
 

@@ -26,6 +26,10 @@ def average_precision(
     threshold and nothing is interpolated: scikit-learn's `average_precision_score`. VOC's 11 points
     and its later interpolated area are larger. A class without positives has 0 (0/0).
 
+        >>> scores = torch.tensor([[0.9], [0.8], [0.1]])
+        >>> average_precision(scores, torch.tensor([[1.0], [0.0], [1.0]]))
+        tensor([0.8333], dtype=torch.float64)
+
     Returns:
         0..1 a class in float64.
 
@@ -47,6 +51,10 @@ def example_average_precision(
     Luo, CVPR 2017, arXiv 1704.03135) calls AP. An image without labels has 0 (0/0), which is all
     that tells it from `label_ranking_average_precision`.
 
+        >>> scores = torch.tensor([[0.9, 0.8, 0.1]])
+        >>> example_average_precision(scores, torch.tensor([[1.0, 0.0, 1.0]]))
+        tensor([0.8333], dtype=torch.float64)
+
     Returns:
         0..1 an image in float64.
 
@@ -65,6 +73,11 @@ def label_ranking_average_precision(
     As in scikit-learn's `label_ranking_average_precision_score`, images whose known labels all
     apply, or none of them, have 1.
 
+        >>> scores = torch.tensor([[0.9, 0.8, 0.1], [0.3, 0.2, 0.1]])
+        >>> labels = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
+        >>> label_ranking_average_precision(scores, labels)
+        tensor([0.8333, 1.0000], dtype=torch.float64)
+
     Returns:
         0..1 an image in float64.
 
@@ -80,6 +93,9 @@ def ranking_loss(scores: Float[Tensor, "n c"], labels: Float[Tensor, "n c"]) -> 
     """Share of pairs (v ∈ P_i, u ∈ N_i) with S_iv ≤ S_iu: equal scores are wrong.
 
     As scikit-learn's `label_ranking_loss`. An image without pairs has 0 (0/0).
+
+        >>> ranking_loss(torch.tensor([[0.9, 0.8, 0.8]]), torch.tensor([[1.0, 0.0, 1.0]]))
+        tensor([0.5000], dtype=torch.float64)
 
     Returns:
         0..1 an image in float64.
@@ -100,6 +116,9 @@ def pair_violations(
     the area under the ROC curve of an image. Half is what breaking ties at random gives. An image
     without pairs has 0 (0/0).
 
+        >>> pair_violations(torch.tensor([[0.9, 0.8, 0.8]]), torch.tensor([[1.0, 0.0, 1.0]]))
+        tensor([0.2500], dtype=torch.float64)
+
     Returns:
         0..1 an image in float64.
 
@@ -116,6 +135,9 @@ def coverage(scores: Float[Tensor, "n c"], labels: Float[Tensor, "n c"]) -> Floa
 
     As scikit-learn's `coverage_error`: 1 is the best for an image with one label, and an image
     without labels has 0. Larger is worse.
+
+        >>> coverage(torch.tensor([[0.9, 0.8, 0.1]]), torch.tensor([[0.0, 1.0, 0.0]]))
+        tensor([2.], dtype=torch.float64)
 
     Returns:
         0..c an image in float64.
@@ -134,6 +156,12 @@ class LabelRankingScores(Metric):
     `map_macro`, `example_ap`, `lrap`, `ranking_loss`, `pair_violations`, `coverage`. Processes may
     hold shards of any length, also none; rows are put in the order of their index first, so the
     result does not depend on the number of processes, to the last bit.
+
+        >>> metric = LabelRankingScores(num_classes=2)
+        >>> labels = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+        >>> metric.update(torch.tensor([[0.9, 0.1], [0.8, 0.3]]), labels, torch.tensor([0, 1]))
+        >>> metric.compute()["ranking_loss"]
+        tensor(0.5000, dtype=torch.float64)
 
     Args:
         num_classes: c.
@@ -185,7 +213,7 @@ class LabelRankingScores(Metric):
             "pair_violations": pair_violations(*rows),
             "coverage": coverage(*rows),
         }
-        each = {f"ap/{place}": score for place, score in enumerate(classes)}
+        each = {f"ap/{label}": score for label, score in enumerate(classes)}
         return {name: score.mean() for name, score in means.items()} | (
             each if self.per_class else {}
         )

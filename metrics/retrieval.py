@@ -1,18 +1,17 @@
-"""Retrieval scores: pure functions of ranked relevance, and the search that ranks."""
+"""Retrieval scores: pure functions of ranked relevance, and those of a search."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ranklight.search.exact import ExactSearch, check_finite, rows_for, use_symmetric_search
-from ranklight.search.sharded import Prepare, ShardedSearch
-from ranklight.search.shards import Shards, check_both_shared
+from ranklight.search.embedded import Embedded, check_searchable
+from ranklight.search.exact import ExactSearch
+from ranklight.search.neighbours import Prepare, neighbour_lists
 
 Ranked = Float[Tensor, "n k"] | Bool[Tensor, "n k"]
-Found = Int[Tensor, "n k"]
 
 
 def recall_at_k(ranked_relevance: Ranked, relevant: Int[Tensor, "n"], k: int) -> Float[Tensor, "n"]:
@@ -24,6 +23,10 @@ def recall_at_k(ranked_relevance: Ranked, relevant: Int[Tensor, "n"], k: int) ->
     Quantization for Nearest Neighbor Search, TPAMI 2011; Song et al., CVPR 2016, arXiv
     1511.06452). It is not the share of all relevant images that were found, the recall of
     information retrieval.
+
+        >>> ranked = torch.tensor([[0.0, 1.0, 1.0], [0.0, 0.0, 1.0]])
+        >>> recall_at_k(ranked, relevant=torch.tensor([2, 1]), k=2)
+        tensor([1., 0.], dtype=torch.float64)
 
     Args:
         ranked_relevance: R_ij of the j-th nearest of query i; more than 0 is relevant.
@@ -49,6 +52,10 @@ def r_precision(ranked_relevance: Ranked, relevant: Int[Tensor, "n"]) -> Float[T
     Defined for metric learning as in Musgrave, Belongie, Lim: A Metric Learning Reality Check,
     ECCV 2020, arXiv 2003.08505.
 
+        >>> ranked = torch.tensor([[0.0, 1.0, 1.0], [0.0, 0.0, 1.0]])
+        >>> r_precision(ranked, relevant=torch.tensor([2, 1]))
+        tensor([0.5000, 0.0000], dtype=torch.float64)
+
     Args:
         ranked_relevance: R_ij of the j-th nearest of query i; more than 0 is relevant.
         relevant: R_i, how many relevant images the gallery holds, the query itself not counted.
@@ -71,6 +78,10 @@ def map_at_r(ranked_relevance: Ranked, relevant: Int[Tensor, "n"]) -> Float[Tens
     Musgrave, Belongie, Lim: A Metric Learning Reality Check, ECCV 2020, arXiv 2003.08505. Called
     mean_average_precision_at_r in pytorch-metric-learning.
 
+        >>> ranked = torch.tensor([[0.0, 1.0, 1.0], [1.0, 0.0, 1.0]])
+        >>> map_at_r(ranked, relevant=torch.tensor([2, 2]))
+        tensor([0.2500, 0.5000], dtype=torch.float64)
+
     Args:
         ranked_relevance: R_ij of the j-th nearest of query i; more than 0 is relevant.
         relevant: R_i, how many relevant images the gallery holds, the query itself not counted.
@@ -82,8 +93,8 @@ def map_at_r(ranked_relevance: Ranked, relevant: Int[Tensor, "n"]) -> Float[Tens
         ValueError: The ranking ends before the largest R_i.
     """
     hits = _hits_within_r(ranked_relevance, relevant, "MAP@R")
-    place = torch.arange(1, hits.shape[1] + 1, device=hits.device)
-    precision = hits.cumsum(1) / place.double()
+    rank = torch.arange(1, hits.shape[1] + 1, device=hits.device)
+    precision = hits.cumsum(1) / rank.double()
     return (precision * hits).sum(1) / relevant.double()
 
 
@@ -94,6 +105,12 @@ class QueryScores(NamedTuple):
         recall: One column for each K that was asked for.
         r_precision: R-precision.
         map_at_r: MAP@R.
+
+        >>> rows = Embedded(torch.tensor([[0.0], [1.0], [5.0]]), torch.tensor([0, 0, 1]))
+        >>> score_retrieval(rows, ks=(1,)).recall
+        tensor([[1.],
+                [1.],
+                [nan]], dtype=torch.float64)
     """
 
     recall: Float[Tensor, "n c"]
@@ -102,15 +119,11 @@ class QueryScores(NamedTuple):
 
 
 def evaluate_retrieval(
-    embeddings: Float[Tensor, "n d"],
-    labels: Int[Tensor, "n"],
+    queries: Embedded,
+    gallery: Embedded | None = None,
     ks: Sequence[int] = (1, 2, 4, 8),
-    gallery: Float[Tensor, "m d"] | None = None,
-    gallery_labels: Int[Tensor, "m"] | None = None,
     search: Prepare = ExactSearch,
     advance: Callable[[int], object] | None = None,
-    shards: Shards | None = None,
-    gallery_shards: Shards | None = None,
 ) -> dict[str, float]:
     """Mean scores of every embedding as a query: `recall@K`, `r_precision`, `map@r`, `queries`.
 
@@ -119,87 +132,72 @@ def evaluate_retrieval(
     relevant in the gallery (a class with one image) is not counted, and stays in the gallery.
     Extra memory: one float32 copy of the gallery and a few blocks, never n × m.
 
-    On several ranks each gives its share of the rows and says by `shards` which they are; every
-    rank gets the numbers of one process, to the bit. Only labels and scores are gathered.
+    On several ranks each gives its share of the rows; every rank gets the numbers of one process,
+    to the bit. Only labels and scores are gathered.
 
     Differs from pytorch-metric-learning's AccuracyCalculator in comparing labels as integers, where
-    labels above 2²⁴ become equal there, and in removing a query by its index, where that takes the
-    nearest one to be the query itself, which exact duplicates break.
+    labels above 2²⁴ become equal there, and in having one order of equal distances, where there it
+    is that of the library that searches. Like there, a query is left out by its index.
+
+        >>> embeddings = torch.tensor([[0.0], [1.0], [3.0], [6.0]])
+        >>> evaluate_retrieval(Embedded(embeddings, torch.tensor([0, 0, 1, 1])), ks=(1, 2))
+        {'recall@1': 0.75, 'recall@2': 0.75, 'r_precision': 0.75, 'map@r': 0.75, 'queries': 4}
 
     Args:
-        embeddings: Queries, on any device; searched there.
-        labels: Their classes, any integers.
+        queries: What to look for, labelled by integer classes, on any device; searched there.
+        gallery: Where to look; among the other queries by default.
         ks: Every K of Recall@K. K beyond the gallery looks at all of it.
-        gallery: Where to look; among the other embeddings by default.
-        gallery_labels: The gallery's classes.
         search: Prepares the gallery: exact, or a `search.ApproximateSearch`.
         advance: Called with the number of queries each time that some are done.
-        shards: Which rows `embeddings` are, where ranks share them; all of them by default.
-        gallery_shards: The same of a gallery of its own.
 
     Returns:
         Fractions 0..1, nan if no query counts, and how many counted under `queries`.
 
     Raises:
-        ValueError: Embeddings are not finite, labels do not match them, or K is under 1.
+        ValueError: Embeddings are not finite or of two dimensions, labels are no classes, a side
+            is empty, or K is under 1.
     """
-    own = score_queries(
-        *(embeddings, labels, ks, gallery, gallery_labels, search, advance, shards),
-        gallery_shards,
-    )
-    shards = shards or Shards.alone(len(embeddings))
-    scores = QueryScores(*(shards.whole(column.contiguous()) for column in own))
+    columns = score_retrieval(queries, gallery, ks, search, advance)
+    scores = QueryScores(*(queries.shards.all_gather(column.contiguous()) for column in columns))
     means = {f"recall@{k}": scores.recall[:, i] for i, k in enumerate(ks)}
     means |= {"r_precision": scores.r_precision, "map@r": scores.map_at_r}
-    queries = (~scores.r_precision.isnan()).sum().item()
-    return {name: score.nanmean().item() for name, score in means.items()} | {"queries": queries}
+    counted = (~scores.r_precision.isnan()).sum().item()
+    return {name: score.nanmean().item() for name, score in means.items()} | {"queries": counted}
 
 
-def score_queries(
-    embeddings: Float[Tensor, "n d"],
-    labels: Int[Tensor, "n"],
+def score_retrieval(
+    queries: Embedded,
+    gallery: Embedded | None = None,
     ks: Sequence[int] = (1, 2, 4, 8),
-    gallery: Float[Tensor, "m d"] | None = None,
-    gallery_labels: Int[Tensor, "m"] | None = None,
     search: Prepare = ExactSearch,
     advance: Callable[[int], object] | None = None,
-    shards: Shards | None = None,
-    gallery_shards: Shards | None = None,
 ) -> QueryScores:
     """Scores of each query, whose means `evaluate_retrieval` takes; the arguments are the same.
 
-    Queries are searched in the order of R_i, in blocks whose k is the largest that one of them
-    needs, max(R_i, K), and are reduced to scores at once: one huge class does not make the others'
-    lists long, and nothing of size n × k is kept. Where all lists are short and the queries are the
-    gallery, on the CPU, they are searched all at once, which takes half the products.
+    A query needs max(R_i, K) neighbours. Its list is reduced to scores at once: nothing of size
+    n × k is kept.
+
+        >>> rows = Embedded(torch.tensor([[0.0], [1.0], [3.0], [6.0]]), torch.tensor([0, 0, 1, 1]))
+        >>> score_retrieval(rows).map_at_r
+        tensor([1., 1., 0., 1.], dtype=torch.float64)
     """
-    if gallery is not None:
-        check_both_shared(shards, gallery_shards)
-    shards = shards or Shards.alone(len(embeddings))
-    _check(embeddings, labels, ks, gallery, gallery_labels, shards)
-    among, among_labels = embeddings, labels
-    if gallery is not None and gallery_labels is not None:
-        among, among_labels = gallery, gallery_labels
-        gallery_shards = gallery_shards or Shards.alone(len(gallery))
-    found_labels = (gallery_shards or shards).whole(among_labels)
-    relevant = _count(labels, found_labels) - int(gallery is None)
-    scores = embeddings.new_full((len(labels), len(ks) + 2), torch.nan, dtype=torch.float64)
-    most = shards.largest(int(relevant.max()) if len(relevant) else 0)
-    if most == 0:
-        return QueryScores(scores[:, :-2], scores[:, -2], scores[:, -1])
-    longest = max(most, *ks)
-    alone = gallery is None and shards.ranks == 1
-    if alone and search is ExactSearch and use_symmetric_search(embeddings, longest):
-        lists = _in_order(ExactSearch(embeddings, longest).all_nearest(longest))
-    else:
-        searcher = ShardedSearch(among, gallery_shards or shards, longest, search)
-        own = None if gallery is not None else shards.own.to(labels.device)
-        lists = _as_needed(searcher, embeddings, own, relevant, max(ks))
-    for query, found in lists:
-        hits = (found_labels[found] == labels[query, None]) & (found >= 0)
-        scores[query] = _score(hits, relevant[query], ks)
+    among = queries if gallery is None else gallery
+    _check_classes(queries.labels, among.labels)
+    check_searchable(queries, gallery)
+    if not ks or min(ks) < 1:
+        raise ValueError(f"Recall@K needs at least one K, each 1 or more, not {tuple(ks)}")
+    labels = among.shards.all_gather(among.labels)
+    classes, sizes = torch.unique(labels, return_counts=True)
+    index = torch.searchsorted(classes, queries.labels.contiguous()).clamp(max=len(classes) - 1)
+    relevant = torch.where(classes[index] == queries.labels, sizes[index], 0) - int(gallery is None)
+    needed = torch.where(relevant > 0, relevant.clamp(min=max(ks)), 0)
+    size = (len(relevant), len(ks) + 2)
+    scores = torch.full(size, torch.nan, dtype=torch.float64, device=relevant.device)
+    for row, found in neighbour_lists(queries, gallery, needed, search):
+        hits = (labels[found] == queries.labels[row, None]) & (found >= 0)
+        scores[row] = _score(hits, relevant[row], ks)
         if advance is not None:
-            advance(len(query))
+            advance(len(row))
     return QueryScores(scores[:, :-2], scores[:, -2], scores[:, -1])
 
 
@@ -210,71 +208,13 @@ def _score(
     return torch.stack([*columns, r_precision(hits, relevant), map_at_r(hits, relevant)], 1)
 
 
-def _in_order(lists: Iterable[Found]) -> Iterator[tuple[Tensor, Found]]:
-    """Lists of all queries in their order, each block with its queries."""
-    start = 0
-    for found in lists:
-        yield torch.arange(start, start + len(found)), found
-        start += len(found)
-
-
-def _as_needed(
-    searcher: ShardedSearch,
-    embeddings: Float[Tensor, "n d"],
-    own: Int[Tensor, "n"] | None,
-    relevant: Int[Tensor, "n"],
-    least: int,
-) -> Iterator[tuple[Tensor, Found]]:
-    """Blocks of the queries that count, with lists as long as one of the block needs."""
-    blocks = list(_by_need(relevant, least))
-    asked = (
-        (
-            embeddings[query],
-            max(int(relevant[query[-1]]), least),
-            None if own is None else own[query],
-        )
-        for query in blocks
-    )
-    yield from zip(blocks, searcher.lists(asked), strict=True)
-
-
-def _by_need(relevant: Int[Tensor, "n"], least: int) -> Iterator[Int[Tensor, "b"]]:
-    """Blocks of queries, in the order of their need, whose lists of neighbours stay small."""
-    order = relevant.argsort(stable=True)
-    order = order[relevant[order] > 0]
-    need = relevant[order].clamp(min=least).tolist()
-    start = 0
-    while start < len(need):
-        rows = rows_for(need[start])
-        rows = rows_for(need[min(start + rows, len(need)) - 1])
-        yield order[start : start + rows]
-        start += rows
-
-
-def _count(labels: Int[Tensor, "n"], among: Int[Tensor, "m"]) -> Int[Tensor, "n"]:
-    """How often each label occurs among others."""
-    values, counts = torch.unique(among, return_counts=True)
-    place = torch.searchsorted(values, labels.contiguous()).clamp(max=len(values) - 1)
-    return torch.where(values[place] == labels, counts[place], 0)
-
-
-def _check(
-    embeddings: Tensor,
-    labels: Tensor,
-    ks: Sequence[int],
-    gallery: Tensor | None,
-    gallery_labels: Tensor | None,
-    shards: Shards,
-) -> None:
-    if len(embeddings) != len(labels):
-        raise ValueError(f"{len(embeddings)} embeddings came with {len(labels)} labels")
-    if not ks or min(ks) < 1:
-        raise ValueError(f"Recall@K needs at least one K, each 1 or more, not {tuple(ks)}")
-    if (gallery is None) != (gallery_labels is None):
-        raise ValueError("gallery and gallery_labels belong together: give both or neither")
-    if gallery is not None and gallery_labels is not None and len(gallery) != len(gallery_labels):
-        raise ValueError(f"{len(gallery)} gallery rows came with {len(gallery_labels)} labels")
-    check_finite(embeddings, shards)
+def _check_classes(*labels: Tensor) -> None:
+    for given in labels:
+        if given.ndim != 1 or given.is_floating_point() or given.dtype == torch.bool:
+            raise ValueError(
+                "retrieval is scored by one integer class a row (shape [n]), not by labels of type "
+                f"{given.dtype} and shape {list(given.shape)}"
+            )
 
 
 def _check_ranked_to(ranked_relevance: Tensor, k: int, score: str) -> None:
@@ -285,7 +225,7 @@ def _check_ranked_to(ranked_relevance: Tensor, k: int, score: str) -> None:
 
 
 def _hits_within_r(ranked_relevance: Tensor, relevant: Tensor, score: str) -> Bool[Tensor, "n k"]:
-    most = int(relevant.max()) if len(relevant) else 0
-    _check_ranked_to(ranked_relevance, most, score)
-    place = torch.arange(most, device=relevant.device)
-    return (ranked_relevance[:, :most] > 0) & (place < relevant[:, None])
+    max_r = int(relevant.max()) if len(relevant) else 0
+    _check_ranked_to(ranked_relevance, max_r, score)
+    column = torch.arange(max_r, device=relevant.device)
+    return (ranked_relevance[:, :max_r] > 0) & (column < relevant[:, None])

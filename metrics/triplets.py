@@ -9,112 +9,106 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ranklight.kernels.chunks import chunks
-from ranklight.search.exact import ExactSearch, check_finite, rows_for, squared_distance
-from ranklight.search.sharded import Prepare, ShardedSearch
-from ranklight.search.shards import Shards, check_both_shared
+from ranklight.search.embedded import Embedded, check_searchable
+from ranklight.search.exact import ExactSearch
+from ranklight.search.neighbours import Prepare, neighbour_lists
+from ranklight.search.order import squared_distance
 
 _ROWS = 1024
 
 
-def similarity_precision(
-    queries: Float[Tensor, "n d"],
-    gallery: Float[Tensor, "m d"],
+def evaluate_triplets(
+    queries: Embedded,
+    gallery: Embedded,
     triplets: Int[Tensor, "t 3"],
-    shards: Shards | None = None,
-    gallery_shards: Shards | None = None,
+    k: int = 30,
+    search: Prepare = ExactSearch,
+) -> dict[str, float]:
+    """`similarity_precision`, `score@K` (`triplet_score_at_k`) and the number of `triplets`.
+
+        >>> queries, gallery = Embedded(torch.tensor([[0.0]])), Embedded(torch.arange(4.0)[:, None])
+        >>> evaluate_triplets(queries, gallery, torch.tensor([[0, 1, 3], [0, 3, 2]]), k=2)
+        {'similarity_precision': 0.5, 'score@2': 1, 'triplets': 2}
+
+    Args:
+        queries: What triplets ask about.
+        gallery: What they compare it with.
+        triplets: Positions of the query, and of positive and negative in the gallery; the same on
+            every rank.
+        k: Of score-at-top-K.
+        search: Prepares the gallery: exact, or a `search.ApproximateSearch`.
+
+    Raises:
+        ValueError: No triplet, or embeddings that are not finite or of two dimensions.
+    """
+    if not len(triplets):
+        raise ValueError("there are no triplets to score")
+    check_searchable(queries, gallery)
+    return {
+        "similarity_precision": similarity_precision(queries, gallery, triplets).item(),
+        f"score@{k}": triplet_score_at_k(queries, gallery, triplets, k, search).item(),
+        "triplets": len(triplets),
+    }
+
+
+def similarity_precision(
+    queries: Embedded, gallery: Embedded, triplets: Int[Tensor, "t 3"]
 ) -> Float[Tensor, ""]:
     """Share of triplets whose positive is nearer to the query than their negative.
 
     Wang et al., CVPR 2014, arXiv 1404.4661. Distances are those of `squared_distance`, the same on
-    every device; at equal distance a triplet is not in order.
+    every device; at equal distance a triplet is not in order. Arguments as in `evaluate_triplets`.
 
-    Args:
-        queries: Embeddings.
-        gallery: Embeddings.
-        triplets: Places of the query, and of positive and negative in the gallery; the same on
-            every rank.
-        shards: Which rows `queries` are, where ranks share them; all of them by default.
-        gallery_shards: The same of the gallery.
+        >>> queries, gallery = Embedded(torch.tensor([[0.0]])), Embedded(torch.arange(4.0)[:, None])
+        >>> similarity_precision(queries, gallery, torch.tensor([[0, 1, 3], [0, 2, 2]]))
+        tensor(0.5000, dtype=torch.float64)
     """
-    shards = shards or Shards.alone(len(queries))
-    gallery_shards = gallery_shards or Shards.alone(len(gallery))
-    return _in_order(queries, gallery, triplets, shards, gallery_shards).double().mean()
+    return _in_order(queries, gallery, triplets).double().mean()
 
 
-def score_at_top_k(
-    queries: Float[Tensor, "n d"],
-    gallery: Float[Tensor, "m d"],
+def triplet_score_at_k(
+    queries: Embedded,
+    gallery: Embedded,
     triplets: Int[Tensor, "t 3"],
     k: int = 30,
     search: Prepare = ExactSearch,
-    shards: Shards | None = None,
-    gallery_shards: Shards | None = None,
 ) -> Int[Tensor, ""]:
-    """Triplets in order less those that are not, of those that show among the k nearest.
+    """Score-at-top-K: of triplets that show among the k nearest, right ones less wrong ones.
 
     Counted are triplets whose positive **or** negative is among the k nearest of the query, by the
     rules of `ExactSearch`. Wang et al., CVPR 2014, arXiv 1404.4661, with k = 30 among the 1,000
     images of the query's text search; here among the whole gallery. It is a number of triplets and
-    grows with the file: compare it on one file only.
+    grows with the file: compare it on one file only. Arguments as in `evaluate_triplets`; a larger
+    k counts more triplets.
 
-    Args:
-        queries: Embeddings.
-        gallery: Embeddings.
-        triplets: As `similarity_precision` takes them.
-        k: How far to look; larger counts more triplets.
-        search: Prepares the gallery: exact, or a `search.ApproximateSearch`.
-        shards: Which rows `queries` are, where ranks share them; all of them by default.
-        gallery_shards: The same of the gallery.
+        >>> queries, gallery = Embedded(torch.tensor([[0.0]])), Embedded(torch.arange(4.0)[:, None])
+        >>> triplet_score_at_k(queries, gallery, torch.tensor([[0, 1, 3], [0, 3, 2]]), k=2)
+        tensor(1)
     """
     if k < 1:
         raise ValueError(f"score-at-top-K needs a K of 1 or more, not {k}")
-    shards = shards or Shards.alone(len(queries))
-    gallery_shards = gallery_shards or Shards.alone(len(gallery))
-    lists = torch.full((len(queries), k), -1, device=queries.device)
-    parts = list(chunks(len(queries), rows_for(k)))
-    searcher = ShardedSearch(gallery, gallery_shards, k, search)
-    asked = ((queries[rows], k, None) for rows in parts)
-    for found, rows in zip(searcher.lists(asked), parts, strict=True):
-        lists[rows] = found
+    lists = torch.full((len(queries.ids), k), -1, device=queries.embeddings.device)
+    for row, found in neighbour_lists(queries, gallery, torch.full_like(queries.ids, k), search):
+        lists[row] = found
     shown = torch.zeros(len(triplets), dtype=torch.bool, device=triplets.device)
     for rows in chunks(len(triplets), _ROWS):
-        found = shards.pick(lists, triplets[rows, 0])
+        found = queries.shards.take(lists, triplets[rows, 0])
         shown[rows] = (found[:, :, None] == triplets[rows, None, 1:]).flatten(1).any(1)
-    signs = torch.where(_in_order(queries, gallery, triplets, shards, gallery_shards), 1, -1)
+    signs = torch.where(_in_order(queries, gallery, triplets), 1, -1)
     return torch.where(shown, signs, 0).sum()
-
-
-def evaluate_triplets(
-    queries: Float[Tensor, "n d"],
-    gallery: Float[Tensor, "m d"],
-    triplets: Int[Tensor, "t 3"],
-    k: int = 30,
-    search: Prepare = ExactSearch,
-    shards: Shards | None = None,
-    gallery_shards: Shards | None = None,
-) -> dict[str, float]:
-    """`similarity_precision`, `score@K` and the number of `triplets`; the arguments as above.
-
-    Raises:
-        ValueError: No triplet, or embeddings that are not finite.
-    """
-    if not len(triplets):
-        raise ValueError("there are no triplets to score")
-    check_both_shared(shards, gallery_shards)
-    check_finite(queries, shards)
-    check_finite(gallery, gallery_shards)
-    rows = {"shards": shards, "gallery_shards": gallery_shards}
-    return {
-        "similarity_precision": similarity_precision(queries, gallery, triplets, **rows).item(),
-        f"score@{k}": score_at_top_k(queries, gallery, triplets, k, search, **rows).item(),
-        "triplets": len(triplets),
-    }
 
 
 def read_triplets(
     path: str, query_names: Sequence[str], gallery_names: Sequence[str]
 ) -> Int[Tensor, "t 3"]:
-    """Triplets of a CSV file under the header `query,positive,negative`, as rows.
+    r"""Triplets of a CSV file under the header `query,positive,negative`, as rows.
+
+        >>> import tempfile
+        >>> with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+        ...     _ = file.write("query,positive,negative\ncat,lion,car\n")
+        ...     file.flush()
+        ...     read_triplets(file.name, ["cat"], ["car", "lion"])
+        tensor([[0, 1, 0]])
 
     Args:
         path: The file.
@@ -147,15 +141,15 @@ def read_triplets(
 
 
 def _in_order(
-    queries: Tensor, gallery: Tensor, triplets: Tensor, shards: Shards, gallery_shards: Shards
+    queries: Embedded, gallery: Embedded, triplets: Int[Tensor, "t 3"]
 ) -> Bool[Tensor, "t"]:
     in_order = torch.zeros(len(triplets), dtype=torch.bool, device=triplets.device)
     for rows in chunks(len(triplets), _ROWS):
         query, *others = triplets[rows].unbind(1)
-        anchors = shards.pick(queries, query)
+        anchors = queries.shards.take(queries.embeddings, query)
         each = torch.arange(len(anchors), device=anchors.device)
         positive, negative = (
-            squared_distance(anchors, each, gallery_shards.pick(gallery, other), each)
+            squared_distance(anchors, each, gallery.shards.take(gallery.embeddings, other), each)
             for other in others
         )
         in_order[rows] = positive < negative

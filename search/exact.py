@@ -5,16 +5,14 @@ from collections.abc import Iterator
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.functional import pad
 
-from ranklight.kernels.chunks import chunks
 from ranklight.kernels.sortable_bits import bits_of
-from ranklight.search.backends import Largest, choose_backend, full_precision
-from ranklight.search.shards import Shards
-from ranklight.search.symmetric import largest_among, swapped, symmetric_pays
+from ranklight.search.backends import TopKBackend, choose_backend, full_precision
+from ranklight.search.order import sort_within, squared_distance
+from ranklight.search.symmetric import swap_last_two, symmetric_top_k
 
-_ROWS = 4096
 _ELEMENTS = 1 << 19
-_CACHED = 1 << 16
 _LOOKAHEAD = 2
 
 
@@ -35,15 +33,19 @@ class ExactSearch:
 
     for any order of summation. Proposals more than 2η apart are in their true order; runs of
     closer ones are sorted by `squared_distance` and index; where such a run goes over the end of
-    the list, that row is searched again for all that may belong in it. Rows that come after `most`
-    + 1 exact copies can be in nobody's list and are left out beforehand, so a collapsed model
-    costs no more than others.
+    the list, that row is searched again for all that may belong in it. Rows that come after
+    `max_k` + 1 exact copies can be in nobody's list and are left out beforehand, so a collapsed
+    model costs no more than others.
 
     Memory beside the arguments: the prepared gallery of m × (d + 2) float32, and a few blocks.
 
+        >>> gallery = torch.tensor([[0.0], [2.0], [2.0], [9.0]])
+        >>> ExactSearch(gallery, max_k=3).nearest(torch.tensor([[1.9]]), 3)
+        tensor([[1, 2, 0]])
+
     Args:
         gallery: Rows to find.
-        most: The largest k that will be asked for.
+        max_k: The largest k that will be asked for.
         backend: Who proposes; `choose_backend` for the gallery's device by default.
 
     Raises:
@@ -51,22 +53,22 @@ class ExactSearch:
     """
 
     def __init__(
-        self, gallery: Float[Tensor, "m d"], most: int, backend: Largest | None = None
+        self, gallery: Float[Tensor, "m d"], max_k: int, backend: TopKBackend | None = None
     ) -> None:
         if len(gallery) == 0:
             raise ValueError("the gallery has no rows: nothing can be found")
-        check_finite(gallery)
         self.gallery = gallery
-        self.most = most
-        self.kept = _leading_copies(gallery, most + 1)
-        self.centre = gallery.float().mean(0)
+        self.max_k = max_k
         self.backend = backend
-        self.points = gallery.new_empty(len(self.kept), gallery.shape[1] + 2, dtype=torch.float32)
-        for rows in chunks(len(self.kept), _rows_of(gallery.shape[1])):
-            self.points[rows] = self._points(gallery[self.kept[rows]])
-        self.reach = (-2 * self.points[:, -2].min()).sqrt()
-        if not torch.isfinite(2 * self.reach.square()):
-            raise ValueError("embeddings so far apart that their squares overflow: scale them down")
+        self.findable = _leading_copies(gallery, max_k + 1)
+        self.centre = gallery.float().mean(0)
+        size = (len(self.findable), gallery.shape[1] + 2)
+        self.points = torch.empty(size, device=gallery.device)
+        parts = (torch.split(tensor, _rows_of(size[1])) for tensor in (self.points, self.findable))
+        for points, rows in zip(*parts, strict=True):
+            points.copy_(self._points(gallery[rows]))
+        self.max_norm = (-2 * self.points[:, -2].min()).sqrt()
+        check_squares(self.max_norm)
 
     def nearest(
         self, queries: Float[Tensor, "n d"], k: int, own: Int[Tensor, "n"] | None = None
@@ -74,45 +76,51 @@ class ExactSearch:
         """Gallery indices of the k nearest, nearest first; −1 where the gallery is exhausted.
 
         Args:
-            queries: Few enough that n × k fits; `nearest` does the blocks.
-            k: Neighbours a query, at most `most`.
-            own: Each query's own place in the gallery, left out wherever it stands in the list.
+            queries: Few enough that n × k fits; `neighbour_lists` does the blocks.
+            k: Neighbours a query, at most `max_k`.
+            own: Each query's own index in the gallery, left out wherever it is in the list.
         """
-        asked = self._asked(k, own is not None)
-        points = swapped(self._points(queries))
+        num_candidates = self._num_candidates(k, own is not None)
+        points = swap_last_two(self._points(queries))
         if self.backend is None:
-            longest = self._asked(self.most, True)
+            longest = self._num_candidates(self.max_k, True)
             self.backend = choose_backend(self.gallery.device, longest)
-        return self._settled(queries, points, self.backend(points, self.points, asked), k, own)
+        proposed = self.backend(points, self.points, num_candidates)
+        return self._finish(queries, points, proposed, k, own)
 
-    def all_nearest(self, k: int) -> Iterator[Int[Tensor, "n k"]]:
-        """What `nearest` gives for the gallery's own rows, block after block.
+    def all_nearest(self, k: int) -> Iterator[Int[Tensor, "n k"]] | None:
+        """What `nearest` gives for the gallery's own rows, block after block, at half the products.
 
-        By `search.symmetric` where that pays, no backend was given and no copies were left out.
+        None where `search.symmetric` is not the faster way, a backend was given, or copies were
+        left out.
 
         Args:
-            k: Neighbours a row, at most `most`.
+            k: Neighbours a row, at most `max_k`.
         """
-        own = torch.arange(len(self.gallery), device=self.gallery.device)
-        pays = self.backend is None and use_symmetric_search(self.gallery, k)
-        if not pays or len(self.kept) < len(own):
-            for rows in chunks(len(own), rows_for(k)):
-                yield self.nearest(self.gallery[rows], k, own[rows])
-            return
+        num_candidates = self._num_candidates(k, True)
+        if self.backend is not None or len(self.findable) < len(self.gallery):
+            return None
+        proposals = symmetric_top_k(self.points, num_candidates)
+        return None if proposals is None else self._finish_all(proposals, k)
+
+    def _finish_all(
+        self, proposals: Iterator[tuple[Tensor, Tensor]], k: int
+    ) -> Iterator[Int[Tensor, "n k"]]:
         start = 0
-        for proposed in largest_among(self.points, self._asked(k, True)):
+        for proposed in proposals:
             rows = slice(start, start + len(proposed[0]))
-            points = swapped(self.points[rows])
-            yield self._settled(self.gallery[rows], points, proposed, k, own[rows])
+            own = torch.arange(rows.start, rows.stop)
+            points = swap_last_two(self.points[rows])
+            yield self._finish(self.gallery[rows], points, proposed, k, own)
             start = rows.stop
 
-    def _asked(self, k: int, besides_own: bool) -> int:
+    def _num_candidates(self, k: int, with_own: bool) -> int:
         """How many proposals k neighbours take."""
-        if k > self.most:
-            raise ValueError(f"asked for {k} neighbours of a search prepared for {self.most}")
-        return min(k + besides_own + _LOOKAHEAD, len(self.kept))
+        if k > self.max_k:
+            raise ValueError(f"asked for {k} neighbours of a search prepared for {self.max_k}")
+        return min(k + with_own + _LOOKAHEAD, len(self.findable))
 
-    def _settled(
+    def _finish(
         self,
         queries: Tensor,
         points: Tensor,
@@ -120,21 +128,30 @@ class ExactSearch:
         k: int,
         own: Tensor | None,
     ) -> Tensor:
-        """Proposals in their true order, searched again where the end of the list is unsure."""
-        needed = min(k + (own is not None), len(self.kept))
+        """Lists of k gallery indices from proposals."""
+        needed = min(k + (own is not None), len(self.findable))
+        found = self._rerank(queries, points, proposed, needed)
+        found = pad(self.findable[found], (0, k + 1 - needed), value=-1)
+        return found[:, :k] if own is None else drop_self(found, own)
+
+    def _rerank(
+        self, queries: Tensor, points: Tensor, proposed: tuple[Tensor, Tensor], needed: int
+    ) -> Tensor:
+        """The first `needed` in their true order."""
         scores, found = proposed
-        asked = scores.shape[1]
+        # A float32 score is off by at most η: what is at most 2η = `tolerance` below its neighbour
+        # may in truth be above it. The order of everything else is known from float32 alone.
         tolerance = self._tolerance(points)
         close = scores[:, :-1] - scores[:, 1:] <= tolerance
-        found = self._settle(queries, found, close)[:, :needed]
-        if asked < len(self.kept):
+        found = self._sort_ties(queries, found, close)[:, :needed]
+        if scores.shape[1] < len(self.findable):
+            # Where all proposals from the last needed one on are close, the run may go on beyond
+            # the proposals, with rows that nobody has looked at.
             unsure = close[:, needed - 1 :].all(1).nonzero().squeeze(1)
             least = scores[:, needed - 1 : needed] - tolerance
-            for rows in chunks(len(unsure), max(1, _ELEMENTS // 2 // len(self.kept))):
-                row = unsure[rows]
-                found[row] = self._again(queries[row], points[row], least[row], needed)
-        found = torch.nn.functional.pad(self.kept[found], (0, k + 1 - needed), value=-1)
-        return found[:, :k] if own is None else without(found, own)
+            for row in torch.split(unsure, max(1, _ELEMENTS // 2 // len(self.findable))):
+                found[row] = self._rescan(queries[row], points[row], least[row], needed)
+        return found
 
     def _points(self, rows: Tensor) -> Tensor:
         """(v, −½‖v‖², 1) of each row, v being centred."""
@@ -145,112 +162,45 @@ class ExactSearch:
 
     def _tolerance(self, points: Tensor) -> Tensor:
         norms = torch.linalg.vector_norm(points[:, :-2], dim=1, keepdim=True)
-        error: Tensor = (points.shape[1] + 5) * (norms + self.reach).square()
+        error: Tensor = (points.shape[1] + 5) * (norms + self.max_norm).square()
         return 2.0**-24 * error + 2.0**-100
 
-    def _settle(self, queries: Tensor, found: Tensor, close: Tensor) -> Tensor:
-        """Sort every run of close neighbours."""
-        follows = torch.nn.functional.pad(close, (1, 0))
-        row, column = (follows | torch.nn.functional.pad(close, (0, 1))).nonzero(as_tuple=True)
+    def _sort_ties(self, queries: Tensor, found: Tensor, close: Tensor) -> Tensor:
+        """Sort every run of close neighbours by distance, then by index."""
+        follows = pad(close, (1, 0))
+        row, column = (follows | pad(close, (0, 1))).nonzero(as_tuple=True)
         if len(row) == 0:
             return found
         run = (~follows[row, column]).cumsum(0)
-        distance = squared_distance(queries, row, self.gallery, self.kept[found[row, column]])
-        found[row, column] = _sorted_within(run, distance, found[row, column])
+        distance = squared_distance(queries, row, self.gallery, self.findable[found[row, column]])
+        found[row, column] = sort_within(run, distance, found[row, column])
         return found
 
-    def _again(self, queries: Tensor, points: Tensor, least: Tensor, needed: int) -> Tensor:
+    def _rescan(self, queries: Tensor, points: Tensor, least: Tensor, needed: int) -> Tensor:
         """The first `needed` of all that score at least `least`."""
         with full_precision():
             row, column = (points @ self.points.T >= least).nonzero(as_tuple=True)
-        distance = squared_distance(queries, row, self.gallery, self.kept[column])
-        column = _sorted_within(row, distance, column)
+        distance = squared_distance(queries, row, self.gallery, self.findable[column])
+        column = sort_within(row, distance, column)
         counts = torch.bincount(row, minlength=len(queries))
         first = counts.cumsum(0) - counts
         return column[first[:, None] + torch.arange(needed, device=row.device)]
 
 
-def nearest(
-    queries: Float[Tensor, "n d"],
-    k: int,
-    gallery: Float[Tensor, "m d"] | None = None,
-    backend: Largest | None = None,
-) -> Int[Tensor, "n k"]:
-    """Indices of the k nearest gallery rows of every query, by the rules of `ExactSearch`.
-
-    Args:
-        queries: What to find neighbours of.
-        k: How many; columns past the end of the gallery are −1.
-        gallery: Where to look; among the queries themselves, without each one's own row, by
-            default.
-        backend: Who proposes neighbours; chosen by device by default.
-    """
-    found = torch.empty(len(queries), k, dtype=torch.int64, device=queries.device)
-    if gallery is None:
-        start = 0
-        for lists in ExactSearch(queries, k, backend).all_nearest(k):
-            found[start : start + len(lists)] = lists
-            start += len(lists)
-        return found
-    check_finite(queries)
-    search = ExactSearch(gallery, k, backend)
-    for rows in chunks(len(queries), rows_for(k)):
-        found[rows] = search.nearest(queries[rows], k)
-    return found
-
-
-def use_symmetric_search(gallery: Float[Tensor, "m d"], k: int) -> bool:
-    """Whether `ExactSearch.all_nearest` is the faster way to the lists of a whole gallery."""
-    return symmetric_pays(gallery, k + 1 + _LOOKAHEAD)
-
-
-def squared_distance(
-    queries: Float[Tensor, "n d"],
-    rows: Int[Tensor, "p"],
-    gallery: Float[Tensor, "m d"],
-    columns: Int[Tensor, "p"],
-) -> Float[Tensor, "p"]:
-    """Σ (q − g)² in float64 of pairs (row, column): the same bits on every device.
-
-    The sum folds the second half of the dimensions onto the first until one is left; so its order
-    depends on nothing but their number, and equal rows get equal distances.
-    """
-    width = 1 << (queries.shape[1] - 1).bit_length()
-    distance = torch.empty(len(rows), dtype=torch.float64, device=queries.device)
-    for pairs in chunks(len(rows), max(1, _CACHED // width)):
-        terms = queries[rows[pairs]].double().sub_(gallery[columns[pairs]]).square_()
-        if terms.shape[1] < width:
-            terms = torch.nn.functional.pad(terms, (0, width - terms.shape[1]))
-        while terms.shape[1] > 1:
-            half = terms.shape[1] // 2
-            terms = terms[:, :half] + terms[:, half:]
-        distance[pairs] = terms.squeeze(1)
-    return distance
-
-
-def check_finite(embeddings: Float[Tensor, "n d"], shards: Shards | None = None) -> None:
-    """Raise a ValueError that says how many embeddings are not finite and which is the first.
-
-    With `shards`, which say which rows these are of those of all ranks, all ranks raise it.
-    """
-    broken = embeddings.new_zeros(len(embeddings), dtype=torch.uint8)
-    # What is not finite leaves no sum finite; large numbers may not either.
-    if not embeddings.sum().isfinite():
-        for rows in chunks(len(embeddings), _ROWS):
-            broken[rows] = ~embeddings[rows].isfinite().all(1)
-    if shards is not None:
-        broken = shards.whole(broken)
-    if broken.any():
-        where = broken.nonzero().squeeze(1)
+def check_squares(max_norm: Float[Tensor, ""]) -> None:
+    """Raise a ValueError if rows of this norm have squared distances beyond float32."""
+    if not torch.isfinite(2 * max_norm.square()):
         raise ValueError(
-            f"{len(where)} of {len(broken)} embeddings hold NaN or infinity, "
-            f"the first at row {where[0].item()}: they cannot be ranked"
+            "embeddings are not finite, or so far apart that squares overflow: scale them down"
         )
 
 
-def rows_for(k: int) -> int:
-    """Queries to search together, so that their lists of k stay within a few MiB."""
-    return max(1, min(_ROWS, _ELEMENTS // max(1, k)))
+def drop_self(found: Int[Tensor, "n k"], own: Int[Tensor, "n"]) -> Int[Tensor, "n k_less_1"]:
+    """Leave out each row's own index, or the last where it is not there."""
+    itself: Bool[Tensor, "n k"] = found == own[:, None]
+    position = torch.where(itself.any(1), itself.int().argmax(1), found.shape[1])
+    column = torch.arange(found.shape[1] - 1, device=found.device).expand(len(found), -1)
+    return found.gather(1, column + (column >= position[:, None]).long())
 
 
 def _rows_of(width: int) -> int:
@@ -259,38 +209,26 @@ def _rows_of(width: int) -> int:
 
 def _leading_copies(rows: Tensor, copies: int) -> Tensor:
     """Indices, ascending, of rows before which fewer than `copies` equal rows stand."""
+    # Equal rows have equal hashes, so a stable sort by hash puts copies side by side in the order
+    # of their index: one sort of n integers in place of a lexicographic sort of n rows. The weights
+    # are odd, so that a difference in one dimension alone always changes the hash.
     generator = torch.Generator().manual_seed(0)
     shape, bounds = (rows.shape[1],), (-(2**62), 2**62)
     weights = torch.randint(*bounds, shape, generator=generator).to(rows.device) | 1
     hashes = torch.empty(len(rows), dtype=torch.int64, device=rows.device)
-    for part in chunks(len(rows), _rows_of(rows.shape[1])):
+    parts = (torch.split(tensor, _rows_of(rows.shape[1])) for tensor in (hashes, rows))
+    for hashed, part in zip(*parts, strict=True):
         # adding 0 makes −0 the same bits as 0
-        hashes[part] = (bits_of(rows[part] + 0.0) * weights).sum(1)
+        hashed.copy_((bits_of(part + 0.0) * weights).sum(1))
     hashes, order = hashes.sort(stable=True)
-    place = torch.arange(len(rows), device=rows.device)
-    begins = torch.ones_like(place, dtype=torch.bool)
+    position = torch.arange(len(rows), device=rows.device)
+    begins = torch.ones_like(position, dtype=torch.bool)
     begins[1:] = hashes[1:] != hashes[:-1]
+    # Different rows may share a hash: where it goes on, the rows themselves are compared. Copies
+    # that a stranger of the same hash separates count as two runs, which leaves too many in, never
+    # too few.
     (same,) = (~begins).nonzero(as_tuple=True)
-    for part in chunks(len(same), _rows_of(rows.shape[1])):
-        here = same[part]
+    for here in torch.split(same, _rows_of(rows.shape[1])):
         begins[here] = (rows[order[here]] != rows[order[here - 1]]).any(1)
-    start = torch.where(begins, place, 0).cummax(0).values
-    return order[place - start < copies].sort().values
-
-
-def _sorted_within(
-    run: Int[Tensor, "p"], distance: Float[Tensor, "p"], index: Int[Tensor, "p"]
-) -> Int[Tensor, "p"]:
-    """Indices sorted by distance, then by themselves, within each run; the runs ascend."""
-    order = index.argsort(stable=True)
-    order = order[distance[order].argsort(stable=True)]
-    order = order[run[order].argsort(stable=True)]
-    return index[order]
-
-
-def without(found: Int[Tensor, "n k"], own: Int[Tensor, "n"]) -> Int[Tensor, "n k_less_1"]:
-    """Leave out each row's own index, or the last where it is not there."""
-    itself: Bool[Tensor, "n k"] = found == own[:, None]
-    place = torch.where(itself.any(1), itself.int().argmax(1), found.shape[1])
-    column = torch.arange(found.shape[1] - 1, device=found.device).expand(len(found), -1)
-    return found.gather(1, column + (column >= place[:, None]).long())
+    start = torch.where(begins, position, 0).cummax(0).values
+    return order[position - start < copies].sort().values

@@ -14,80 +14,84 @@ Kind = tuple[torch.Size, torch.dtype]
 
 
 class Shards:
-    """Where this rank's rows stand among the rows of all ranks.
+    """At which positions among the rows of all ranks this rank's rows stand.
 
     Its methods are collective: every rank calls them, in the same order. With one rank they
     communicate nothing.
 
+        >>> shards = Shards.unsharded(3)
+        >>> shards.take(torch.tensor([10, 20, 30]), torch.tensor([2, 0]))
+        tensor([30, 10])
+
     Args:
-        places: Of every rank, where its rows stand among all, ascending; each place on one rank.
+        positions: Of every rank, those of its rows among all, ascending; each on one rank.
         rank: Which of them this rank is.
     """
 
-    def __init__(self, places: list[Int[Tensor, "n"]], rank: int = 0) -> None:
-        self.places = places
+    def __init__(self, positions: list[Int[Tensor, "n"]], rank: int = 0) -> None:
+        self.positions = positions
         self.rank = rank
-        self.ranks = len(places)
-        self.size = sum(len(part) for part in places)
+        self.ranks = len(positions)
+        self.size = sum(len(part) for part in positions)
 
     @classmethod
-    def alone(cls, size: int) -> "Shards":
+    def unsharded(cls, size: int) -> "Shards":
         """All rows are here, whatever group of processes there may be."""
         return cls([torch.arange(size)])
 
     @property
     def own(self) -> Int[Tensor, "n"]:
-        """Where this rank's rows stand among all."""
-        return self.places[self.rank]
+        """The positions of this rank's rows among all."""
+        return self.positions[self.rank]
 
-    def whole(self, rows: Shaped[Tensor, "n ..."]) -> Shaped[Tensor, "size ..."]:
+    def all_gather(self, rows: Shaped[Tensor, "n ..."]) -> Shaped[Tensor, "size ..."]:
         """The rows of all ranks in their order, on every rank: for labels and scores."""
         if self.ranks == 1:
             return rows
-        parts = _gather(rows, [len(part) for part in self.places])
+        parts = _gather(rows, [len(part) for part in self.positions])
         out = rows.new_empty(self.size, *rows.shape[1:])
-        for place, part in zip(self.places, parts, strict=True):
-            out[place.to(rows.device)] = part
+        for position, part in zip(self.positions, parts, strict=True):
+            out[position.to(rows.device)] = part
         return out
 
-    def on_first(self, rows: Shaped[Tensor, "n ..."]) -> Shaped[Tensor, "size ..."] | None:
+    def gather_to_rank0(self, rows: Shaped[Tensor, "n ..."]) -> Shaped[Tensor, "size ..."] | None:
         """The rows of all ranks in their order, on rank 0 alone; None on the others."""
         if self.rank > 0:
             if len(rows):
                 dist.send(rows.contiguous(), 0)
             return None
         out = rows.new_empty(self.size, *rows.shape[1:])
-        for rank, place in enumerate(self.places):
-            part = rows if rank == 0 else rows.new_empty(len(place), *rows.shape[1:])
-            if rank > 0 and len(place):
+        for rank, position in enumerate(self.positions):
+            part = rows if rank == 0 else rows.new_empty(len(position), *rows.shape[1:])
+            if rank > 0 and len(position):
                 dist.recv(part, rank)
-            out[place.to(rows.device)] = part
+            out[position.to(rows.device)] = part
         return out
 
-    def pick(
-        self, rows: Shaped[Tensor, "n ..."], places: Int[Tensor, "c"]
+    def take(
+        self, rows: Shaped[Tensor, "n ..."], positions: Int[Tensor, "c"]
     ) -> Shaped[Tensor, "c ..."]:
-        """The rows that stand at these places, on every rank."""
-        here = self.local(places).to(rows.device)
-        picked = rows.new_zeros(len(places), *rows.shape[1:])
-        picked[here >= 0] = rows[here[here >= 0]]
-        return self.total(picked)
+        """The rows at these positions, on every rank."""
+        local = self.global_to_local(positions).to(rows.device)
+        taken = rows.new_zeros(len(positions), *rows.shape[1:])
+        taken[local >= 0] = rows[local[local >= 0]]
+        return self.all_reduce(taken)
 
-    def local(self, places: Int[Tensor, "c"]) -> Int[Tensor, "c"]:
-        """Which of this rank's rows stands at each place, −1 where another rank's does."""
-        own = self.own.to(places.device)
+    def global_to_local(self, positions: Int[Tensor, "c"]) -> Int[Tensor, "c"]:
+        """Which of this rank's rows is at each position, −1 where another rank's is."""
+        own = self.own.to(positions.device)
         if len(own) == 0:
-            return torch.full_like(places, -1)
-        row = torch.searchsorted(own, places.contiguous()).clamp(max=len(own) - 1)
-        return torch.where(own[row] == places, row, -1)
+            return torch.full_like(positions, -1)
+        row = torch.searchsorted(own, positions.contiguous()).clamp(max=len(own) - 1)
+        return torch.where(own[row] == positions, row, -1)
 
-    def total(self, values: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
+    def all_reduce(self, values: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
         """The sum over ranks."""
         if self.ranks > 1:
             dist.all_reduce(values)
         return values
 
-    def largest(self, value: int) -> int:
+    def max(self, value: int) -> int:
         """The largest of the ranks' values."""
         if self.ranks == 1:
             return value
@@ -95,7 +99,9 @@ class Shards:
         dist.all_reduce(values, op=dist.ReduceOp.MAX)
         return int(values)
 
-    def go_round(self, blocks: Iterable[Block], visit: Callable[[Block], Block]) -> Iterator[Block]:
+    def ring_pass(
+        self, blocks: Iterable[Block], visit: Callable[[Block], Block]
+    ) -> Iterator[Block]:
         """Send every block from rank to rank until each has visited all; yield it back home.
 
         A rank holds one block at a time beside the one that arrives, whatever the number of ranks.
@@ -134,39 +140,37 @@ class Shards:
         return new or None
 
 
-def shard(index: Int[Tensor, "n"]) -> tuple[Int[Tensor, "k"], Shards]:
-    """Order the rows of all ranks by the number of their image, each image once.
+def shard(ids: Int[Tensor, "n"]) -> tuple[Int[Tensor, "k"], Shards]:
+    """Order the rows of all ranks by the id of their image, each image once.
 
     Collective if there is a group of processes.
 
+        >>> rows, shards = shard(torch.tensor([30, 10, 30]))
+        >>> rows, shards.size
+        (tensor([1, 0]), 2)
+
     Args:
-        index: The image of each of this rank's rows, in any order; an image that several rows
+        ids: The image of each of this rank's rows, in any order; an image that several rows
             show belongs to the first of them on the first rank that has it.
 
     Returns:
-        The rows that this rank keeps, by ascending image, and where they stand among all.
+        The rows that this rank keeps, by ascending id, and their positions among all.
     """
-    rank, ranks = 0, [index]
+    rank, ranks = 0, [ids]
     if in_group():
         rank = dist.get_rank()
-        count = torch.tensor([len(index)], device=index.device)
+        count = torch.tensor([len(ids)], device=ids.device)
         counts = _gather(count, [1] * dist.get_world_size())
-        ranks = _gather(index, [int(count) for count in counts])
+        ranks = _gather(ids, [int(count) for count in counts])
     images = torch.cat(ranks)
     holder = torch.cat([torch.full_like(part, r) for r, part in enumerate(ranks)])
     order = images.argsort(stable=True)
     first = torch.ones_like(order, dtype=torch.bool)
     first[1:] = images[order[1:]] != images[order[:-1]]
     order = order[first]
-    places = [(holder[order] == r).nonzero().squeeze(1) for r in range(len(ranks))]
-    kept = order[places[rank]] - sum(len(part) for part in ranks[:rank])
-    return kept, Shards(places, rank)
-
-
-def check_both_shared(queries: Shards | None, gallery: Shards | None) -> None:
-    """Raise a ValueError if ranks share the queries and not the gallery, or the reverse."""
-    if (queries is None) != (gallery is None):
-        raise ValueError("shards and gallery_shards belong together: give both or neither")
+    positions = [(holder[order] == r).nonzero().squeeze(1) for r in range(len(ranks))]
+    rows = order[positions[rank]] - sum(len(part) for part in ranks[:rank])
+    return rows, Shards(positions, rank)
 
 
 def _gather(rows: Tensor, counts: list[int]) -> list[Tensor]:

@@ -12,9 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from ranklight.callbacks.evaluation.embedded import EmbeddingCollector
-from ranklight.callbacks.evaluation.retrieval import cluster_on_first
-from ranklight.metrics import evaluate_retrieval
+from ranklight.callbacks.evaluation.embedding_collector import EmbeddingCollector
+from ranklight.metrics import evaluate_clustering, evaluate_retrieval
 from ranklight.models import Pixels
 
 
@@ -76,6 +75,5 @@ def _score(encoder: nn.Module, trainer: Trainer) -> dict[str, float]:
     collected = EmbeddingCollector()
     for batch in loader:
         collected.add({"embeddings": encoder(batch.images.to(device))}, batch)
-    rows = collected.rows(device)
-    scores = evaluate_retrieval(rows.embeddings, rows.labels, shards=rows.shards)
-    return scores | cluster_on_first(rows, trainer)
+    embedded = collected.rows(device)
+    return evaluate_retrieval(embedded) | evaluate_clustering(embedded)

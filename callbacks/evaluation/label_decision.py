@@ -1,26 +1,22 @@
-"""Label decision: fitted when the ranking is learnt, tested rule by rule."""
+"""Scores what the label decision says, rule by rule, and has it fitted when training ends."""
 
 import json
-import time
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
-import torch.distributed as dist
-from jaxtyping import Float
-from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.utilities import rank_zero_info
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor, nn
+from torch import Tensor
 
-from ranklight.datamodules import Batch, evaluation_loader
-from ranklight.kernels.distributed import rank_and_world_size
+from ranklight.datamodules import Batch
+from ranklight.markdown import table_lines
 from ranklight.metrics import LabelSetScores
-from ranklight.models import DecisionRule, top_labels
-from ranklight.search import shard
+from ranklight.models import top_labels
+from ranklight.running.label_decisions import decide, rules_of
 
 _COLUMNS = {
     "c_precision": "C-P",
@@ -34,14 +30,6 @@ _COLUMNS = {
 }
 
 
-class Cached(NamedTuple):
-    """What decision rules learn from: one row an image, on the CPU, in the order of the index."""
-
-    scores: Float[Tensor, "n c"]
-    features: Float[Tensor, "n d"]
-    targets: Float[Tensor, "n c"]
-
-
 class LabelDecision(Callback):
     """Fits the module's decision rules after training, and compares them in tests.
 
@@ -52,8 +40,8 @@ class LabelDecision(Callback):
     A test scores every rule, and as `oracle` the labels that score highest, as many as there truly
     are: no rule that takes labels from the top can have a better exact match. Of partly known
     labels, the oracle sees the known ones. The scores are logged as `test/<rule>/exact_match` and
-    so on (`metrics.score_label_sets` says how they are named), printed as a table, and written with
-    the ranking scores to `results.json` and `decisions.md` of the run.
+    so on (`metrics.evaluate_label_sets` says how they are named), printed as a table, and written
+    with the ranking scores to `results.json` and `decisions.md` of the run.
 
     Args:
         seed: Of the heads' training.
@@ -74,7 +62,7 @@ class LabelDecision(Callback):
             ),
             "",
         )
-        if not best or not len(_rules(pl_module)):
+        if not best or not len(rules_of(pl_module)):
             rank_zero_info("label decision: there is no best checkpoint, or no rule to fit")
             return
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
@@ -86,7 +74,7 @@ class LabelDecision(Callback):
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """One set of counts a rule."""
         classes = cast(int, pl_module.num_classes)
-        names = [*_rules(pl_module), "oracle"]
+        names = [*rules_of(pl_module), "oracle"]
         self._scores = {name: LabelSetScores(classes).to(pl_module.device) for name in names}
 
     def on_test_batch_end(
@@ -135,106 +123,6 @@ class LabelDecision(Callback):
         rank_zero_info(f"tables: {run / 'results.json'}, {run / 'decisions.md'}")
 
 
-def decide(
-    module: LightningModule, datamodule: LightningDataModule, checkpoint: Path, seed: int = 0
-) -> None:
-    """Fit a module's decision rules for the ranking in a checkpoint, and store them there.
-
-    The module takes the checkpoint's weights. Training images are seen as in evaluation, neither
-    shuffled nor augmented: through the data module's `train_evaluation_dataloader` if it has one,
-    else through its `train`. The file is replaced in one step; a crash leaves the old one. All
-    ranks call this together.
-
-    Args:
-        module: A `lightning_modules.MultiLabelClassification`, on the device to use.
-        datamodule: Set up for fit.
-        checkpoint: File to read and to replace.
-        seed: Of the heads' training.
-
-    Raises:
-        ValueError: The checkpoint is of another architecture, or a rule does not fit the data.
-    """
-    start = time.monotonic()
-    content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    module.on_load_checkpoint(content)
-    module.load_state_dict(content["state_dict"])
-    data: Any = datamodule
-    train = (
-        data.train_evaluation_dataloader()
-        if hasattr(data, "train_evaluation_dataloader")
-        else evaluation_loader(
-            data.train,
-            getattr(data, "eval_batch_size", 256),
-            getattr(data, "num_workers", 0),
-            getattr(data, "pin_memory", False),
-        )
-    )
-    cached = cache_features(module, train), cache_features(module, data.val_dataloader())
-    extracted = time.monotonic()
-    fit_decisions(module, *cached, seed=seed)
-    _store(module, content, checkpoint)
-    rank_zero_info(
-        f"label decision: {len(_rules(module))} rules fitted in {time.monotonic() - extracted:.1f} "
-        f"s on features cached in {extracted - start:.1f} s, stored in {checkpoint}"
-    )
-
-
-@torch.no_grad()
-def cache_features(module: LightningModule, loader: Iterable[Batch]) -> Cached:
-    """Scores, features and labels of all images of a loader, of all ranks, in evaluation mode."""
-    model: Any = module
-    training = module.training
-    module.eval()
-    none = torch.zeros(0, model.num_classes)
-    features = torch.zeros(0, model.encoder.embedding_dim)
-    parts: list[tuple[Tensor, ...]] = [(none, features, none, none[:, 0].long())]
-    for batch in loader:
-        scored = model.scores_and_features(batch.images.to(module.device))
-        parts.append((*(part.cpu() for part in scored), batch.labels, batch.index))
-    module.train(training)
-    columns = [torch.cat(column) for column in zip(*parts, strict=True)]
-    *rows, index = (column.to(module.device) for column in columns)
-    kept, shards = shard(index)
-    return Cached(*(shards.whole(row[kept]).cpu() for row in rows))
-
-
-def fit_decisions(module: LightningModule, train: Cached, val: Cached, seed: int = 0) -> None:
-    """Fit each of a module's decision rules on the split that it asks for, on the CPU.
-
-    On several processes, all take what the first one has fitted.
-
-    Raises:
-        ValueError: A rule does not fit the data; says which.
-    """
-    rules: dict[str, Any] = dict(_rules(module))
-    for name, rule in rules.items():
-        rule.cpu()
-        try:
-            rule.fit(*(train if rule.fit_on == "train" else val), seed=seed)
-        except ValueError as error:
-            raise ValueError(f"decision rule {name}: {error}") from error
-        rule.to(module.device)
-        if rank_and_world_size()[1] > 1:
-            for tensor in rule.state_dict().values():
-                dist.broadcast(tensor, src=0)
-
-
-def _rules(module: LightningModule) -> dict[str, DecisionRule]:
-    return dict(cast(nn.ModuleDict, module.decisions).items())  # type: ignore[arg-type]
-
-
-def _store(module: LightningModule, content: dict[str, Any], checkpoint: Path) -> None:
-    if rank_and_world_size()[0] == 0:
-        own = module.state_dict()
-        rules = {key: value.cpu() for key, value in own.items() if key.startswith("decisions.")}
-        content["state_dict"] |= rules
-        fresh = checkpoint.with_suffix(".ckpt.part")
-        torch.save(content, fresh)
-        fresh.replace(checkpoint)
-    if rank_and_world_size()[1] > 1:
-        dist.barrier()
-
-
 def _oracle(scores: Tensor, labels: Tensor) -> Tensor:
     known = torch.where(labels >= 0, scores, -torch.inf)
     return top_labels(known, (labels > 0).sum(1))
@@ -248,9 +136,7 @@ def _show(results: dict[str, dict[str, float]]) -> None:
 
 
 def _markdown(results: dict[str, dict[str, float]]) -> str:
-    head = ["decision", *_COLUMNS.values()]
-    rows = [
+    rows = (
         [rule, *(f"{scores[name]:.3f}" for name in _COLUMNS)] for rule, scores in results.items()
-    ]
-    lines = [head, ["---", *["---:"] * len(_COLUMNS)], *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    )
+    return "".join(f"{line}\n" for line in table_lines(["decision", *_COLUMNS.values()], rows))

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pytorch_lightning import LightningModule, Trainer
 from torch import nn
 
-from ranklight.callbacks.evaluation.evaluation import EmbeddingEvaluation, Stage
-from ranklight.callbacks.evaluation.progress import stage_bar
-from ranklight.callbacks.evaluation.query_gallery import queries_and_gallery, refuse_third_loader
+from ranklight.callbacks.evaluation.embedding_evaluation import EmbeddingEvaluation, Stage
+from ranklight.callbacks.evaluation.progress import stage_progress
+from ranklight.callbacks.evaluation.query_gallery import check_loader, queries_and_gallery
 from ranklight.datamodules import Batch
-from ranklight.metrics import evaluate_label_distances
+from ranklight.metrics import evaluate_label_distances, evaluate_rank_correlation
 
 
 class LabelRanking(EmbeddingEvaluation):
@@ -20,7 +20,8 @@ class LabelRanking(EmbeddingEvaluation):
     `val/spearman` (correlation of the two orders of the gallery); beside each `.../oracle`, what
     the order of the labels scores, and `.../chance`, what a random order does; `test/...` likewise.
     The same numbers are logged on every rank, so a checkpoint may monitor them. Sanity validation
-    evaluates nothing. Definitions: `metrics.label_distance`.
+    evaluates nothing. Definitions: `metrics.label_distance` and
+    `metrics.rank_correlation`.
 
     On several ranks each searches its share of the gallery; the numbers are those of one process.
 
@@ -44,21 +45,17 @@ class LabelRanking(EmbeddingEvaluation):
 
     def check(self, batch: Batch, loader: int) -> None:
         """There are two loaders."""
-        refuse_third_loader(loader)
+        check_loader(loader)
 
     def evaluate(self, trainer: Trainer, pl_module: LightningModule, stage: Stage) -> None:
         """Search, compare and log."""
         queries, gallery = queries_and_gallery(self, pl_module.device)
-        bar = stage_bar(trainer, f"{stage}: search", len(queries.index), gallery.shards.size)
+        bar = stage_progress(trainer, f"{stage}: search", len(queries.ids), gallery)
         with bar as advance:
             scores = evaluate_label_distances(
-                *(queries.embeddings, queries.labels, gallery.embeddings, gallery.labels),
-                ks=self.ks,
-                relevance=self.relevance,
-                spearman=self.spearman,
-                advance=advance,
-                shards=queries.shards,
-                gallery_shards=gallery.shards,
+                queries, gallery, self.ks, self.relevance, advance=advance
             )
+        if self.spearman:
+            scores |= evaluate_rank_correlation(queries, gallery, self.relevance)
         shown = {f"label_distance@{min(self.ks, key=lambda k: abs(k - 10))}", "spearman"}
         self.log_scores(pl_module, stage, scores, shown)

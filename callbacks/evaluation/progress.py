@@ -1,4 +1,4 @@
-"""Evaluation's stages, named in the progress bar or in the log."""
+"""Progress of an evaluation's stages: in the trainer's bar, or in the log."""
 
 import contextlib
 import logging
@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import RichProgressBar
 
+from ranklight.search import Embedded
+
 _TINY = 5000
 _log = logging.getLogger(__name__)
 
 
-def name_embedding(trainer: Trainer, task: str) -> None:
+def describe_embedding(trainer: Trainer, task: str) -> None:
     """Lightning's own bar is of the embedding: let it say so."""
     bar = trainer.progress_bar_callback
     if isinstance(bar, RichProgressBar) and bar.progress and getattr(bar, task) is not None:
@@ -19,11 +21,12 @@ def name_embedding(trainer: Trainer, task: str) -> None:
 
 
 @contextlib.contextmanager
-def stage_bar(
-    trainer: Trainer, name: str, steps: int, rows: int
+def stage_progress(
+    trainer: Trainer, name: str, steps: int, embedded: Embedded
 ) -> Iterator[Callable[[int], object]]:
     """A bar beside the trainer's if that is Rich, else a line in the log; nothing if tiny."""
     bar = trainer.progress_bar_callback
+    rows = embedded.shards.size
     if rows < _TINY:
         yield lambda done: None
     elif isinstance(bar, RichProgressBar) and bar.progress is not None:

@@ -2,11 +2,11 @@
 
 import torch
 
-from ranklight.callbacks.evaluation.embedded import Embedded
-from ranklight.callbacks.evaluation.evaluation import EmbeddingEvaluation
+from ranklight.callbacks.evaluation.embedding_evaluation import EmbeddingEvaluation
+from ranklight.search import Embedded
 
 
-def refuse_third_loader(loader: int) -> None:
+def check_loader(loader: int) -> None:
     """Raise a ValueError that says which loaders are needed."""
     if loader > 1:
         raise ValueError("two loaders are needed, [queries, gallery]; there is a third")

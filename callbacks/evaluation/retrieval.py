@@ -7,13 +7,12 @@ from typing import Any, Literal
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 
-from ranklight.callbacks.evaluation.embedded import Embedded
-from ranklight.callbacks.evaluation.evaluation import EmbeddingEvaluation, Stage
-from ranklight.callbacks.evaluation.progress import stage_bar
+from ranklight.callbacks.evaluation.embedding_evaluation import EmbeddingEvaluation, Stage
+from ranklight.callbacks.evaluation.progress import stage_progress
 from ranklight.datamodules import Batch
 from ranklight.metrics import evaluate_clustering, evaluate_retrieval
-from ranklight.search import ApproximateSearch, ExactSearch, index_recall
-from ranklight.search.sharded import Prepare
+from ranklight.search import ApproximateSearch, Embedded, ExactSearch, index_recall
+from ranklight.search.neighbours import Prepare
 
 
 class RetrievalEvaluation(EmbeddingEvaluation):
@@ -22,7 +21,7 @@ class RetrievalEvaluation(EmbeddingEvaluation):
     Logs `val/recall@K` (the hit rate), `val/r_precision`, `val/map@r`, `val/queries` (how many
     count: classes with one image are gallery only) and, from k-means with as many clusters as
     classes, `val/nmi`, `val/ami` and `val/inertia`; `test/...` likewise. With several loaders
-    `val/<name>/...`, the name being the loader's key or its place. The same numbers are logged on
+    `val/<name>/...`, the name being the loader's key or its number. The same numbers are logged on
     every rank, so a checkpoint may monitor them. Exactness, ties and memory: `search.ExactSearch`.
 
     The module's validation and test steps return a mapping or named tuple with `embeddings`;
@@ -92,60 +91,42 @@ class RetrievalEvaluation(EmbeddingEvaluation):
         due = (trainer.current_epoch + 1) % self.cluster_every_n_epochs == 0
         cluster = self.clustering and (due or trainer.state.fn != "fit")
         shown = {f"recall@{min(self.ks)}", "map@r"}
-        for place, name in enumerate(_loader_names(stage, loaders)):
-            rows = self.collected(place, pl_module.device)
-            if rows.shards.size == 0:
+        for loader, name in enumerate(_loader_names(stage, loaders)):
+            embedded = self.collected(loader, pl_module.device)
+            if embedded.shards.size == 0:
                 continue
-            scores = self._search(trainer, name, rows)
+            scores = self._search(trainer, name, embedded)
             if cluster:
-                scores |= self._cluster(trainer, name, rows)
-            if place == 0:
-                embeddings, labels, index = (tensor.cpu() for tensor in rows[:3])
-                self.last = Embedded(embeddings, labels, index, rows.shards)
+                scores |= self._cluster(trainer, name, embedded)
+            if loader == 0:
+                self.last = embedded.to("cpu")
             self.log_scores(pl_module, name, scores, shown)
 
-    def _search(self, trainer: Trainer, name: str, rows: Embedded) -> dict[str, float]:
-        prepare: Prepare = ExactSearch
+    def _search(self, trainer: Trainer, name: str, embedded: Embedded) -> dict[str, float]:
+        search: Prepare = ExactSearch
         if self.index != "exact":
-            prepare = partial(ApproximateSearch, kind=self.index, effort=self.effort)
-        bar = stage_bar(trainer, f"{name}: search", len(rows.index), rows.shards.size)
-        with bar as advance:
-            scores = evaluate_retrieval(
-                *(rows.embeddings, rows.labels, self.ks),
-                search=prepare,
-                advance=advance,
-                shards=rows.shards,
-            )
+            search = partial(ApproximateSearch, kind=self.index, effort=self.effort)
+        with stage_progress(trainer, f"{name}: search", len(embedded.ids), embedded) as advance:
+            scores = evaluate_retrieval(embedded, ks=self.ks, search=search, advance=advance)
         if self.index != "exact":
             k = max(self.ks)
-            recall = index_recall(rows.embeddings, k, prepare, shards=rows.shards)
-            scores[f"index_recall@{k}"] = recall
+            scores[f"index_recall@{k}"] = index_recall(embedded, k, search)
         return scores
 
-    def _cluster(self, trainer: Trainer, name: str, rows: Embedded) -> dict[str, float]:
-        if rows.shards.size > self.cluster_at_most:
+    def _cluster(self, trainer: Trainer, name: str, embedded: Embedded) -> dict[str, float]:
+        if embedded.shards.size > self.cluster_at_most:
             rank_zero_warn(
-                f"{name}: {rows.shards.size:,} images are more than cluster_at_most="
+                f"{name}: {embedded.shards.size:,} images are more than cluster_at_most="
                 f"{self.cluster_at_most:,}: they are not clustered, there is no NMI"
             )
             return {}
-        with stage_bar(trainer, f"{name}: cluster", self.restarts, rows.shards.size) as advance:
-            return cluster_on_first(
-                rows, trainer, seed=self.seed, restarts=self.restarts, advance=advance
-            )
-
-
-def cluster_on_first(rows: Embedded, trainer: Trainer, **settings: Any) -> dict[str, float]:
-    """`evaluate_clustering` of all ranks' rows on rank 0, told to the others; collective."""
-    labels, embeddings = rows.shards.whole(rows.labels), rows.shards.on_first(rows.embeddings)
-    scores = {} if embeddings is None else evaluate_clustering(embeddings, labels, **settings)
-    told: dict[str, float] = trainer.strategy.broadcast(scores)
-    return told
+        with stage_progress(trainer, f"{name}: cluster", self.restarts, embedded) as advance:
+            return evaluate_clustering(embedded, self.seed, self.restarts, advance=advance)
 
 
 def _loader_names(stage: str, loaders: Any) -> list[str]:
     if isinstance(loaders, Mapping):
         return [f"{stage}/{name}" for name in loaders]
     if isinstance(loaders, Sequence) and len(loaders) > 1:
-        return [f"{stage}/{place}" for place in range(len(loaders))]
+        return [f"{stage}/{number}" for number in range(len(loaders))]
     return [stage]

@@ -7,11 +7,11 @@ from jaxtyping import Int
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
-from ranklight.callbacks.evaluation.embedded import Embedded
-from ranklight.callbacks.evaluation.evaluation import EmbeddingEvaluation, Stage
-from ranklight.callbacks.evaluation.query_gallery import queries_and_gallery, refuse_third_loader
+from ranklight.callbacks.evaluation.embedding_evaluation import EmbeddingEvaluation, Stage
+from ranklight.callbacks.evaluation.query_gallery import check_loader, queries_and_gallery
 from ranklight.datamodules import Batch
 from ranklight.metrics import evaluate_triplets, read_triplets
+from ranklight.search import Embedded
 
 
 class TripletPrecision(EmbeddingEvaluation):
@@ -38,40 +38,30 @@ class TripletPrecision(EmbeddingEvaluation):
 
     def check(self, batch: Batch, loader: int) -> None:
         """There are two loaders."""
-        refuse_third_loader(loader)
+        check_loader(loader)
 
     def evaluate(self, trainer: Trainer, pl_module: LightningModule, stage: Stage) -> None:
         """Score the triplets and log."""
         queries, gallery = queries_and_gallery(self, pl_module.device)
-        scores = evaluate_triplets(
-            queries.embeddings,
-            gallery.embeddings,
-            self._triplets(trainer, stage, queries, gallery),
-            self.k,
-            shards=queries.shards,
-            gallery_shards=gallery.shards,
-        )
+        triplets = self._triplets(trainer, stage, queries, gallery)
+        scores = evaluate_triplets(queries, gallery, triplets, self.k)
         self.log_scores(pl_module, stage, scores, {"similarity_precision"})
 
     def _triplets(
         self, trainer: Trainer, stage: str, queries: Embedded, gallery: Embedded
     ) -> Int[Tensor, "t 3"]:
-        """As places in queries and gallery."""
+        """As positions in queries and gallery."""
         device = queries.embeddings.device
-        images, among = (rows.shards.whole(rows.index) for rows in (queries, gallery))
         file = self.files[stage]
         if file is not None:
-            names = ([str(number) for number in index.tolist()] for index in (images, among))
-            return read_triplets(file, *names).to(device)
+            ids = (rows.shards.all_gather(rows.ids).tolist() for rows in (queries, gallery))
+            return read_triplets(file, *([str(number) for number in of] for of in ids)).to(device)
         data: Any = getattr(trainer, "datamodule", None)
         if not hasattr(data, "triplets"):
             raise ValueError(
                 f"TripletPrecision needs {stage}_file, or data with triplets of its own, not "
                 f"{type(data).__name__}"
             )
-        triplets = data.triplets(stage).to(device)
-        columns = [
-            torch.searchsorted(index, triplets[:, column].contiguous())
-            for column, index in enumerate((images, among, among))
-        ]
-        return torch.stack(columns, 1)
+        images = data.triplets(stage).to(device).unbind(1)
+        sides = zip((queries, gallery, gallery), images, strict=True)
+        return torch.stack([rows.positions_of(ids) for rows, ids in sides], 1)

@@ -1,12 +1,10 @@
 """The embeddings, laid out on a page."""
 
 import warnings
+from typing import Any
 
 import torch
-from matplotlib.figure import Figure
 from pytorch_lightning import Callback, LightningModule, Trainer
-from sklearn.manifold import TSNE
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from ranklight.callbacks.pictures import figures
@@ -49,22 +47,27 @@ class EmbeddingMap(Callback):
         device, size = trainer.strategy.root_device, last.shards.size
         shown = torch.linspace(0, size - 1, min(self.points, size), device=device).long()
         embeddings, labels = (
-            last.shards.pick(rows.to(device), shown).cpu()
+            last.shards.take(rows.to(device), shown).cpu()
             for rows in (last.embeddings, last.labels)
         )
-        if not trainer.is_global_zero:
-            return
-        places = self._places(embeddings)
+        if trainer.is_global_zero:
+            figures.save(self._figure(embeddings, labels), name, trainer)
+
+    def _figure(self, embeddings: Tensor, labels: Tensor) -> Any:
+        points = self._layout(embeddings)
         classes = labels if labels.ndim == 1 else labels.flatten(1).float().argmax(1)
-        figure = Figure(figsize=(5.5, 5), layout="constrained")
+        figure = figures.new_figure(5.5, 5)
         axes = figure.add_subplot()
-        dots = axes.scatter(places[:, 0], places[:, 1], c=classes, cmap="tab10", s=8)
+        dots = axes.scatter(points[:, 0], points[:, 1], c=classes, cmap="tab10", s=8)
         if labels.ndim == 1 and len(torch.unique(labels)) <= 10:
             axes.legend(*dots.legend_elements(), title="class", fontsize=8, loc="best")
         axes.set(xticks=[], yticks=[], title="embeddings (t-SNE)")
-        figures.save(figure, name, trainer)
+        return figure
 
-    def _places(self, embeddings: Tensor) -> Tensor:
+    def _layout(self, embeddings: Tensor) -> Tensor:
+        from sklearn.manifold import TSNE
+        from threadpoolctl import threadpool_limits
+
         perplexity = min(self.perplexity, (len(embeddings) - 1) / 3)
         with threadpool_limits(1), warnings.catch_warnings():
             warnings.simplefilter("ignore")

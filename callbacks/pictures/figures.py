@@ -1,14 +1,21 @@
-"""Where pictures go."""
+"""How figures are made, and where they go."""
 
 from pathlib import Path
+from typing import Any
 
-from matplotlib.figure import Figure
 from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_info
 
 
-def save(figure: Figure, name: str, trainer: Trainer) -> Path:
+def new_figure(width: float, height: float) -> Any:
+    """An empty matplotlib Figure of so many inches; matplotlib is imported for the first."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save(figure: Any, name: str, trainer: Trainer) -> Path:
     """Save a figure as `plots/<name>.png` of the run, and in W&B where that is on."""
     path = Path(trainer.default_root_dir) / "plots" / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,16 +3,13 @@
 from typing import Any
 
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from ranklight.callbacks.evaluation.embedded import Embedded
 from ranklight.callbacks.evaluation.retrieval import RetrievalEvaluation
 from ranklight.callbacks.pictures import figures
 from ranklight.pairs import SameClass
-from ranklight.search import ShardedSearch
+from ranklight.search import Embedded, neighbour_lists
 
 _RIGHT, _WRONG = "tab:green", "tab:red"
 
@@ -51,34 +48,37 @@ class Gallery(Callback):
         last = last_retrieved(trainer)
         if last is None:
             return
-        device = trainer.strategy.root_device
-        labels, index = (last.shards.whole(rows.to(device)).cpu() for rows in last[1:3])
-        chosen = _spread(labels, self.queries)
-        found = self._found(last, chosen, device)
+        embedded = last.to(trainer.strategy.root_device)
+        labels, ids = (
+            embedded.shards.all_gather(rows).cpu() for rows in (embedded.labels, embedded.ids)
+        )
+        queries = _spread(labels, self.queries)
+        found = self._neighbours(embedded, queries)
         if not trainer.is_global_zero:
             return
         relevance = relevance_of(pl_module)
         dataset = (loader[0] if isinstance(loader, list) else loader).dataset
-        figure = Figure(figsize=(found.shape[1] + 1.4, len(chosen)), layout="constrained")
-        grid = figure.subplots(len(chosen), found.shape[1] + 1, squeeze=False)
-        for axes, query, neighbours in zip(grid, chosen, found, strict=True):
+        figure = figures.new_figure(found.shape[1] + 1.4, len(queries))
+        grid = figure.subplots(len(queries), found.shape[1] + 1, squeeze=False)
+        for axes, query, neighbours in zip(grid, queries, found, strict=True):
             related = relevance(labels[query : query + 1], labels[neighbours])[0] > 0
-            _show(axes[0], _image(dataset, index[query]), None)
-            for place, neighbour, right in zip(axes[1:], neighbours, related, strict=True):
-                _show(place, _image(dataset, index[neighbour]), _RIGHT if right else _WRONG)
+            _show(axes[0], _image(dataset, ids[query]), None)
+            for cell, neighbour, right in zip(axes[1:], neighbours, related, strict=True):
+                _show(cell, _image(dataset, ids[neighbour]), _RIGHT if right else _WRONG)
         grid[0, 0].set_title("query", fontsize=9)
         grid[0, 1].set_title("nearest first →", fontsize=9, loc="left")
         figures.save(figure, name, trainer)
 
-    def _found(self, last: Embedded, chosen: Tensor, device: torch.device) -> Tensor:
-        """Places of the neighbours; rank 0 asks, the others search their share."""
-        k = min(self.neighbours, last.shards.size - 1)
-        embeddings = last.embeddings.to(device)
-        search = ShardedSearch(embeddings, last.shards, k)
-        chosen = chosen.to(device)
-        queries = last.shards.pick(embeddings, chosen)
-        asked = [(queries, k, chosen)] if last.shards.rank == 0 else []
-        return torch.cat([chosen.new_empty(0, k), *search.lists(asked)]).cpu()
+    def _neighbours(self, embedded: Embedded, queries: Tensor) -> Tensor:
+        """Positions of the nearest of some rows; each rank asks for its own, all get all."""
+        k = min(self.neighbours, embedded.shards.size - 1)
+        own = embedded.shards.global_to_local(queries.to(embedded.ids.device))
+        counts = torch.zeros_like(embedded.ids)
+        counts[own[own >= 0]] = k
+        lists = torch.full((len(counts), k), -1, device=counts.device)
+        for row, found in neighbour_lists(embedded, None, counts):
+            lists[row] = found
+        return embedded.shards.take(lists, queries.to(lists.device)).cpu()
 
 
 def last_retrieved(trainer: Trainer) -> Embedded | None:
@@ -105,14 +105,14 @@ def _spread(labels: Tensor, count: int) -> Tensor:
     return order[(torch.arange(count) * 2 + 1) * len(labels) // (2 * count)]
 
 
-def _image(dataset: Any, index: Tensor) -> Tensor:
-    place = int((dataset.indices == index).nonzero()[0])
-    image: Tensor = dataset.__getitems__([place]).images[0].float()
+def _image(dataset: Any, image_id: Tensor) -> Tensor:
+    row = int((dataset.indices == image_id).nonzero()[0])
+    image: Tensor = dataset.__getitems__([row]).images[0].float()
     low, high = image.amin(), image.amax()
     return (image - low) / (high - low).clamp(min=1e-6)
 
 
-def _show(axes: Axes, image: Tensor, frame: str | None) -> None:
+def _show(axes: Any, image: Tensor, frame: str | None) -> None:
     grey = image.shape[0] == 1
     axes.imshow(image[0] if grey else image.permute(1, 2, 0), cmap="gray" if grey else None)
     axes.set_xticks([])

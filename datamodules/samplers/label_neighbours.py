@@ -1,15 +1,12 @@
-"""Which images have the nearest labels: found by FAISS, or by any distance."""
+"""Which images have the nearest labels: by `search`, or by any distance."""
 
 import hashlib
-import importlib
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
@@ -20,16 +17,18 @@ from ranklight.datamodules.reading.neighbour_files import (
     write_neighbours,
 )
 from ranklight.kernels.chunks import chunks
-
-faiss: Any = importlib.import_module("faiss") if importlib.util.find_spec("faiss") else None
+from ranklight.search.backends import choose_backend, faiss
+from ranklight.search.exact import ExactSearch
+from ranklight.search.graph import Graph
+from ranklight.search.neighbours import nearest
+from ranklight.search.order import distances_of, sort_lists
 
 EXACT_BELOW = 100_000
 _LOOKAHEAD = 2
 _ROWS = 1 << 14
 _ELEMENTS = 1 << 22
 _SAMPLE = 1000
-_LINKS, _BUILD_EFFORT = 24, 60
-_LEAST_EFFORT, _MOST_EFFORT = 24, 2048
+_MIN_EFFORT, _MAX_EFFORT = 24, 2048
 _VERSION = 1
 
 LabelDistance = Callable[[Tensor, Tensor], Tensor]
@@ -43,15 +42,14 @@ def label_neighbours(
     least_recall: float = 0.9,
     cache_dir: str | None = None,
 ) -> Neighbours:
-    """The k nearest labels of each, by FAISS: O(n·k) memory beside the labels.
+    """The k nearest labels of each: O(n·k) memory beside the labels.
 
     Nearest is by ‖y_i − y_j‖, or with `inner_product` by 1 − ⟨y_i, y_j⟩, for vectors that were
     prepared so that this is their distance. At equal distance the smaller index comes first. Below
-    100,000 images every pair is compared, and the result is exact but for the rounding of float32.
-    From there on a graph is searched (HNSW, Malkov, Yashunin, arXiv 1603.09320, 24 links a node),
+    100,000 images every pair is compared (`search.ExactSearch`), and the lists are exact; those by
+    inner product but for the rounding of float32. From there on `search.graph.Graph` is searched,
     as hard as it takes to find `least_recall` of the true neighbours of 1,000 sampled images; the
-    log says what was reached. The graph is built on one thread, so the same labels give the same
-    lists.
+    log says what was reached. The same labels give the same lists.
 
     Args:
         labels: One row an image; more axes are flattened.
@@ -64,18 +62,19 @@ def label_neighbours(
     Raises:
         ValueError: Labels are not finite (names the row) or all equal, or fewer than k others.
     """
-    vectors = _finite_vectors(labels)
-    _refuse_too_many(k, len(vectors))
+    array = _finite_vectors(labels)
+    vectors = torch.from_numpy(array)
+    _check_count(k, len(vectors))
     if not k:
         return Neighbours(np.zeros((len(vectors), 0), np.int64), np.zeros((len(vectors), 0)), 1.0)
-    file = cache_dir and _cache_file(Path(cache_dir), vectors, k, inner_product, least_recall)
+    file = cache_dir and _cache_file(Path(cache_dir), array, k, inner_product, least_recall)
     if file and Path(file).is_file():
         return read_neighbours(str(file), len(vectors))
-    if len(vectors) < EXACT_BELOW or faiss is None:
-        found, recall = _settled(vectors, _exact(vectors, k, inner_product), k, inner_product), 1.0
+    if len(vectors) < EXACT_BELOW or faiss() is None:
+        found, recall = _exact(vectors, k, inner_product), 1.0
     else:
-        found, recall = _by_index(vectors, k, inner_product, least_recall)
-    neighbours = Neighbours(*found, recall)
+        found, recall = _by_graph(vectors, k, inner_product, least_recall)
+    neighbours = Neighbours(*_lists(vectors, found, k, inner_product), recall)
     _warn_of_duplicates(neighbours)
     if file:
         write_neighbours(str(file), neighbours)
@@ -98,8 +97,8 @@ def neighbours_by(distance: LabelDistance, labels: Shaped[Tensor, "n ..."], k: i
             or there are fewer than k others.
     """
     n = len(labels)
-    _refuse_too_many(k, n)
-    _refuse_not_finite(labels.numpy())
+    _check_count(k, n)
+    _check_finite(labels.numpy())
     index, nearest = np.empty((n, k), np.int64), np.empty((n, k))
     lowest, highest = np.inf, -np.inf
     for rows in chunks(n, max(1, _ELEMENTS // n)):
@@ -122,13 +121,13 @@ def neighbours_by(distance: LabelDistance, labels: Shaped[Tensor, "n ..."], k: i
 def _finite_vectors(labels: Tensor | NDArray[np.generic]) -> NDArray[np.float32]:
     array = np.asarray(labels)
     vectors = np.ascontiguousarray(array.reshape(len(array), -1), dtype=np.float32)
-    _refuse_not_finite(array)
+    _check_finite(array)
     if len(vectors) > 1 and (vectors == vectors[0]).all():
         raise ValueError(f"all {len(vectors)} labels are equal: there is nothing to rank")
     return vectors
 
 
-def _refuse_not_finite(labels: NDArray[np.generic]) -> None:
+def _check_finite(labels: NDArray[np.generic]) -> None:
     finite = np.isfinite(labels).reshape(len(labels), -1).all(1)
     if not finite.all():
         row = int((~finite).argmax())
@@ -138,7 +137,7 @@ def _refuse_not_finite(labels: NDArray[np.generic]) -> None:
         )
 
 
-def _refuse_too_many(k: int, images: int) -> None:
+def _check_count(k: int, images: int) -> None:
     if not 0 <= k < max(images, 1):
         raise ValueError(f"{k} neighbours are asked for, but each image has {images - 1} others")
 
@@ -152,89 +151,68 @@ def _warn_of_duplicates(neighbours: Neighbours) -> None:
         )
 
 
-def _exact(vectors: NDArray[np.float32], k: int, inner_product: bool) -> NDArray[np.int64]:
-    asked = min(k + 1 + _LOOKAHEAD, len(vectors))
-    found = np.empty((len(vectors), asked), np.int64)
-    for rows in chunks(len(vectors), _ROWS):
-        found[rows] = _compare_all(vectors[rows], vectors, asked, inner_product)
-    return found
+def _exact(
+    vectors: Float[Tensor, "n d"],
+    k: int,
+    inner_product: bool,
+    images: Int[Tensor, "b"] | None = None,
+) -> Int[Tensor, "b c"]:
+    """What holds the k nearest of these images, of all by default."""
+    if inner_product:
+        # the image itself, and a few more, so that no rounding keeps out one of the k
+        num_candidates = min(k + 1 + _LOOKAHEAD, len(vectors))
+        backend = choose_backend(vectors.device, num_candidates)
+        return backend(vectors if images is None else vectors[images], vectors, num_candidates)[1]
+    if images is None:
+        return nearest(vectors, k)
+    return ExactSearch(vectors, k).nearest(vectors[images], k, images)
 
 
-def _compare_all(
-    queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int, inner_product: bool
-) -> NDArray[np.int64]:
-    if faiss is not None:
-        metric = faiss.METRIC_INNER_PRODUCT if inner_product else faiss.METRIC_L2
-        index: NDArray[np.int64] = faiss.knn(queries, vectors, k, metric=metric)[1]
-        return index
-    some, all_ = torch.from_numpy(queries), torch.from_numpy(vectors)
-    parts = []
-    for rows in chunks(len(some), max(1, _ELEMENTS // len(all_))):
-        far = -some[rows] @ all_.T if inner_product else torch.cdist(some[rows], all_)
-        parts.append(far.topk(k, largest=False).indices)
-    return torch.cat(parts).numpy()
-
-
-def _by_index(
-    vectors: NDArray[np.float32], k: int, inner_product: bool, least_recall: float
-) -> tuple[tuple[NDArray[np.int64], NDArray[np.float64]], float]:
-    n, asked = len(vectors), k + 1 + _LOOKAHEAD
-    index = _graph(vectors, inner_product)
-    sample = np.linspace(0, n - 1, _SAMPLE).astype(np.int64)
-    true = _compare_all(vectors[sample], vectors, asked, inner_product)
-    farthest = _settled(vectors, true, k, inner_product, sample)[1][:, -1:]
-    recall, effort = 0.0, _LEAST_EFFORT
-    while recall < least_recall and effort < _MOST_EFFORT:
+def _by_graph(
+    vectors: Float[Tensor, "n d"], k: int, inner_product: bool, least_recall: float
+) -> tuple[Int[Tensor, "n c"], float]:
+    n, num_candidates = len(vectors), k + 1 + _LOOKAHEAD
+    graph = Graph(vectors, inner_product)
+    sample = torch.from_numpy(np.linspace(0, n - 1, _SAMPLE).astype(np.int64))
+    true = _exact(vectors, k, inner_product, sample)
+    farthest = _lists(vectors, true, k, inner_product, sample)[1][:, -1:]
+    recall, effort = 0.0, _MIN_EFFORT
+    while recall < least_recall and effort < _MAX_EFFORT:
         effort += effort // 2
-        index.hnsw.efSearch = effort
-        found = index.search(vectors[sample], asked)[1]
-        distance = _settled(vectors, found, k, inner_product, sample)[1]
+        found = graph.search(vectors[sample], num_candidates, effort)
+        distance = _lists(vectors, found, k, inner_product, sample)[1]
         recall = float((distance <= farthest).mean())
     rank_zero_info(
         f"nearest labels: a graph of {n} labels, {effort} candidates kept in each search, finds "
         f"{recall:.4f} of the {k} nearest"
     )
-    found = np.empty((n, asked), np.int32)
+    found = torch.empty(n, num_candidates, dtype=torch.int32)
     for rows in chunks(n, _ROWS):
-        found[rows] = index.search(vectors[rows], asked)[1]
-    return _settled(vectors, found, k, inner_product), recall
+        found[rows] = graph.search(vectors[rows], num_candidates, effort)
+    return found, recall
 
 
-def _graph(vectors: NDArray[np.float32], inner_product: bool) -> Any:
-    """Built on one thread: on several, the graph and what it finds change from run to run."""
-    metric = faiss.METRIC_INNER_PRODUCT if inner_product else faiss.METRIC_L2
-    index = faiss.IndexHNSWFlat(vectors.shape[1], _LINKS, metric)
-    index.hnsw.efConstruction = _BUILD_EFFORT
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
-        index.add(vectors)
-    finally:
-        faiss.omp_set_num_threads(threads)
-    return index
-
-
-def _settled(
-    vectors: NDArray[np.float32],
-    found: NDArray[np.integer],
+def _lists(
+    vectors: Float[Tensor, "n d"],
+    found: Int[Tensor, "b c"],
     k: int,
     inner_product: bool,
-    images: NDArray[np.int64] | None = None,
+    images: Int[Tensor, "b"] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The k nearest of what was found, without the image itself, by exact distance, then index."""
-    images = np.arange(len(vectors)) if images is None else images
-    index, nearest = np.empty((len(found), k), np.int64), np.empty((len(found), k))
+    images = torch.arange(len(vectors)) if images is None else images
+    index, distance = np.empty((len(found), k), np.int64), np.empty((len(found), k))
     for rows in chunks(len(found), _ROWS):
-        own, others = vectors[images[rows], None].astype(np.float64), found[rows]
-        if inner_product:
-            distance = 1 - (own * vectors[others]).sum(2)
-        else:
-            distance = np.sqrt(np.square(own - vectors[others]).sum(2))
-        distance[(others == images[rows, None]) | (others < 0)] = np.inf
-        order = np.lexsort((others, distance), axis=1)[:, :k]
-        index[rows] = np.take_along_axis(others, order, 1)
-        nearest[rows] = np.take_along_axis(distance, order, 1)
-    return index, nearest
+        own, others = vectors[images[rows]], found[rows].long()
+        others = others.masked_fill(others == images[rows, None], -1)
+        far = (
+            1 - (own[:, None].double() * vectors[others]).sum(2)
+            if inner_product
+            else distances_of(own, vectors, others).sqrt()
+        )
+        far, others = sort_lists(far.masked_fill(others < 0, torch.inf), others)
+        index[rows], distance[rows] = others[:, :k].numpy(), far[:, :k].numpy()
+    return index, distance
 
 
 def _first_by_distance(
@@ -246,13 +224,13 @@ def _first_by_distance(
     distance = block.numpy()[row, column]
     order = np.lexsort((column, distance, row))
     counts = np.bincount(row, minlength=len(block))
-    places = order[(np.cumsum(counts) - counts)[:, None] + np.arange(k)]
-    return column[places], distance[places]
+    first = order[(np.cumsum(counts) - counts)[:, None] + np.arange(k)]
+    return column[first], distance[first]
 
 
 def _cache_file(
     folder: Path, vectors: NDArray[np.float32], k: int, inner_product: bool, least_recall: float
 ) -> Path:
-    asked = f"{_VERSION} {k} {inner_product} {least_recall} {vectors.shape}"
-    digest = hashlib.sha256(asked.encode() + vectors.tobytes()).hexdigest()[:16]
+    arguments = f"{_VERSION} {k} {inner_product} {least_recall} {vectors.shape}"
+    digest = hashlib.sha256(arguments.encode() + vectors.tobytes()).hexdigest()[:16]
     return folder / f"neighbours-{digest}.npz"

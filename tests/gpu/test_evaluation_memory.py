@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from ranklight.metrics import evaluate_retrieval
-from ranklight.search import ExactSearch
-from ranklight.search.backends import FaissOnGpu, faiss, largest_by_torch
+from ranklight.search import Embedded, ExactSearch
+from ranklight.search.backends import FaissOnGpu, faiss, top_k_by_torch
 
 MIB = 1 << 20
 N, DIM, CLASSES = 60_000, 512, 11_300
@@ -29,14 +29,14 @@ def rows(device):
     labels = torch.arange(N, device=device) * CLASSES // N
     centres = F.normalize(torch.randn(CLASSES, DIM, device=device))
     noise = torch.randn(N, DIM, device=device)
-    return F.normalize(centres[labels] + 1.3 / DIM**0.5 * noise), labels
+    return Embedded(F.normalize(centres[labels] + 1.3 / DIM**0.5 * noise), labels)
 
 
 @pytest.fixture(params=["torch", "FAISS"])
 def backend(request, device):
     if request.param == "torch":
-        return largest_by_torch
-    if faiss is None or faiss.get_num_gpus() == 0:
+        return top_k_by_torch
+    if faiss() is None or faiss().get_num_gpus() == 0:
         pytest.skip("this FAISS is not built for GPUs")
     return FaissOnGpu(device)
 
@@ -45,7 +45,7 @@ def test_torch_holds_one_prepared_copy_and_a_few_blocks(rows, backend):
     warm_up(rows, backend)
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
-    scores = evaluate_retrieval(*rows, search=partial(ExactSearch, backend=backend))
+    scores = evaluate_retrieval(rows, search=partial(ExactSearch, backend=backend))
     assert scores["queries"] == N
     assert torch.cuda.max_memory_allocated() - before <= PREPARED + BLOCKS
 
@@ -60,16 +60,15 @@ def test_all_that_is_taken_from_the_driver_is_bounded(rows, backend):
         allowed += OF_FAISS
     torch.cuda.empty_cache()
     assert (
-        most_taken(lambda: evaluate_retrieval(*rows, search=partial(ExactSearch, backend=backend)))
+        most_taken(lambda: evaluate_retrieval(rows, search=partial(ExactSearch, backend=backend)))
         <= allowed
     )
 
 
 def warm_up(rows, backend):
     """Let kernels and workspaces be loaded."""
-    evaluate_retrieval(
-        *(tensor[:5000] for tensor in rows), search=partial(ExactSearch, backend=backend)
-    )
+    few = Embedded(rows.embeddings[:5000], rows.labels[:5000])
+    evaluate_retrieval(few, search=partial(ExactSearch, backend=backend))
     torch.cuda.synchronize()
 
 

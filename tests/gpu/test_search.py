@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from ranklight.metrics import evaluate_retrieval
-from ranklight.search import ExactSearch, nearest, squared_distance
+from ranklight.search import Embedded, ExactSearch, nearest, squared_distance
 from ranklight.search.backends import (
-    GPU_LARGEST_K,
+    GPU_MAX_K,
     FaissOnGpu,
     choose_backend,
     faiss,
-    largest_by_faiss,
-    largest_by_torch,
+    top_k_by_faiss,
+    top_k_by_torch,
 )
 
 KINDS = ["random", "tied", "duplicated", "collapsed", "almost collapsed", "far away", "half"]
@@ -36,26 +36,26 @@ def make(kind, n, d):
 
 @pytest.fixture
 def faiss_on_gpu(device):
-    if faiss is None or faiss.get_num_gpus() == 0:
+    if faiss() is None or faiss().get_num_gpus() == 0:
         pytest.skip("this FAISS is not built for GPUs")
     return FaissOnGpu(device)
 
 
 def test_faiss_is_chosen_up_to_its_largest_k(device, faiss_on_gpu):
-    assert isinstance(choose_backend(device, GPU_LARGEST_K), FaissOnGpu)
-    assert choose_backend(device, GPU_LARGEST_K + 1) is largest_by_torch
+    assert isinstance(choose_backend(device, GPU_MAX_K), FaissOnGpu)
+    assert choose_backend(device, GPU_MAX_K + 1) is top_k_by_torch
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("n", "d"), SIZES)
 def test_faiss_on_the_gpu_finds_what_the_cpu_finds(kind, n, d, device, faiss_on_gpu):
-    check(make(kind, n, d), device, faiss_on_gpu, largest_by_faiss)
+    check(make(kind, n, d), device, faiss_on_gpu, top_k_by_faiss)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("n", "d"), SIZES)
 def test_torch_on_the_gpu_finds_what_the_cpu_finds(kind, n, d, device):
-    check(make(kind, n, d), device, largest_by_torch, largest_by_torch)
+    check(make(kind, n, d), device, top_k_by_torch, top_k_by_torch)
 
 
 def check(embeddings, device, backend, on_cpu):
@@ -70,11 +70,11 @@ def check(embeddings, device, backend, on_cpu):
 
 def test_faiss_finds_its_largest_k(device, faiss_on_gpu):
     embeddings = make("random", 4000, 16)
-    most = GPU_LARGEST_K - 3
+    most = GPU_MAX_K - 3
     found = ExactSearch(embeddings.to(device), most, faiss_on_gpu).nearest(
         embeddings[:20].to(device), most
     )
-    expected = ExactSearch(embeddings, most, largest_by_faiss).nearest(embeddings[:20], most)
+    expected = ExactSearch(embeddings, most, top_k_by_faiss).nearest(embeddings[:20], most)
     assert torch.equal(found.cpu(), expected)
 
 
@@ -85,10 +85,10 @@ def test_reduced_precision_of_training_changes_nothing(dtype, device):
     torch.set_float32_matmul_precision("medium")
     try:
         with torch.autocast(device.type, dtype):
-            found = nearest(embeddings.to(device), 5, backend=largest_by_torch)
+            found = nearest(embeddings.to(device), 5, backend=top_k_by_torch)
     finally:
         torch.set_float32_matmul_precision(before)
-    assert torch.equal(found.cpu(), nearest(embeddings, 5, backend=largest_by_torch))
+    assert torch.equal(found.cpu(), nearest(embeddings, 5, backend=top_k_by_torch))
 
 
 def test_distances_have_the_same_bits(device):
@@ -101,5 +101,6 @@ def test_distances_have_the_same_bits(device):
 
 def test_scores_are_those_of_the_cpu(device):
     embeddings, labels = make("duplicated", 3000, 33), torch.arange(3000) % 700
-    found = evaluate_retrieval(embeddings.to(device), labels.to(device))
-    assert found == pytest.approx(evaluate_retrieval(embeddings, labels), rel=1e-12)
+    rows = Embedded(embeddings, labels)
+    found = evaluate_retrieval(rows.to(device))
+    assert found == pytest.approx(evaluate_retrieval(rows), rel=1e-12)

@@ -14,6 +14,7 @@ from ranklight.metrics import (
     kmeans_plusplus,
     normalized_mutual_information,
 )
+from ranklight.search import Embedded
 
 
 def blobs(classes, each, spread, d=16):
@@ -70,16 +71,16 @@ def test_the_sum_of_squares_is_that_of_the_assignments():
 
 
 def test_the_seed_decides_and_restarts_do_not_hurt():
-    embeddings, labels = blobs(30, 8, 1.2)
-    once, again = evaluate_clustering(embeddings, labels), evaluate_clustering(embeddings, labels)
+    rows = Embedded(*blobs(30, 8, 1.2))
+    once, again = evaluate_clustering(rows), evaluate_clustering(rows)
     assert once == again
-    more = evaluate_clustering(embeddings, labels, restarts=4)
+    more = evaluate_clustering(rows, restarts=4)
     assert more["inertia"] <= once["inertia"]
 
 
 def test_well_separated_classes_are_found():
     embeddings, labels = blobs(40, 6, 0.05)
-    scores = evaluate_clustering(embeddings, labels + 2**24)
+    scores = evaluate_clustering(Embedded(embeddings, labels + 2**24))
     assert scores["nmi"] == pytest.approx(1)
     assert scores["ami"] == pytest.approx(1)
 
@@ -103,5 +104,8 @@ def test_says_what_is_wrong():
         kmeans(torch.randn(3, 2), 2, restarts=0)
     with pytest.raises(ValueError, match="1 of 3 embeddings"):
         kmeans(torch.tensor([[0.0], [torch.nan], [1.0]]), 2)
+    for spread in (1e19, 1e30):
+        with pytest.raises(ValueError, match="scale them down"):
+            kmeans(torch.randn(50, 4, generator=torch.Generator().manual_seed(0)) * spread, 3)
     with pytest.raises(ValueError, match="none were given"):
         normalized_mutual_information(torch.zeros(0).long(), torch.zeros(0).long())

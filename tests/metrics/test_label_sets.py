@@ -4,7 +4,7 @@ import pytest
 import torch
 from sklearn.metrics import f1_score, precision_score, recall_score
 
-from ranklight.metrics import LabelSetScores, count_label_sets, score_label_sets
+from ranklight.metrics import LabelSetScores, count_label_sets, evaluate_label_sets
 
 
 def decided_and_labels(seed, rows=50, classes=6):
@@ -22,7 +22,7 @@ def decided_and_labels(seed, rows=50, classes=6):
 @pytest.mark.parametrize("seed", range(4))
 def test_as_scikit_learn(seed):
     decided, labels = decided_and_labels(seed)
-    scores = score_label_sets(count_label_sets(decided, labels))
+    scores = evaluate_label_sets(count_label_sets(decided, labels))
     pair = labels.int().numpy(), decided.int().numpy()
     expected = {
         "c_precision": precision_score(*pair, average="macro", zero_division=0),
@@ -46,7 +46,7 @@ def test_by_hand():
     assert counts.correct.tolist() == [1, 1, 0]
     assert counts.predicted.tolist() == [1, 1, 0]
     assert counts.actual.tolist() == [1, 2, 0]
-    scores = score_label_sets(counts)
+    scores = evaluate_label_sets(counts)
     assert scores["c_recall"].item() == pytest.approx((1 + 0.5 + 0) / 3)
     assert scores["mean_class_f1"].item() == pytest.approx((1 + 2 / 3 + 0) / 3)
     assert scores["exact_match"].item() == 0.5
@@ -54,7 +54,7 @@ def test_by_hand():
 
 def test_zero_by_zero_is_zero():
     counts = count_label_sets(torch.zeros(2, 3, dtype=torch.bool), torch.zeros(2, 3))
-    scores = score_label_sets(counts)
+    scores = evaluate_label_sets(counts)
     assert scores.pop("exact_match") == 1
     assert all(score == 0 for score in scores.values())
 
@@ -64,4 +64,4 @@ def test_batches_add_up():
     metric = LabelSetScores(6)
     metric.update(decided[:7], labels[:7])
     metric.update(decided[7:], labels[7:])
-    assert metric.compute() == score_label_sets(count_label_sets(decided, labels))
+    assert metric.compute() == evaluate_label_sets(count_label_sets(decided, labels))

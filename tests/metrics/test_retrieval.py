@@ -7,9 +7,15 @@ import pytest
 import torch
 from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 
-from ranklight.metrics import evaluate_retrieval, map_at_r, r_precision, recall_at_k, score_queries
-from ranklight.search import ExactSearch
-from ranklight.search.backends import largest_by_torch
+from ranklight.metrics import (
+    evaluate_retrieval,
+    map_at_r,
+    r_precision,
+    recall_at_k,
+    score_retrieval,
+)
+from ranklight.search import Embedded, ExactSearch
+from ranklight.search.backends import top_k_by_torch
 
 KS = (1, 2, 4, 8)
 
@@ -52,20 +58,20 @@ def by_definition(embeddings, labels, ks, gallery=None, gallery_labels=None):
 
 
 @pytest.mark.parametrize("kind", ["random", "tied", "duplicated", "uneven", "large labels"])
-@pytest.mark.parametrize("backend", [None, largest_by_torch])
+@pytest.mark.parametrize("backend", [None, top_k_by_torch])
 def test_agrees_with_the_definition(kind, backend):
     embeddings, labels = ranking(kind)
-    scores = evaluate_retrieval(
-        embeddings, labels, KS, search=partial(ExactSearch, backend=backend)
-    )
+    search = partial(ExactSearch, backend=backend)
+    scores = evaluate_retrieval(Embedded(embeddings, labels), ks=KS, search=search)
     assert scores == pytest.approx(by_definition(embeddings, labels, KS), abs=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["random", "tied", "duplicated", "uneven"])
 def test_separate_gallery_agrees_with_the_definition(kind):
     embeddings, labels = ranking(kind)
-    split = embeddings[:40], labels[:40] + 3, KS, embeddings[40:], labels[40:]
-    assert evaluate_retrieval(*split) == pytest.approx(by_definition(*split), abs=1e-12)
+    queries, gallery = (embeddings[:40], labels[:40] + 3), (embeddings[40:], labels[40:])
+    scores = evaluate_retrieval(Embedded(*queries), Embedded(*gallery), KS)
+    assert scores == pytest.approx(by_definition(*queries, KS, *gallery), abs=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["random", "uneven"])
@@ -81,7 +87,7 @@ def test_agrees_with_pytorch_metric_learning(kind, separate):
     gallery = (embeddings[100:], labels[100:]) if separate else (None, None)
     query = (embeddings[:100], labels[:100]) if separate else (embeddings, labels)
     theirs = peer.get_accuracy(*query, *gallery)
-    ours = evaluate_retrieval(*query, KS, *gallery)
+    ours = evaluate_retrieval(Embedded(*query), Embedded(*gallery) if separate else None, KS)
     assert ours["recall@1"] == pytest.approx(theirs["precision_at_1"], abs=1e-6)
     assert ours["r_precision"] == pytest.approx(theirs["r_precision"], abs=1e-6)
     assert ours["map@r"] == pytest.approx(theirs["mean_average_precision_at_r"], abs=1e-6)
@@ -90,7 +96,7 @@ def test_agrees_with_pytorch_metric_learning(kind, separate):
 def test_labels_above_2_to_the_24_stay_apart():
     embeddings = torch.tensor([[0.0], [1.0], [10.0], [11.0]])
     labels = torch.tensor([2**24, 2**24 + 1, 2**24, 2**24 + 1])
-    assert evaluate_retrieval(embeddings, labels, ks=(1, 2, 3)) == {
+    assert evaluate_retrieval(Embedded(embeddings, labels), ks=(1, 2, 3)) == {
         "recall@1": 0.0,
         "recall@2": 0.5,
         "recall@3": 1.0,
@@ -102,7 +108,7 @@ def test_labels_above_2_to_the_24_stay_apart():
 
 def test_a_class_with_one_image_is_in_the_gallery_and_no_query():
     embeddings = torch.tensor([[0.0], [0.1], [0.3]])
-    scores = evaluate_retrieval(embeddings, torch.tensor([0, 7, 0]), ks=(1, 2))
+    scores = evaluate_retrieval(Embedded(embeddings, torch.tensor([0, 7, 0])), ks=(1, 2))
     assert scores == {
         "recall@1": 0.0,
         "recall@2": 1.0,
@@ -110,13 +116,14 @@ def test_a_class_with_one_image_is_in_the_gallery_and_no_query():
         "map@r": 0.0,
         "queries": 2,
     }
-    alone = evaluate_retrieval(embeddings, torch.tensor([0, 1, 2]))
+    alone = evaluate_retrieval(Embedded(embeddings, torch.tensor([0, 1, 2])))
     assert alone["queries"] == 0
     assert math.isnan(alone["recall@1"])
 
 
 def test_k_beyond_the_gallery_looks_at_all_of_it():
-    scores = evaluate_retrieval(torch.randn(6, 2), torch.tensor([0, 0, 0, 1, 1, 1]), ks=(1, 100))
+    rows = Embedded(torch.randn(6, 2), torch.tensor([0, 0, 0, 1, 1, 1]))
+    scores = evaluate_retrieval(rows, ks=(1, 100))
     assert scores["recall@100"] == 1.0
 
 
@@ -146,9 +153,9 @@ def test_a_list_that_is_too_short_is_refused():
 
 def test_scores_of_queries_do_not_depend_on_the_blocks(monkeypatch):
     embeddings, labels = ranking("uneven")
-    whole = score_queries(embeddings, labels)
-    monkeypatch.setattr("ranklight.search.exact._ELEMENTS", 64)
-    blocked = score_queries(embeddings, labels)
+    whole = score_retrieval(Embedded(embeddings, labels))
+    monkeypatch.setattr("ranklight.search.neighbours._ELEMENTS", 64)
+    blocked = score_retrieval(Embedded(embeddings, labels))
     for ours, theirs in zip(whole, blocked, strict=True):
         assert torch.equal(ours.nan_to_num(-1), theirs.nan_to_num(-1))
 
@@ -156,16 +163,14 @@ def test_scores_of_queries_do_not_depend_on_the_blocks(monkeypatch):
 def test_progress_counts_every_query_once():
     embeddings, labels = ranking("random")
     done = []
-    evaluate_retrieval(embeddings, labels, advance=done.append)
+    evaluate_retrieval(Embedded(embeddings, labels), advance=done.append)
     assert sum(done) == len(labels)
 
 
 def test_says_what_is_wrong():
     embeddings, labels = ranking("random")
     with pytest.raises(ValueError, match="at least one K"):
-        evaluate_retrieval(embeddings, labels, ks=(0, 1))
-    with pytest.raises(ValueError, match="give both or neither"):
-        evaluate_retrieval(embeddings, labels, gallery=embeddings)
+        evaluate_retrieval(Embedded(embeddings, labels), ks=(0, 1))
     embeddings[5] = torch.nan
     with pytest.raises(ValueError, match="1 of 150 embeddings hold NaN"):
-        evaluate_retrieval(embeddings, labels)
+        evaluate_retrieval(Embedded(embeddings, labels))

@@ -3,8 +3,14 @@ import math
 import pytest
 import torch
 
-from ranklight.metrics import evaluate_triplets, read_triplets, score_at_top_k, similarity_precision
+from ranklight.metrics import (
+    evaluate_triplets,
+    read_triplets,
+    similarity_precision,
+    triplet_score_at_k,
+)
 from ranklight.metrics import triplets as module
+from ranklight.search import Embedded
 
 
 def make(seed=0, t=200):
@@ -30,16 +36,17 @@ def by_loops(queries, gallery, triplets, k):
 def test_scores_are_the_papers(k, rows, monkeypatch):
     monkeypatch.setattr(module, "_ROWS", rows)
     precision, score = by_loops(*make(), k)
-    found = evaluate_triplets(*make(), k=k)
+    queries, gallery, triplets = make()
+    found = evaluate_triplets(Embedded(queries), Embedded(gallery), triplets, k=k)
     assert found == {"similarity_precision": precision, f"score@{k}": score, "triplets": 200}
 
 
 def test_equal_distances_are_not_in_order():
-    queries, gallery = torch.zeros(1, 2), torch.ones(4, 2)
+    queries, gallery = Embedded(torch.zeros(1, 2)), Embedded(torch.ones(4, 2))
     triplets = torch.tensor([[0, 1, 2]])
     assert similarity_precision(queries, gallery, triplets) == 0
-    assert score_at_top_k(queries, gallery, triplets, k=2) == -1
-    assert score_at_top_k(queries, gallery, triplets, k=1) == 0
+    assert triplet_score_at_k(queries, gallery, triplets, k=2) == -1
+    assert triplet_score_at_k(queries, gallery, triplets, k=1) == 0
 
 
 def test_triplets_from_a_file(tmp_path):
@@ -69,9 +76,10 @@ def test_bad_files_are_refused(tmp_path, text, message):
 
 def test_bad_input_is_refused():
     queries, gallery, triplets = make()
+    broken, queries, gallery = map(Embedded, (queries * torch.nan, queries, gallery))
     with pytest.raises(ValueError, match="no triplets"):
         evaluate_triplets(queries, gallery, triplets[:0])
     with pytest.raises(ValueError, match="K of 1 or more"):
-        score_at_top_k(queries, gallery, triplets, 0)
+        triplet_score_at_k(queries, gallery, triplets, 0)
     with pytest.raises(ValueError, match="NaN"):
-        evaluate_triplets(queries * torch.nan, gallery, triplets)
+        evaluate_triplets(broken, gallery, triplets)

@@ -7,7 +7,7 @@ import torch
 import torch.distributed as dist
 
 from ranklight.metrics import evaluate_retrieval
-from ranklight.search import ApproximateSearch, ExactSearch, index_recall, shard
+from ranklight.search import ApproximateSearch, Embedded, ExactSearch, index_recall, shard
 
 KINDS = ("IVFFlat", "IVFPQ", "HNSW")
 
@@ -28,7 +28,7 @@ def test_recall_is_the_share_of_the_exact_lists_and_grows_with_effort(kind):
         found = search(embeddings, 10).nearest(embeddings, 10, torch.arange(3000))
         exact = ExactSearch(embeddings, 10).nearest(embeddings, 10, torch.arange(3000))
         shared = [len(set(a) & set(b)) for a, b in zip(found.tolist(), exact.tolist(), strict=True)]
-        recalls.append(index_recall(embeddings, 10, search, sample=3000))
+        recalls.append(index_recall(Embedded(embeddings), 10, search, sample=3000))
         assert recalls[-1] == pytest.approx(sum(shared) / 30_000, abs=1e-12)
     assert recalls[0] < recalls[1] <= 1
     assert recalls[1] > (0.6 if kind == "IVFPQ" else 0.95)
@@ -40,9 +40,9 @@ def test_with_enough_effort_it_is_the_exact_search(kind):
     if kind == "IVFFlat":  # a graph's links lead to few of many copies
         embeddings[50:60] = embeddings[40]
     search = partial(ApproximateSearch, kind=kind, effort=400)
-    assert index_recall(embeddings, 5, search) == 1
-    scores = evaluate_retrieval(embeddings, labels, search=search)
-    assert scores == evaluate_retrieval(embeddings, labels)
+    assert index_recall(Embedded(embeddings), 5, search) == 1
+    rows = Embedded(embeddings, labels)
+    assert evaluate_retrieval(rows, search=search) == evaluate_retrieval(rows)
 
 
 def test_what_it_misses_is_missing():
@@ -61,13 +61,13 @@ def recall_on_a_rank(counts):
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(1))
     index = order.split(list(counts))[dist.get_rank()]
     kept, shards = shard(index)
-    own = index[kept]
+    own = Embedded(embeddings[index[kept]], labels[index[kept]], shards=shards)
     search = partial(ApproximateSearch, kind="IVFFlat", effort=1000)
     few = partial(ApproximateSearch, kind="IVFFlat", effort=1)
     return (
-        index_recall(embeddings[own], 5, search, 100, shards=shards),
-        index_recall(embeddings[own], 5, few, 100, shards=shards),
-        evaluate_retrieval(embeddings[own], labels[own], search=search, shards=shards),
+        index_recall(own, 5, search, 100),
+        index_recall(own, 5, few, 100),
+        evaluate_retrieval(own, search=search),
     )
 
 
@@ -77,7 +77,7 @@ def test_on_ranks_each_has_an_index_of_its_share(run_on_ranks):
     first, *others = run_on_ranks(recall_on_a_rank, 3, counts)
     assert first[0] == 1
     assert 0.2 < first[1] < 1
-    assert first[2] == evaluate_retrieval(embeddings, labels)
+    assert first[2] == evaluate_retrieval(Embedded(embeddings, labels))
     assert all(other == first for other in others)
 
 

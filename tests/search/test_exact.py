@@ -5,9 +5,9 @@ import torch
 
 from ranklight.search import ExactSearch, nearest, squared_distance
 from ranklight.search import backends as module
-from ranklight.search.backends import largest_by_faiss, largest_by_torch
+from ranklight.search.backends import top_k_by_faiss, top_k_by_torch
 
-BACKENDS = [None, largest_by_faiss, largest_by_torch]
+BACKENDS = [None, top_k_by_faiss, top_k_by_torch]
 KINDS = ["random", "tied", "duplicated", "collapsed", "almost collapsed", "far away", "half"]
 
 
@@ -88,7 +88,7 @@ def test_torch_is_exact_under_reduced_precision(kind):
     torch.set_float32_matmul_precision("medium")
     try:
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            found = nearest(embeddings, 5, backend=largest_by_torch)
+            found = nearest(embeddings, 5, backend=top_k_by_torch)
         assert torch.get_float32_matmul_precision() == "medium"
     finally:
         torch.set_float32_matmul_precision("highest")
@@ -96,26 +96,27 @@ def test_torch_is_exact_under_reduced_precision(kind):
 
 
 def test_faiss_stays_on_blas_and_gets_its_setting_back():
-    before = module.faiss.cvar.distance_compute_blas_threshold
+    faiss = module.faiss()
+    before = faiss.cvar.distance_compute_blas_threshold
     seen = []
-    knn = module.faiss.knn
+    knn = faiss.knn
 
     def spy(*args, **kwargs):
-        seen.append(module.faiss.cvar.distance_compute_blas_threshold)
+        seen.append(faiss.cvar.distance_compute_blas_threshold)
         return knn(*args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module.faiss, "knn", spy)
+        patch.setattr(faiss, "knn", spy)
         nearest(make("random", 30, 4), 3, make("random", 40, 4))
     assert seen == [1]
-    assert module.faiss.cvar.distance_compute_blas_threshold == before
+    assert faiss.cvar.distance_compute_blas_threshold == before
 
 
 def test_without_faiss_torch_searches_and_says_so_once(monkeypatch, caplog):
     queries, gallery = make("random", 50, 4), make("random", 60, 4)
     expected = nearest(queries, 3, gallery)
-    monkeypatch.setattr(module, "faiss", None)
-    monkeypatch.setattr(module, "_said", set())
+    monkeypatch.setattr(module, "faiss", lambda: None)
+    monkeypatch.setattr(module, "_logged", set())
     with caplog.at_level("INFO", logger="ranklight.search.backends"):
         assert torch.equal(nearest(queries, 3, gallery), expected)
         nearest(queries, 3, gallery)
@@ -132,13 +133,13 @@ def test_the_backend_goes_by_device_and_k(monkeypatch):
     class Seen:
         get_num_gpus = staticmethod(lambda: 1)
 
-    monkeypatch.setattr(module, "faiss", Seen)
+    monkeypatch.setattr(module, "faiss", lambda: Seen)
     monkeypatch.setattr(module, "FaissOnGpu", lambda device: largest_on_gpu)
     first, second = torch.device("cuda", 0), torch.device("cuda", 1)
-    assert module.choose_backend(torch.device("cpu"), 5000) is largest_by_faiss
+    assert module.choose_backend(torch.device("cpu"), 5000) is top_k_by_faiss
     assert module.choose_backend(first, 2048) is largest_on_gpu
-    assert module.choose_backend(first, 2049) is largest_by_torch
-    assert module.choose_backend(second, 10) is largest_by_torch
+    assert module.choose_backend(first, 2049) is top_k_by_torch
+    assert module.choose_backend(second, 10) is top_k_by_torch
 
 
 def test_says_what_is_wrong():
@@ -153,4 +154,7 @@ def test_says_what_is_wrong():
     with pytest.raises(ValueError, match="asked for 3 neighbours of a search prepared for 2"):
         ExactSearch(torch.ones(5, 1), 2).nearest(torch.ones(5, 1), 3)
     with pytest.raises(ValueError, match="asked for 3 neighbours of a search prepared for 2"):
-        next(ExactSearch(torch.arange(5.0)[:, None], 2).all_nearest(3))
+        ExactSearch(torch.arange(5.0)[:, None], 2).all_nearest(3)
+    for broken in (torch.nan, torch.inf):
+        with pytest.raises(ValueError, match="not finite"):
+            ExactSearch(torch.tensor([[0.0], [broken]]), 1)

@@ -11,12 +11,6 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from ranklight.callbacks import LabelDecision
-from ranklight.callbacks.evaluation.label_decision import (
-    Cached,
-    cache_features,
-    decide,
-    fit_decisions,
-)
 from ranklight.datamodules import (
     Batch,
     Shuffled,
@@ -27,8 +21,14 @@ from ranklight.datamodules.loaders import epochs_and_places
 from ranklight.kernels.distributed import rank_and_world_size
 from ranklight.lightning_modules import MultiLabelClassification
 from ranklight.losses import BinaryCrossEntropyLoss, LSEPLoss
-from ranklight.metrics import count_label_sets, score_label_sets
+from ranklight.metrics import count_label_sets, evaluate_label_sets
 from ranklight.models import GlobalThreshold, LabelCount, LearnedThreshold, PerClassThreshold, TopK
+from ranklight.running.label_decisions import (
+    CachedFeatures,
+    cache_features,
+    decide,
+    fit_decisions,
+)
 
 CLASSES = 4
 
@@ -181,7 +181,7 @@ def test_every_rule_is_scored_beside_the_oracle(run):
         scores, features = module.scores_and_features(data.images)
         for name, rule in module.decisions.items():
             counts = count_label_sets(rule(scores, features), data.labels)
-            for key, value in score_label_sets(counts).items():
+            for key, value in evaluate_label_sets(counts).items():
                 assert results[name][key] == value.item()
                 assert logged[f"test/{name}/{key}"] == pytest.approx(value.item())
     table = (folder / "decisions.md").read_text().splitlines()
@@ -266,7 +266,9 @@ def test_rules_learn_from_the_split_they_ask_for(monkeypatch):
         monkeypatch.setattr(
             rule, "fit", lambda scores, *rest, name=name, seed: sizes.update({name: len(scores)})
         )
-    parts = [Cached(torch.zeros(n, 4), torch.zeros(n, 16), torch.zeros(n, 4)) for n in (7, 3)]
+    parts = [
+        CachedFeatures(torch.zeros(n, 4), torch.zeros(n, 16), torch.zeros(n, 4)) for n in (7, 3)
+    ]
     fit_decisions(module, *parts)
     assert [sizes[name] for name in rules()] == [3, 3, 3, 7, 7]
 

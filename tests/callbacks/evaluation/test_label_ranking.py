@@ -8,8 +8,9 @@ from torch.utils.data import Dataset
 
 from ranklight.callbacks import LabelRanking
 from ranklight.datamodules import Batch, evaluation_loader
-from ranklight.metrics import evaluate_label_distances
+from ranklight.metrics import evaluate_label_distances, evaluate_rank_correlation
 from ranklight.pairs import LabelCloseness
+from ranklight.search import Embedded
 
 
 class Points(Dataset):
@@ -74,15 +75,11 @@ def trainer(folder, callback, **settings):
     )
 
 
-def expected(stage, **arguments):
-    queries, gallery = Data.sets
-    scores = evaluate_label_distances(
-        queries.images.flatten(1),
-        queries.labels,
-        gallery.images.flatten(1),
-        gallery.labels,
-        **arguments,
-    )
+def expected(stage, ks, relevance=None, spearman=True):
+    sides = [Embedded(points.images.flatten(1), points.labels) for points in Data.sets]
+    scores = evaluate_label_distances(*sides, ks, relevance)
+    if spearman:
+        scores |= evaluate_rank_correlation(*sides, relevance)
     return {f"{stage}/{name}": value for name, value in scores.items()}
 
 

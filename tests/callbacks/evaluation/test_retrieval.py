@@ -14,9 +14,10 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from ranklight.callbacks import RetrievalEvaluation
 from ranklight.callbacks.evaluation import progress
 from ranklight.callbacks.evaluation import retrieval as module
-from ranklight.callbacks.evaluation.embedded import EmbeddingCollector
+from ranklight.callbacks.evaluation.embedding_collector import EmbeddingCollector
 from ranklight.datamodules import Batch
 from ranklight.metrics import evaluate_clustering, evaluate_retrieval
+from ranklight.search import Embedded
 
 
 class Points(Dataset):
@@ -72,8 +73,8 @@ def loader(data=None):
 
 
 def expected(data):
-    flat = data.images.flatten(1)
-    return evaluate_retrieval(flat, data.labels) | evaluate_clustering(flat, data.labels)
+    embedded = Embedded(data.images.flatten(1), data.labels)
+    return evaluate_retrieval(embedded) | evaluate_clustering(embedded)
 
 
 def test_logs_every_score_at_validation_and_test(tmp_path):
@@ -85,7 +86,7 @@ def test_logs_every_score_at_validation_and_test(tmp_path):
         assert logged == pytest.approx(scores, rel=1e-5)
         assert torch.equal(evaluation.last.embeddings, data.images.flatten(1))
         assert torch.equal(evaluation.last.labels, data.labels)
-        assert torch.equal(evaluation.last.index, torch.arange(60))
+        assert torch.equal(evaluation.last.ids, torch.arange(60))
 
 
 def test_a_checkpoint_may_monitor_it(tmp_path):
@@ -204,7 +205,7 @@ def collect_a_share(counts):
             rows = part[:, None].double().expand(-1, 3)
             collector.add({"embeddings": rows}, Batch(rows, torch.stack([part % 4] * 2, 1), part))
     rows = collector.rows(torch.device("cpu"))
-    return (*rows[:3], rows.shards.own, rows.shards.size)
+    return rows.embeddings, rows.labels, rows.ids, rows.shards.own, rows.shards.size
 
 
 class OneRank(LightningEnvironment):
@@ -245,7 +246,7 @@ def on_ranks(folder, shares, data):
         plugins=[OneRank()],
     )
     (logged,) = run.test(Flatten(), loader(data), verbose=False)
-    return collected, logged, tuple(evaluation.last[:3])
+    return collected, logged, (evaluation.last.embeddings, evaluation.last.ids)
 
 
 @pytest.mark.parametrize("shares", [[(5, 4), (0, 7), (6, 0)], [(5, 4, 0, 3)]])
@@ -253,20 +254,20 @@ def test_processes_share_the_rows_and_get_the_numbers_of_one(run_on_ranks, tmp_p
     data = Points(61)
     ranks = run_on_ranks(on_ranks, len(shares[0]), tmp_path, shares, data)
     for rank, (collected, logged, last) in enumerate(ranks):
-        for counts, (embeddings, labels, index, places, size) in zip(
+        for counts, (embeddings, labels, index, positions, size) in zip(
             shares, collected, strict=True
         ):
             start = sum(counts[:rank])
             assert index.tolist() == list(range(start, start + counts[rank]))
             assert size == sum(counts)
-            assert torch.equal(places, index)
+            assert torch.equal(positions, index)
             assert labels.shape == (len(index), 2)
             assert torch.equal(labels[:, 1], index % 4)
             assert torch.equal(embeddings[:, 2], index.double())
         alone = {f"test/{name}": value for name, value in expected(data).items()}
         assert logged == pytest.approx(alone, rel=1e-6)
-        assert torch.equal(last[0], data.images.flatten(1)[last[2]])
-    shown = torch.cat([last[2] for *_, last in ranks])
+        assert torch.equal(last[0], data.images.flatten(1)[last[1]])
+    shown = torch.cat([last[1] for *_, last in ranks])
     assert shown.sort().values.tolist() == list(range(61))
 
 

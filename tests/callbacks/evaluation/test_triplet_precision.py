@@ -6,6 +6,7 @@ from ranklight.callbacks import SamplerStatistics, TripletPrecision
 from ranklight.datamodules import DigitRelevance
 from ranklight.metrics import evaluate_triplets
 from ranklight.models import Pixels
+from ranklight.search import Embedded
 
 
 class Untrained(pl.LightningModule):
@@ -27,7 +28,7 @@ def data(**arguments):
     return DigitRelevance(train_scenes=90, val_scenes=(4, 30), test_scenes=(5, 40), **arguments)
 
 
-def run(tmp_path, callback, module):
+def run(tmp_path, callback, module, **settings):
     trainer = pl.Trainer(
         default_root_dir=tmp_path,
         callbacks=[callback],
@@ -36,6 +37,7 @@ def run(tmp_path, callback, module):
         enable_progress_bar=False,
         enable_model_summary=False,
         enable_checkpointing=False,
+        **settings,
     )
     trainer.test(Untrained(), datamodule=module, verbose=False)
     return {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -44,7 +46,8 @@ def run(tmp_path, callback, module):
 def expected(module, triplets, k):
     queries, gallery = module.test
     embedded = [
-        Pixels()(split.__getitems__(list(range(len(split)))).images) for split in module.test
+        Embedded(Pixels()(split.__getitems__(list(range(len(split)))).images))
+        for split in module.test
     ]
     starts = torch.stack([split.index[0] for split in (queries, gallery, gallery)])
     scores = evaluate_triplets(*embedded, triplets - starts, k)
@@ -70,6 +73,12 @@ def test_scores_the_triplets_of_a_file(tmp_path):
     file.write_text("query,positive,negative\n0,1,2\n")
     with pytest.raises(ValueError, match=r"triplets\.csv, line 2: 0,1,2 is not a known query"):
         run(tmp_path, TripletPrecision(test_file=str(file)), module)
+
+
+def test_a_triplet_of_an_image_that_was_not_embedded_is_refused(tmp_path):
+    module = data(eval_batch_size=8)
+    with pytest.raises(ValueError, match=r"images were not embedded, the first is \d+"):
+        run(tmp_path, TripletPrecision(), module, limit_test_batches=1)
 
 
 def test_data_without_triplets_is_refused(tmp_path):

@@ -11,6 +11,7 @@ from ranklight.datamodules.reading.neighbour_files import (
 )
 from ranklight.datamodules.samplers import label_neighbours as module
 from ranklight.datamodules.samplers.label_neighbours import label_neighbours, neighbours_by
+from ranklight.search import backends
 
 
 def labels_of(n=60, d=3, seed=0):
@@ -38,7 +39,8 @@ def inner_product(a, b):
 @pytest.mark.parametrize("k", [1, 5, 59])
 def test_lists_are_the_nearest_by_distance_then_index(k, with_faiss, monkeypatch):
     if not with_faiss:
-        monkeypatch.setattr(module, "faiss", None)
+        monkeypatch.setattr(module, "faiss", lambda: None)
+        monkeypatch.setattr(backends, "faiss", lambda: None)
     labels = labels_of()
     labels[30:] = labels[:30]
     with pytest.warns(UserWarning, match="60 of 60 images have another with an equal label"):
@@ -94,7 +96,7 @@ def test_lists_are_kept_by_content(tmp_path, monkeypatch):
         raise AssertionError("searched again")
 
     with monkeypatch.context() as patched:
-        patched.setattr(module, "_compare_all", searched)
+        patched.setattr(module, "nearest", searched)
         again = label_neighbours(labels, 3, cache_dir=str(tmp_path))
         with pytest.raises(AssertionError):
             label_neighbours(labels, 4, cache_dir=str(tmp_path))

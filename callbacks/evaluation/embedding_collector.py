@@ -1,27 +1,14 @@
-"""What the evaluation callbacks collect: the embeddings of a loader's images."""
+"""Collects the embeddings of a loader's images, batch by batch."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from ranklight.datamodules import Batch
 from ranklight.kernels.distributed import all_gather_object
-from ranklight.search import Shards, shard
-
-
-class Embedded(NamedTuple):
-    """Images as rows, in the order of the data set; where ranks share them, this rank's.
-
-    `shards` says which rows of all they are.
-    """
-
-    embeddings: Float[Tensor, "n d"]
-    labels: Shaped[Tensor, "n ..."]
-    index: Int[Tensor, "n"]  # type: ignore[assignment]
-    shards: Shards
+from ranklight.search import Embedded, shard
 
 
 class EmbeddingCollector:
@@ -50,17 +37,20 @@ class EmbeddingCollector:
         self._parts.append((embeddings.detach().to(wide), batch.labels, batch.index.long()))
 
     def rows(self, device: torch.device) -> Embedded:
-        """What was kept, each image once, also over ranks; collective, and then forgotten."""
+        """What was kept, each image once, by ascending id, also over ranks; then forgotten.
+
+        Collective.
+        """
         kinds = all_gather_object(_kinds(self._parts))
         none = [(torch.Size([0]), torch.float32), (torch.Size([]), torch.int64)]
         kind = next((kind for kind in kinds if kind), [*none, none[1]])
         parts = self._parts or [tuple(torch.empty(0, *shape, dtype=of) for shape, of in kind)]
         rows = [torch.cat(tensors).to(device) for tensors in zip(*parts, strict=True)]
         self._parts, parts = [], []
-        kept, shards = shard(rows[2])
-        if len(kept) < len(rows[2]) or (kept[1:] < kept[:-1]).any():
-            rows = [tensor[kept] for tensor in rows]
-        return Embedded(rows[0], rows[1], rows[2], shards)
+        order, shards = shard(rows[2])
+        if len(order) < len(rows[2]) or (order[1:] < order[:-1]).any():
+            rows = [tensor[order] for tensor in rows]
+        return Embedded(*rows, shards=shards)
 
 
 def _kinds(parts: list[tuple[Tensor, ...]]) -> list[tuple[torch.Size, torch.dtype]]:

@@ -5,9 +5,10 @@ from typing import Any, Literal
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from ranklight.callbacks.evaluation.embedded import Embedded, EmbeddingCollector
-from ranklight.callbacks.evaluation.progress import name_embedding
+from ranklight.callbacks.evaluation.embedding_collector import EmbeddingCollector
+from ranklight.callbacks.evaluation.progress import describe_embedding
 from ranklight.datamodules import Batch
+from ranklight.search import Embedded
 
 Stage = Literal["val", "test"]
 
@@ -59,7 +60,7 @@ class EmbeddingEvaluation(Callback):
     ) -> None:
         """Keep the embeddings of a batch."""
         if not trainer.sanity_checking:
-            name_embedding(trainer, "val_progress_bar_id")
+            describe_embedding(trainer, "val_progress_bar_id")
             self._add(outputs, batch, dataloader_idx)
 
     def on_test_batch_end(
@@ -72,7 +73,7 @@ class EmbeddingEvaluation(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep the embeddings of a batch."""
-        name_embedding(trainer, "test_progress_bar_id")
+        describe_embedding(trainer, "test_progress_bar_id")
         self._add(outputs, batch, dataloader_idx)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -1,6 +1,7 @@
 """How training went, as curves."""
 
-from matplotlib.figure import Figure
+from typing import Any
+
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from ranklight.callbacks.pictures import figures
@@ -30,12 +31,12 @@ def _curves(rows: list[dict[str, str]]) -> dict[str, list[tuple[int, float]]]:
     return {name: points for name, points in curves.items() if len(points) > 1}
 
 
-def _draw(curves: dict[str, list[tuple[int, float]]]) -> Figure:
+def _draw(curves: dict[str, list[tuple[int, float]]]) -> Any:
     columns = min(4, len(curves))
     lines = -(-len(curves) // columns)
-    figure = Figure(figsize=(3.2 * columns, 2.4 * lines), layout="constrained")
-    for place, (name, points) in enumerate(sorted(curves.items()), start=1):
-        axes = figure.add_subplot(lines, columns, place)
+    figure = figures.new_figure(3.2 * columns, 2.4 * lines)
+    for panel, (name, points) in enumerate(sorted(curves.items()), start=1):
+        axes = figure.add_subplot(lines, columns, panel)
         axes.plot(*zip(*points, strict=True), linewidth=1)
         axes.set_title(name, fontsize=9)
         axes.set_xlabel("step", fontsize=8)

@@ -7,14 +7,15 @@ import torch
 import torch.distributed as dist
 
 from ranklight.metrics import (
+    evaluate_clustering,
     evaluate_label_distances,
     evaluate_retrieval,
     evaluate_triplets,
-    score_label_distances,
-    score_queries,
+    score_rank_correlation,
+    score_retrieval,
 )
-from ranklight.search import ExactSearch, ShardedSearch, Shards, shard
-from ranklight.search.backends import largest_by_faiss, largest_by_torch
+from ranklight.search import Embedded, ExactSearch, Shards, neighbour_lists, shard
+from ranklight.search.backends import top_k_by_faiss, top_k_by_torch
 
 KINDS = ("spread", "tied", "copies")
 KS = (1, 5, 70)
@@ -57,18 +58,18 @@ def lists_on_a_rank(counts):
 def lists_of(kind, counts):
     embeddings, _, gallery, _ = images(kind, sum(counts))
     own, shards = share(counts)
+    queries = Embedded(embeddings[own], shards=shards)
+    # the first rank asks nothing, and no two images need equally many
+    asked = own % 9 if dist.get_rank() else torch.zeros_like(own)
     results = {}
-    for name, backend in (("torch", largest_by_torch), ("faiss", largest_by_faiss)):
-        prepare = partial(ExactSearch, backend=backend)
+    for name, backend in (("torch", top_k_by_torch), ("faiss", top_k_by_faiss)):
+        search = partial(ExactSearch, backend=backend)
         for k in KS:
-            search = ShardedSearch(gallery[own], shards, k, prepare)
-            # a rank asks in as many blocks as its number says, the first asks nothing
-            parts = own.chunk(dist.get_rank()) if dist.get_rank() else ()
-            asked = [(embeddings[part], k, None) for part in parts]
-            results[name, k, "other"] = (parts, list(search.lists(asked)))
-            inside = ShardedSearch(embeddings[own], shards, k, prepare)
-            asked = [(embeddings[part], k, part) for part in parts]
-            results[name, k, "own"] = (parts, list(inside.lists(asked)))
+            among = Embedded(gallery[own], shards=shards)
+            for where, of in (("other", among), ("own", None)):
+                lists = neighbour_lists(queries, of, asked.clamp(max=k), search)
+                found = [(own[row], found) for row, found in lists]
+                results[name, k, where] = own[asked > 0], found
     return results
 
 
@@ -78,12 +79,14 @@ def test_lists_are_those_of_one_process(run_on_ranks, counts):
     for kind in KINDS:
         embeddings, _, gallery, _ = images(kind, sum(counts))
         for rank in ranks:
-            for (_, k, where), (parts, found) in rank[kind].items():
-                among = ExactSearch(embeddings if where == "own" else gallery, k, largest_by_torch)
-                assert len(parts) == len(found)
-                for part, lists in zip(parts, found, strict=True):
-                    own = part if where == "own" else None
-                    assert torch.equal(lists, among.nearest(embeddings[part], k, own))
+            for (_, _, where), (asked, blocks) in rank[kind].items():
+                among = ExactSearch(embeddings if where == "own" else gallery, 70, top_k_by_torch)
+                for queries, found in blocks:
+                    own = queries if where == "own" else None
+                    expected = among.nearest(embeddings[queries], found.shape[1], own)
+                    assert torch.equal(found, expected)
+                answered = [query for queries, _ in blocks for query in queries.tolist()]
+                assert sorted(answered) == sorted(asked.tolist())
 
 
 def scores_on_a_rank(counts, gallery_counts):
@@ -97,23 +100,19 @@ def scores_of(kind, counts, gallery_counts):
     own, shards = share(counts)
     among, gallery_shards = share(gallery_counts)
     poses, gallery_poses = labels[:, None].double() / 7, gallery_labels[:, None].double() / 7
-    both = {"shards": shards, "gallery_shards": gallery_shards}
+    queries = Embedded(embeddings[own], labels[own], shards=shards)
+    others = Embedded(gallery[among], gallery_labels[among], shards=gallery_shards)
+    posed = Embedded(embeddings[own], poses[own], shards=shards)
+    posed_gallery = Embedded(gallery[among], gallery_poses[among], shards=gallery_shards)
     return {
         "rows": own,
-        "queries": score_queries(embeddings[own], labels[own], shards=shards),
-        "inside": evaluate_retrieval(embeddings[own], labels[own], shards=shards),
-        "gallery": evaluate_retrieval(
-            *(embeddings[own], labels[own], (1, 3)),
-            *(gallery[among], gallery_labels[among]),
-            **both,
-        ),
-        "label distances": evaluate_label_distances(
-            *(embeddings[own], poses[own], gallery[among], gallery_poses[among], (1, 9)), **both
-        ),
-        "spearman": score_label_distances(
-            *(embeddings[own], poses[own], gallery[among], gallery_poses[among], (1,)), **both
-        ).spearman,
-        "triplets": evaluate_triplets(embeddings[own], gallery[among], triplets(n, m), k=4, **both),
+        "queries": score_retrieval(queries),
+        "inside": evaluate_retrieval(queries),
+        "clusters": evaluate_clustering(queries),
+        "gallery": evaluate_retrieval(queries, others, (1, 3)),
+        "label distances": evaluate_label_distances(posed, posed_gallery, (1, 9)),
+        "spearman": score_rank_correlation(posed, posed_gallery),
+        "triplets": evaluate_triplets(queries, others, triplets(n, m), k=4),
     }
 
 
@@ -136,22 +135,23 @@ def check_scores(kind, n, m, ranks):
     embeddings, labels, _, _ = images(kind, n)
     _, _, gallery, gallery_labels = images(kind, m)
     poses, gallery_poses = labels[:, None].double() / 7, gallery_labels[:, None].double() / 7
-    queries = score_queries(embeddings, labels)
-    inside = evaluate_retrieval(embeddings, labels)
-    other = evaluate_retrieval(embeddings, labels, (1, 3), gallery, gallery_labels)
-    distances = evaluate_label_distances(embeddings, poses, gallery, gallery_poses, (1, 9))
-    spearman = score_label_distances(embeddings, poses, gallery, gallery_poses, (1,)).spearman
-    ordered = evaluate_triplets(embeddings, gallery, triplets(n, m), k=4)
+    whole, others = Embedded(embeddings, labels), Embedded(gallery, gallery_labels)
+    posed, posed_gallery = Embedded(embeddings, poses), Embedded(gallery, gallery_poses)
+    queries = score_retrieval(whole)
+    spearman = score_rank_correlation(posed, posed_gallery)
+    expected = {
+        "inside": evaluate_retrieval(whole),
+        "clusters": evaluate_clustering(whole),
+        "gallery": evaluate_retrieval(whole, others, (1, 3)),
+        "label distances": evaluate_label_distances(posed, posed_gallery, (1, 9)),
+        "triplets": evaluate_triplets(whole, others, triplets(n, m), k=4),
+    }
     for rank in ranks:
         rows = rank["rows"]
-        for column, whole in zip(rank["queries"], queries, strict=True):
-            assert torch.equal(column.nan_to_num(-1), whole[rows].nan_to_num(-1))
-        assert rank["inside"] == inside
-        assert rank["gallery"] == other
-        assert rank["triplets"] == ordered
-        correlations = ("spearman", "spearman/oracle", "spearman/chance")
-        for name in distances.keys() - set(correlations):
-            assert rank["label distances"][name] == distances[name]
+        for column, all_rows in zip(rank["queries"], queries, strict=True):
+            assert torch.equal(column.nan_to_num(-1), all_rows[rows].nan_to_num(-1))
+        for name, scores in expected.items():
+            assert rank[name] == scores
         assert torch.allclose(rank["spearman"], spearman[rows], atol=1e-9, equal_nan=True)
 
 
@@ -160,20 +160,21 @@ def everything_on_a_rank(counts):
     again = torch.cat([index, index[:2], torch.tensor([0, 10])])
     kept, shards = shard(again)
     values = again[kept].double()
-    places = torch.tensor([3, 0, 3])
+    positions = torch.tensor([3, 0, 3])
+    images = Embedded(values[:, None], ids=again[kept], shards=shards)
+    broken = torch.where(values == 30, torch.nan, values)[:, None]
     try:
-        evaluate_retrieval(
-            torch.where(values == 30, torch.nan, values)[:, None], kept % 2, shards=shards
-        )
+        evaluate_retrieval(Embedded(broken, kept % 2, shards=shards))
         said = ""
     except ValueError as error:
         said = str(error)
     return {
         "own": values[: len(kept)],
-        "whole": shards.whole(values),
-        "first": shards.on_first(values),
-        "picked": shards.pick(values, places),
-        "largest": shards.largest(dist.get_rank()),
+        "whole": shards.all_gather(values),
+        "positions": images.positions_of(torch.tensor([50, 0])),
+        "first": shards.gather_to_rank0(values),
+        "taken": shards.take(values, positions),
+        "max": shards.max(dist.get_rank()),
         "said": said,
     }
 
@@ -186,8 +187,9 @@ def test_rows_of_all_ranks_each_image_once(run_on_ranks, counts):
     assert together.sort().values.tolist() == [10.0 * i for i in range(n)]
     for number, rank in enumerate(ranks):
         assert rank["whole"].tolist() == [10.0 * i for i in range(n)]
-        assert rank["picked"].tolist() == [30.0, 0.0, 30.0]
-        assert rank["largest"] == len(counts) - 1
+        assert rank["taken"].tolist() == [30.0, 0.0, 30.0]
+        assert rank["positions"].tolist() == [5, 0]
+        assert rank["max"] == len(counts) - 1
         assert rank["said"].startswith(
             f"1 of {n} embeddings hold NaN or infinity, the first at row 3"
         )
@@ -205,7 +207,7 @@ def blocks_on_a_rank(counts):
 
     rank = dist.get_rank()
     blocks = ((torch.zeros(rank + 1), torch.ones((), dtype=torch.int64)) for _ in range(rank))
-    home = [(sums.tolist(), int(visits)) for sums, visits in shards.go_round(blocks, visit)]
+    home = [(sums.tolist(), int(visits)) for sums, visits in shards.ring_pass(blocks, visit)]
     return home, held
 
 
@@ -219,20 +221,23 @@ def test_a_block_visits_every_rank_and_comes_home(run_on_ranks):
 
 
 def test_one_process_needs_no_group():
-    shards = Shards.alone(3)
+    shards = Shards.unsharded(3)
     rows = torch.rand(3, 2)
-    assert shards.whole(rows) is rows
-    assert torch.equal(shards.on_first(rows), rows)
-    assert torch.equal(shards.pick(rows, torch.tensor([2, 2])), rows[[2, 2]])
-    assert shards.largest(4) == 4
+    assert shards.all_gather(rows) is rows
+    assert torch.equal(shards.gather_to_rank0(rows), rows)
+    assert torch.equal(shards.take(rows, torch.tensor([2, 2])), rows[[2, 2]])
+    assert shards.max(4) == 4
 
 
-def test_queries_and_gallery_are_both_shared_or_neither():
-    rows, labels = torch.rand(4, 2), torch.arange(4)
-    for arguments in ({"shards": Shards.alone(4)}, {"gallery_shards": Shards.alone(4)}):
-        with pytest.raises(ValueError, match="give both or neither"):
-            evaluate_retrieval(rows, labels, gallery=rows, gallery_labels=labels, **arguments)
-        with pytest.raises(ValueError, match="give both or neither"):
-            evaluate_label_distances(rows, labels, rows, labels, **arguments)
-        with pytest.raises(ValueError, match="give both or neither"):
-            evaluate_triplets(rows, rows, torch.tensor([[0, 1, 2]]), **arguments)
+def test_queries_and_gallery_are_shared_by_the_same_ranks():
+    rows = Embedded(torch.rand(4, 2), torch.arange(4))
+    halves = Shards([torch.arange(2), torch.arange(2, 4)])
+    shared = Embedded(torch.rand(2, 2), torch.arange(2), shards=halves)
+    evaluations = (evaluate_retrieval, evaluate_label_distances, score_rank_correlation)
+    for evaluate in evaluations:
+        with pytest.raises(ValueError, match="2 ranks share the queries and 1 the gallery"):
+            evaluate(shared, rows)
+        with pytest.raises(ValueError, match="1 ranks share the queries and 2 the gallery"):
+            evaluate(rows, shared)
+    with pytest.raises(ValueError, match="the same ranks must share both"):
+        evaluate_triplets(rows, shared, torch.tensor([[0, 1, 2]]))

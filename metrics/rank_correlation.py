@@ -1,0 +1,113 @@
+"""Spearman's correlation of two orders of a gallery: by embedding, and by label."""
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ranklight.kernels.chunks import chunks
+from ranklight.metrics.label_distance import Relevance, relevance_to_all
+from ranklight.search.embedded import Embedded, check_searchable
+from ranklight.search.shards import Block
+
+_ELEMENTS = 1 << 22
+
+
+def rank_correlation(
+    distance: Float[Tensor, "n m"], label_distance: Float[Tensor, "n m"]
+) -> Float[Tensor, "n"]:
+    """Spearman's correlation of two distances of each query, ties sharing their mean rank.
+
+    The same as scipy's spearmanr of each row, which takes one row at a time and stays on the CPU.
+
+        >>> distance, of_labels = torch.tensor([[0.1, 0.2, 0.9]]), torch.tensor([[0.0, 2.0, 1.0]])
+        >>> rank_correlation(distance, of_labels)
+        tensor([0.5000], dtype=torch.float64)
+
+    Returns:
+        −1..1; 0 where all embedding distances are equal (nothing was ranked), nan where all label
+        distances are.
+    """
+    ours, theirs = (_mean_ranks(values) for values in (distance, label_distance))
+    ours, theirs = (ranks - ranks.mean(1, keepdim=True) for ranks in (ours, theirs))
+    spread = ours.norm(dim=1) * theirs.norm(dim=1)
+    correlation: Tensor = (ours * theirs).sum(1) / spread.clamp(min=1e-300)
+    return correlation.masked_fill((theirs == 0).all(1), torch.nan)
+
+
+def evaluate_rank_correlation(
+    queries: Embedded, gallery: Embedded, relevance: Relevance | None = None
+) -> dict[str, float]:
+    """Mean `rank_correlation` of the two orders of the whole gallery: `spearman`.
+
+    Beside it stand `spearman/oracle`, 1, and `spearman/chance`, 0. It takes two sorts of the
+    gallery a query. Queries whose label distances are all equal are not counted. On several ranks
+    all get the numbers of one process, but for the rounding of float64.
+
+        >>> queries = Embedded(torch.tensor([[0.0]]), torch.tensor([0.0]))
+        >>> gallery = Embedded(torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([5.0, 6.0, 7.0]))
+        >>> round(evaluate_rank_correlation(queries, gallery)["spearman"], 4)
+        1.0
+
+    Args:
+        queries: What to look for, with labels of whatever kind `relevance` takes.
+        gallery: What is ordered; holds no query.
+        relevance: From two sets of labels to R = 1 − label distance; `LabelCloseness()` by default.
+
+    Raises:
+        ValueError: Embeddings are not finite or of two dimensions, label distances are not finite,
+            or a side is empty.
+    """
+    own = score_rank_correlation(queries, gallery, relevance)
+    spearman = queries.shards.all_gather(own).nanmean().item()
+    return {"spearman": spearman, "spearman/oracle": 1.0, "spearman/chance": 0.0}
+
+
+def score_rank_correlation(
+    queries: Embedded, gallery: Embedded, relevance: Relevance | None = None
+) -> Float[Tensor, "n"]:
+    """`rank_correlation` of each query, whose mean `evaluate_rank_correlation` takes.
+
+    >>> queries = Embedded(torch.tensor([[0.0], [9.0]]), torch.tensor([0.0, 0.0]))
+    >>> gallery = Embedded(torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([5.0, 6.0, 7.0]))
+    >>> score_rank_correlation(queries, gallery).round(decimals=4)
+    tensor([ 1., -1.], dtype=torch.float64)
+    """
+    check_searchable(queries, gallery)
+    labels = gallery.shards.all_gather(gallery.labels)
+    rows = torch.arange(len(queries.ids), device=queries.embeddings.device)
+    blocks = [rows[part] for part in chunks(len(rows), max(1, _ELEMENTS // len(labels)))]
+    spearman = torch.empty(rows.shape, dtype=torch.float64, device=rows.device)
+    distances = _squared_distances([queries.embeddings[row] for row in blocks], gallery)
+    for distance, row in zip(distances, blocks, strict=True):
+        closeness = relevance_to_all(queries.labels, row, labels, relevance)
+        spearman[row] = rank_correlation(distance, 1 - closeness)
+    return spearman
+
+
+def _squared_distances(
+    blocks: list[Float[Tensor, "_ d"]], gallery: Embedded
+) -> Iterator[Float[Tensor, "b size"]]:
+    """‖q − g‖² − ‖q‖² to the gallery of all ranks, in float64, for each block of queries."""
+    points, own = gallery.embeddings.double(), gallery.shards.own.to(gallery.embeddings.device)
+
+    def visit(block: Block) -> Block:
+        rows, distance = block
+        distance[:, own] = points.square().sum(1) - 2 * rows.double() @ points.T
+        return rows, distance
+
+    empty = ((rows, points.new_empty(len(rows), gallery.shards.size)) for rows in blocks)
+    return (distance for _, distance in gallery.shards.ring_pass(empty, visit))
+
+
+def _mean_ranks(values: Float[Tensor, "n m"]) -> Float[Tensor, "n m"]:
+    order = values.argsort(1)
+    ordered = values.gather(1, order)
+    begins = torch.ones_like(order, dtype=torch.bool)
+    begins[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    rank = torch.arange(values.shape[1], device=values.device).expand_as(order)
+    start = torch.where(begins, rank, 0).cummax(1).values
+    tied = torch.zeros_like(start).scatter_add_(1, start, torch.ones_like(start)).gather(1, start)
+    ranks = start.double() + (tied - 1) / 2
+    return torch.empty_like(ranks).scatter_(1, order, ranks)

@@ -1,0 +1,117 @@
+"""Embeddings with what is known of them: what every search and every evaluation takes."""
+
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+
+from ranklight.search.shards import Shards
+
+_ROWS = 4096
+
+
+class Embedded:
+    """Embeddings, the label and the id of each, and which rows of all ranks' they are.
+
+        >>> rows = Embedded(torch.rand(3, 8), torch.tensor([0, 0, 1]))
+        >>> rows.ids, rows.shards.size
+        (tensor([0, 1, 2]), 3)
+
+    Args:
+        embeddings: One row an image, on any device; their gradient is not followed.
+        labels: A class, a vector or whatever else is compared; by default every row's own id, so
+            that no two are alike.
+        ids: Which image each row is; by default its position among the rows of all ranks.
+        shards: Which rows these are, where ranks share them; all of them by default.
+
+    Raises:
+        ValueError: Embeddings are not a matrix of floats, or the arguments differ in length.
+    """
+
+    def __init__(
+        self,
+        embeddings: Float[Tensor, "n d"],
+        labels: Shaped[Tensor, "n ..."] | None = None,
+        ids: Int[Tensor, "n"] | None = None,
+        shards: Shards | None = None,
+    ) -> None:
+        if embeddings.ndim != 2 or not embeddings.is_floating_point():
+            raise ValueError(
+                "embeddings are a matrix of floats, one row an image, not "
+                f"{embeddings.dtype} of shape {list(embeddings.shape)}"
+            )
+        self.embeddings = embeddings.detach()
+        self.shards = Shards.unsharded(len(embeddings)) if shards is None else shards
+        self.ids = self.shards.own.to(embeddings.device) if ids is None else ids
+        self.labels = self.ids if labels is None else labels
+        sizes = {"labels": self.labels, "ids": self.ids, "positions": self.shards.own}
+        for name, values in sizes.items():
+            if len(values) != len(embeddings):
+                raise ValueError(f"{len(embeddings)} embeddings came with {len(values)} {name}")
+
+    def to(self, device: torch.device | str) -> "Embedded":
+        """The same rows on another device."""
+        tensors = (rows.to(device) for rows in (self.embeddings, self.labels, self.ids))
+        return Embedded(*tensors, shards=self.shards)
+
+    def positions_of(self, ids: Int[Tensor, "c"]) -> Int[Tensor, "c"]:
+        """At which position among the rows of all ranks each of these images is; collective.
+
+        Raises:
+            ValueError: An image is not there; names it.
+        """
+        known, order = self.shards.all_gather(self.ids).sort()
+        found = torch.searchsorted(known, ids.contiguous()).clamp(max=len(known) - 1)
+        missing = known[found] != ids
+        if missing.any():
+            raise ValueError(
+                f"{len(torch.unique(ids[missing]))} images were not embedded, "
+                f"the first is {ids[missing][0].item()}"
+            )
+        return order[found]
+
+
+def check_searchable(queries: Embedded, gallery: Embedded | None = None) -> None:
+    """Raise a ValueError, the same on every rank, if these cannot be compared; collective.
+
+    Args:
+        queries: What to look for.
+        gallery: Where; among the queries themselves by default.
+    """
+    among = queries if gallery is None else gallery
+    if among.shards.size == 0:
+        raise ValueError("the gallery has no rows: nothing can be found")
+    if queries.shards.size == 0:
+        raise ValueError("there are no queries to look for")
+    if among.shards.ranks != queries.shards.ranks:
+        raise ValueError(
+            f"{queries.shards.ranks} ranks share the queries and {among.shards.ranks} the gallery: "
+            "the same ranks must share both"
+        )
+    dimensions = queries.embeddings.shape[1], among.embeddings.shape[1]
+    if dimensions[0] != dimensions[1]:
+        raise ValueError(
+            f"queries of {dimensions[0]} dimensions cannot be compared to a gallery of "
+            f"{dimensions[1]}"
+        )
+    for rows in (queries,) if gallery is None else (queries, gallery):
+        check_finite(rows.embeddings, rows.shards)
+
+
+def check_finite(embeddings: Float[Tensor, "n d"], shards: Shards | None = None) -> None:
+    """Raise a ValueError that says how many embeddings are not finite and which is the first.
+
+    With `shards`, which say which rows these are of those of all ranks, all ranks raise it.
+    """
+    broken = embeddings.new_zeros(len(embeddings), dtype=torch.uint8)
+    # NaN or infinity leave no sum finite. Neither may large numbers, hence the look at each row.
+    if not embeddings.sum().isfinite():
+        finite = [rows.isfinite().all(1) for rows in torch.split(embeddings, _ROWS)]
+        broken = torch.cat(finite).logical_not_().byte()
+    if shards is not None:
+        broken = shards.all_gather(broken)
+    if broken.any():
+        where = broken.nonzero().squeeze(1)
+        raise ValueError(
+            f"{len(where)} of {len(broken)} embeddings hold NaN or infinity, "
+            f"the first at row {where[0].item()}: they cannot be ranked"
+        )

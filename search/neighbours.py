@@ -1,0 +1,182 @@
+"""The nearest gallery rows of each query, wherever queries and gallery lie and however many."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ranklight.search.backends import TopKBackend
+from ranklight.search.embedded import Embedded, check_searchable
+from ranklight.search.exact import ExactSearch
+from ranklight.search.order import distances_of, sort_lists
+from ranklight.search.shards import Block
+
+_ROWS = 4096
+_ELEMENTS = 1 << 19
+
+
+@runtime_checkable
+class Search(Protocol):
+    """A gallery that was prepared for search, as `ExactSearch` is."""
+
+    gallery: Float[Tensor, "m d"]
+
+    def nearest(
+        self, queries: Float[Tensor, "n d"], k: int, own: Int[Tensor, "n"] | None = None
+    ) -> Int[Tensor, "n k"]:
+        """Rows of the k nearest, nearest first, without each query's own; −1 past the end."""
+
+
+Prepare = Callable[[Tensor, int], Search]
+"""Makes a search of a gallery and the largest k that will be asked for."""
+
+Lists = Iterator[tuple[Int[Tensor, "b"], Int[Tensor, "b k"]]]
+"""Blocks of rows of the queries, and the list of each."""
+
+
+def neighbour_lists(
+    queries: Embedded,
+    gallery: Embedded | None,
+    counts: Int[Tensor, "n"],
+    search: Prepare = ExactSearch,
+) -> Lists:
+    """Lists of the nearest rows of the gallery, by the rules of `ExactSearch`, in blocks.
+
+    Queries are searched in the order of their counts, in blocks whose lists stay within a few MiB
+    and are as long as one of them needs: one long list does not make the others long. On several
+    ranks each searches its share of the gallery, and blocks of queries go from rank to rank with
+    the best lists so far: the lists of one process, to the bit. A rank holds its share, prepared,
+    and two blocks. A round sends from each rank a block of n·(4·d + 16·k + 8) bytes, as often as
+    there are ranks. Collective: every rank iterates to the end, also one that asks nothing.
+
+        >>> rows = Embedded(torch.tensor([[0.0], [1.0], [5.0]]))
+        >>> for query, found in neighbour_lists(rows, None, torch.tensor([2, 0, 1])):
+        ...     print(query.tolist(), found.tolist())
+        [2, 0] [[1, 0], [1, 2]]
+
+    Args:
+        queries: What to find neighbours of.
+        gallery: Where to look; if None among the queries, without each one itself.
+        counts: How many neighbours of each query, 0 for none.
+        search: Prepares the gallery: exact, or a `search.ApproximateSearch`.
+
+    Yields:
+        Rows of the queries, and positions among the rows of all ranks of what is nearest to them,
+        nearest first; at least as many as asked for, −1 past the end of the gallery.
+    """
+    among = queries if gallery is None else gallery
+    max_k = queries.shards.max(int(counts.max()) if len(counts) else 0)
+    if max_k == 0:
+        return iter(())
+    searcher = search(among.embeddings, max_k) if len(among.embeddings) else None
+    # All rows at once take half the products: in vain where few of them are asked for.
+    alone, among_all = among.shards.ranks == 1, 2 * int((counts > 0).sum()) > len(counts)
+    if alone and gallery is None and among_all and isinstance(searcher, ExactSearch):
+        lists = searcher.all_nearest(max_k)
+        if lists is not None:
+            return _asked(lists, counts)
+    if alone:
+        return _here(queries, gallery, counts, searcher)
+    return _over_ranks(queries, gallery, counts, searcher)
+
+
+def nearest(
+    queries: Float[Tensor, "n d"],
+    k: int,
+    gallery: Float[Tensor, "m d"] | None = None,
+    backend: TopKBackend | None = None,
+) -> Int[Tensor, "n k"]:
+    """Indices of the k nearest gallery rows of every query, by the rules of `ExactSearch`.
+
+        >>> nearest(torch.tensor([[0.0], [1.0], [5.0]]), 2)
+        tensor([[1, 2],
+                [0, 2],
+                [1, 0]])
+
+    Args:
+        queries: What to find neighbours of.
+        k: How many; columns past the end of the gallery are −1.
+        gallery: Where to look; among the queries themselves, without each one's own row, by
+            default.
+        backend: Who proposes neighbours; chosen by device by default.
+    """
+    asking = Embedded(queries)
+    among = None if gallery is None else Embedded(gallery)
+    check_searchable(asking, among)
+    counts = torch.full((len(queries),), k, device=queries.device)
+    nearest_k = counts.new_empty(len(queries), k)
+    for row, found in neighbour_lists(asking, among, counts, partial(ExactSearch, backend=backend)):
+        nearest_k[row] = found
+    return nearest_k
+
+
+def _asked(lists: Iterator[Int[Tensor, "b k"]], counts: Int[Tensor, "n"]) -> Lists:
+    """Of lists of all rows, in their order, those that are asked for."""
+    start = 0
+    for found in lists:
+        row = torch.arange(start, start + len(found))
+        asked = counts[row] > 0
+        yield row[asked], found[asked]
+        start += len(found)
+
+
+def _here(
+    queries: Embedded, gallery: Embedded | None, counts: Int[Tensor, "n"], searcher: Search | None
+) -> Lists:
+    assert searcher is not None, "the gallery has rows, and all of them are here"
+    for row, k in _blocks(counts):
+        own = queries.shards.own.to(row.device)[row] if gallery is None else None
+        yield row, searcher.nearest(queries.embeddings[row], k, own)
+
+
+def _over_ranks(
+    queries: Embedded, gallery: Embedded | None, counts: Int[Tensor, "n"], searcher: Search | None
+) -> Lists:
+    """Each block visits every rank, which merges what it finds among its own rows."""
+    shards = queries.shards if gallery is None else gallery.shards
+    # No row of another gallery is the query itself, and −1 is no row's position.
+    own = queries.shards.own.to(counts.device)
+    own = own if gallery is None else torch.full_like(own, -1)
+
+    def merge(block: Block) -> Block:
+        query, itself, distance, found = block
+        if searcher is None:
+            return block
+        here = searcher.nearest(query, found.shape[1], shards.global_to_local(itself))
+        new = distances_of(query, searcher.gallery, here)
+        position = shards.own.to(here.device)[here.clamp(min=0)].masked_fill(here < 0, -1)
+        both = torch.cat([distance, new], 1), torch.cat([found, position], 1)
+        distance, found = (part[:, : found.shape[1]] for part in sort_lists(*both))
+        return query, itself, distance, found
+
+    blocks = list(_blocks(counts))
+    empty = ((queries.embeddings[row], own[row], *_empty_lists(row, k)) for row, k in blocks)
+    for (*_, found), (row, _) in zip(shards.ring_pass(empty, merge), blocks, strict=True):
+        yield row, found
+
+
+def _empty_lists(row: Int[Tensor, "b"], k: int) -> tuple[Tensor, Tensor]:
+    found = torch.full((len(row), k), -1, device=row.device)
+    return torch.full(found.shape, torch.inf, dtype=torch.float64, device=row.device), found
+
+
+def _blocks(counts: Int[Tensor, "n"]) -> Iterator[tuple[Int[Tensor, "b"], int]]:
+    """Rows by ascending count, in blocks whose lists stay small, and the largest of each block."""
+    order = counts.argsort(stable=True)
+    order = order[counts[order] > 0]
+    ordered = counts[order].tolist()
+    start = 0
+    while start < len(ordered):
+        # as many as the shortest list allows, then as few as the longest of those allows
+        end = start + _rows_for(ordered[start])
+        end = start + _rows_for(ordered[min(end, len(ordered)) - 1])
+        yield order[start:end], ordered[min(end, len(ordered)) - 1]
+        start = end
+
+
+def _rows_for(k: int) -> int:
+    """Queries to search together, so that their lists of k stay within a few MiB."""
+    return max(1, min(_ROWS, _ELEMENTS // max(1, k)))

@@ -1,0 +1,67 @@
+"""The order of neighbours: by float64 distance, summed in a fixed order, then by index."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import pad
+
+from ranklight.kernels.chunks import chunks
+
+_CACHED = 1 << 16
+
+
+def squared_distance(
+    queries: Float[Tensor, "n d"],
+    rows: Int[Tensor, "p"],
+    gallery: Float[Tensor, "m d"],
+    columns: Int[Tensor, "p"],
+) -> Float[Tensor, "p"]:
+    """Σ (q − g)² in float64 of pairs (row, column): the same bits on every device.
+
+    The sum folds the second half of the dimensions onto the first until one is left; so its order
+    depends on nothing but their number, and equal rows get equal distances.
+
+        >>> points = torch.tensor([[0.0, 0.0], [3.0, 4.0]])
+        >>> squared_distance(points, torch.tensor([0, 1]), points, torch.tensor([1, 1]))
+        tensor([25.,  0.], dtype=torch.float64)
+    """
+    width = 1 << (queries.shape[1] - 1).bit_length()
+    distance = torch.empty(len(rows), dtype=torch.float64, device=queries.device)
+    for pairs in chunks(len(rows), max(1, _CACHED // width)):
+        terms = queries[rows[pairs]].double().sub_(gallery[columns[pairs]]).square_()
+        if terms.shape[1] < width:
+            terms = pad(terms, (0, width - terms.shape[1]))
+        while terms.shape[1] > 1:
+            half = terms.shape[1] // 2
+            terms = terms[:, :half] + terms[:, half:]
+        distance[pairs] = terms.squeeze(1)
+    return distance
+
+
+def distances_of(
+    queries: Float[Tensor, "n d"], gallery: Float[Tensor, "m d"], found: Int[Tensor, "n k"]
+) -> Float[Tensor, "n k"]:
+    """`squared_distance` to each neighbour of a list, infinite where it is −1."""
+    row, column = (found >= 0).nonzero(as_tuple=True)
+    distance = torch.full(found.shape, torch.inf, dtype=torch.float64, device=found.device)
+    distance[row, column] = squared_distance(queries, row, gallery, found[row, column])
+    return distance
+
+
+def sort_lists(
+    distance: Float[Tensor, "n k"], found: Int[Tensor, "n k"]
+) -> tuple[Float[Tensor, "n k"], Int[Tensor, "n k"]]:
+    """Each list by distance, at equal distance by index."""
+    by_index = found.argsort(dim=1)
+    order = by_index.gather(1, distance.gather(1, by_index).argsort(dim=1, stable=True))
+    return distance.gather(1, order), found.gather(1, order)
+
+
+def sort_within(
+    run: Int[Tensor, "p"], distance: Float[Tensor, "p"], index: Int[Tensor, "p"]
+) -> Int[Tensor, "p"]:
+    """Indices sorted by distance, then by themselves, within each run; the runs ascend."""
+    order = index.argsort(stable=True)
+    order = order[distance[order].argsort(stable=True)]
+    order = order[run[order].argsort(stable=True)]
+    return index[order]
