@@ -20,9 +20,9 @@ from pytorch_lightning.utilities import rank_zero_warn
 from ranklight import __version__ as ranklight_version
 from ranklight.callbacks.evaluation.baselines import Baselines
 from ranklight.callbacks.evaluation.label_decision import LabelDecision
-from ranklight.callbacks.pictures.curves import TrainingCurves
 from ranklight.callbacks.pictures.embedding_map import EmbeddingMap
 from ranklight.callbacks.pictures.gallery import Gallery
+from ranklight.callbacks.pictures.training_curves import TrainingCurves
 from ranklight.callbacks.sampler_statistics import SamplerStatistics
 from ranklight.commands.config_file import ConfigFile
 from ranklight.commands.old_names import check_names

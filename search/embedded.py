@@ -50,8 +50,9 @@ class Embedded:
 
     def to(self, device: torch.device | str) -> "Embedded":
         """The same rows on another device."""
-        tensors = (rows.to(device) for rows in (self.embeddings, self.labels, self.ids))
-        return Embedded(*tensors, shards=self.shards)
+        return Embedded(
+            self.embeddings.to(device), self.labels.to(device), self.ids.to(device), self.shards
+        )
 
     def positions_of(self, ids: Int[Tensor, "c"]) -> Int[Tensor, "c"]:
         """At which position among the rows of all ranks each of these images is; collective.

@@ -50,7 +50,8 @@ class EmbeddingCollector:
         order, shards = shard(rows[2])
         if len(order) < len(rows[2]) or (order[1:] < order[:-1]).any():
             rows = [tensor[order] for tensor in rows]
-        return Embedded(*rows, shards=shards)
+        embeddings, labels, ids = rows
+        return Embedded(embeddings, labels, ids, shards)
 
 
 def _kinds(parts: list[tuple[Tensor, ...]]) -> list[tuple[torch.Size, torch.dtype]]:
