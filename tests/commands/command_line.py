@@ -12,12 +12,10 @@ from typing import Any, NamedTuple
 import torch
 import yaml
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
-from pytorch_lightning.cli import LightningCLI
 from torch import nn
 from torch.utils.data import DataLoader
 
 from ranklight.__main__ import main
-from ranklight.commands.lightning_cli import RanklightCLI
 from ranklight.commands.trainer import RanklightTrainer
 from ranklight.datamodules import Batch
 
@@ -46,9 +44,8 @@ class Refusal(NamedTuple):
 class CommandLine:
     """`command_line(configuration, options)` is the `Run` of that fit, or its `Refusal`.
 
-    One and the same call is made once. The parsers of the other commands and config.yaml are left
-    out: they are most of what a short run costs. With
-    `learns` false, fit sets the data module up and ends.
+    One and the same call is made once. config.yaml, much of what a short run costs, is left out.
+    With `learns` false, fit sets the data module up and ends.
     """
 
     def __init__(self, patch, learns=True):
@@ -56,8 +53,6 @@ class CommandLine:
         self.recorded = None
         self.learns = learns
         self.trainer_fit = RanklightTrainer.fit
-        only_fit = {"fit": LightningCLI.subcommands()["fit"]}
-        patch.setattr(RanklightCLI, "subcommands", staticmethod(lambda: only_fit))
         patch.setattr("ranklight.commands.lightning_cli.SaveConfig", None)
         patch.setattr(RanklightTrainer, "fit", lambda *given, **named: self.fit(*given, **named))
         patch.setenv("RANKLIGHT_RUN", "restored when the patch is undone")

@@ -22,7 +22,7 @@ from ranklight.datamodules.class_data import ClassData
 from ranklight.datamodules.multi_label_data import MultiLabelData
 from ranklight.datamodules.split_data import SplitData
 from tests.commands.command_line import CommandLine, Refusal, keys, part
-from tests.experiments.test_every_yaml import TREES, picture, write
+from tests.trees import TREES, picture, write
 
 ABSTRACT = {SplitData, ClassData, MultiLabelData}
 
