@@ -24,7 +24,7 @@ from ranklight.metrics.multi_label import (
     pair_violations,
     ranking_loss,
 )
-from ranklight.metrics.rank_correlation import (
+from ranklight.metrics.spearman import (
     evaluate_rank_correlation,
     rank_correlation,
     score_rank_correlation,

@@ -21,7 +21,7 @@ class LabelRanking(EmbeddingEvaluation):
     the order of the labels scores, and `.../chance`, what a random order does; `test/...` likewise.
     The same numbers are logged on every rank, so a checkpoint may monitor them. Sanity validation
     evaluates nothing. Definitions: `metrics.label_distance` and
-    `metrics.rank_correlation`.
+    `metrics.spearman`.
 
     On several ranks each searches its share of the gallery; the numbers are those of one process.
 

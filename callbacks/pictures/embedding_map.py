@@ -56,7 +56,7 @@ class EmbeddingMap(Callback):
     def _figure(self, embeddings: Tensor, labels: Tensor) -> Any:
         points = self._layout(embeddings)
         classes = labels if labels.ndim == 1 else labels.flatten(1).float().argmax(1)
-        figure = figures.new_figure(5.5, 5)
+        figure = figures.new_figure(5.5, 5.0)
         axes = figure.add_subplot()
         dots = axes.scatter(points[:, 0], points[:, 1], c=classes, cmap="tab10", s=8)
         if labels.ndim == 1 and len(torch.unique(labels)) <= 10:

@@ -58,7 +58,7 @@ class Gallery(Callback):
             return
         relevance = relevance_of(pl_module)
         dataset = (loader[0] if isinstance(loader, list) else loader).dataset
-        figure = figures.new_figure(found.shape[1] + 1.4, len(queries))
+        figure = figures.new_figure(found.shape[1] + 1.4, float(len(queries)))
         grid = figure.subplots(len(queries), found.shape[1] + 1, squeeze=False)
         for axes, query, neighbours in zip(grid, queries, found, strict=True):
             related = relevance(labels[query : query + 1], labels[neighbours])[0] > 0
