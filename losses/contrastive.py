@@ -5,9 +5,9 @@ from typing import Literal
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, mean_over_ranks
+from ranklight.kernels.masked import mean_over_ranks
 from ranklight.kernels.pull_push import hinge_pull_push
-from ranklight.pairs.selection import split
+from ranklight.pairs.selection import loss_inputs, split
 
 
 class ContrastiveLoss(nn.Module):
@@ -55,10 +55,16 @@ class ContrastiveLoss(nn.Module):
         relevance: Float[Tensor, "n m"],
         selection: Bool[Tensor, "n m"],
     ) -> Float[Tensor, ""]:
-        """Loss of a selection of pairs."""
+        """Loss of a selection of pairs.
+
+        Raises:
+            TypeError: S or R are not floats, or the selection is not of pairs (Bool).
+            ValueError: The three are not of one shape and on one device.
+        """
+        similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
         positive, negative = split(relevance, selection)
         pull, push = hinge_pull_push(
-            at_least_float32(similarity),
+            similarity,
             positive,
             negative,
             positive_margin=self.positive_margin,

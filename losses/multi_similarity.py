@@ -3,9 +3,8 @@
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32
 from ranklight.kernels.pull_push import log_sum_exp_pull_push
-from ranklight.pairs.selection import split
+from ranklight.pairs.selection import loss_inputs, split
 
 
 class MultiSimilarityLoss(nn.Module):
@@ -47,10 +46,16 @@ class MultiSimilarityLoss(nn.Module):
         relevance: Float[Tensor, "n m"],
         selection: Bool[Tensor, "n m"],
     ) -> Float[Tensor, ""]:
-        """Loss of a selection of pairs."""
+        """Loss of a selection of pairs.
+
+        Raises:
+            TypeError: S or R are not floats, or the selection is not of pairs (Bool).
+            ValueError: The three are not of one shape and on one device.
+        """
+        similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
         positive, negative = split(relevance, selection)
         pull, push = log_sum_exp_pull_push(
-            at_least_float32(similarity),
+            similarity,
             positive,
             negative,
             alpha=self.alpha,

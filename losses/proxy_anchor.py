@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, log1p_exp, log_sum_exp_over_ranks
-from ranklight.pairs.selection import split
+from ranklight.kernels.masked import log1p_exp, log_sum_exp_over_ranks
+from ranklight.pairs.selection import loss_inputs, split
 
 
 class ProxyAnchorLoss(nn.Module):
@@ -42,9 +42,14 @@ class ProxyAnchorLoss(nn.Module):
         relevance: Float[Tensor, "n m"],
         selection: Bool[Tensor, "n m"],
     ) -> Float[Tensor, ""]:
-        """Loss of the selected proxies."""
+        """Loss of the selected proxies.
+
+        Raises:
+            TypeError: S or R are not floats, or the selection is not of pairs (Bool).
+            ValueError: The three are not of one shape and on one device.
+        """
+        similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
         positive, negative = split(relevance, selection)
-        similarity = at_least_float32(similarity)
         near = log_sum_exp_over_ranks(-self.alpha * (similarity - self.margin), positive)
         far = log_sum_exp_over_ranks(self.alpha * (similarity + self.margin), negative)
         present = (near > -torch.inf).sum().clamp(min=1)

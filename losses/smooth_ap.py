@@ -4,10 +4,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, masked_mean
+from ranklight.kernels.masked import masked_mean
 from ranklight.kernels.packing import true_columns
 from ranklight.kernels.rowwise import in_row_blocks
-from ranklight.pairs.selection import split
+from ranklight.pairs.selection import loss_inputs, split
 
 
 class SmoothAPLoss(nn.Module):
@@ -44,9 +44,14 @@ class SmoothAPLoss(nn.Module):
         relevance: Float[Tensor, "n m"],
         selection: Bool[Tensor, "n m"],
     ) -> Float[Tensor, ""]:
-        """Loss of a selection of pairs."""
+        """Loss of a selection of pairs.
+
+        Raises:
+            TypeError: S or R are not floats, or the selection is not of pairs (Bool).
+            ValueError: The three are not of one shape and on one device.
+        """
+        similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
         positive, _ = split(relevance, selection)
-        similarity = at_least_float32(similarity)
         precision = in_row_blocks(
             self._equation, similarity, positive, selection, terms=true_columns(positive)
         )

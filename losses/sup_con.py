@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, log_sum_exp, masked_mean
-from ranklight.pairs.selection import split
+from ranklight.kernels.masked import log_sum_exp, masked_mean
+from ranklight.pairs.selection import loss_inputs, split
 
 
 class SupConLoss(nn.Module):
@@ -40,9 +40,15 @@ class SupConLoss(nn.Module):
         relevance: Float[Tensor, "n m"],
         selection: Bool[Tensor, "n m"],
     ) -> Float[Tensor, ""]:
-        """Loss of a selection of pairs."""
+        """Loss of a selection of pairs.
+
+        Raises:
+            TypeError: S or R are not floats, or the selection is not of pairs (Bool).
+            ValueError: The three are not of one shape and on one device.
+        """
+        similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
         positive, _ = split(relevance, selection)
-        logits = at_least_float32(similarity) / self.temperature
+        logits = similarity / self.temperature
         number = positive.sum(1)
         picked = torch.where(positive, logits, 0).sum(1) / number.clamp(min=1)
         return masked_mean(log_sum_exp(logits, selection) - picked, number > 0)

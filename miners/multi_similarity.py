@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ranklight.kernels.masked import masked_where
 from ranklight.kernels.rowwise import by_rows
-from ranklight.pairs.selection import split
+from ranklight.pairs.selection import miner_inputs, split
 
 
 class MultiSimilarityMiner(nn.Module):
@@ -41,7 +41,15 @@ class MultiSimilarityMiner(nn.Module):
         relevance: Float[Tensor, "n m"],
         mask: Bool[Tensor, "n m"],
     ) -> Bool[Tensor, "n m"]:
-        """The informative pairs of the mask."""
+        """The informative pairs of the mask.
+
+        Raises:
+            TypeError: S or R are not floats, or the mask is not Bool.
+            ValueError: The three are not of one shape and on one device.
+        """
+        similarity, relevance, mask = miner_inputs(similarity, relevance, mask)
+        if not mask.numel():
+            return mask
         return by_rows(self._informative, similarity, relevance, mask)
 
     def _informative(self, similarity: Tensor, relevance: Tensor, mask: Tensor) -> Tensor:
