@@ -13,14 +13,14 @@ class MultiSimilarityLoss(nn.Module):
         L = 1/n Σ_i [ 1/α log(1 + Σ_{j ∈ P_i} e^{−α (S_ij − λ)})
                     + 1/β log(1 + Σ_{j ∈ N_i} e^{ β (S_ij − λ)}) ]
 
-    P_i and N_i are the selected positives (R > 0) and negatives of anchor i.
+    P_i and N_i are the selected positives (R > 0) and negatives of anchor i. α, β and λ are for
+    similarities of unit vectors: of longer ones the loss grows with the square of their length.
 
     Wang, Han, Huang, Dong, Scott: Multi-Similarity Loss with General Pair Weighting for Deep Metric
     Learning, CVPR 2019, arXiv 1904.06627. Defaults are the released code's; the paper prints β = 50
     and λ = 1, and pytorch-metric-learning has β = 50. The mean is over all n anchors, those without
-    pairs too, as in both. A pair of an image with itself is
-    left out by the mask and not, as in the released code, by a similarity above 1 − 1e-5, so exact
-    duplicates count.
+    pairs too, as in both. A pair of an image with itself is left out by the mask and not, as in the
+    released code, by a similarity above 1 − 1e-5, so exact duplicates count.
 
     Args:
         alpha: α, sharpness among positives; larger looks at the hardest one only.
@@ -33,6 +33,8 @@ class MultiSimilarityLoss(nn.Module):
         >>> MultiSimilarityLoss()(similarity, relevance, relevance >= 0)  # ½ log(1 + e^0)
         tensor(0.3466)
     """
+
+    wants_unit_vectors = True
 
     def __init__(self, alpha: float = 2.0, beta: float = 40.0, base: float = 0.5) -> None:
         super().__init__()

@@ -16,7 +16,8 @@ class ProxyAnchorLoss(nn.Module):
 
     over the columns j of S; P_j and N_j are the selected positives (R > 0) and negatives of column
     j in the batch of all ranks, J⁺ the columns that have positives. The references must be the same
-    on all ranks, hence `ClassCenters` and not the batch.
+    on all ranks, hence `ClassCenters` and not the batch. α and δ are for unit vectors: as these
+    centers are, the embeddings must be.
 
     Kim, Kim, Cho, Kwak: Proxy Anchor Loss for Deep Metric Learning, CVPR 2020, arXiv 2003.13911;
     defaults are theirs. Same as the released code and as pytorch-metric-learning.
@@ -30,6 +31,8 @@ class ProxyAnchorLoss(nn.Module):
         >>> ProxyAnchorLoss()(similarity, relevance, relevance >= 0)  # log(1 + e^0)
         tensor(0.6931)
     """
+
+    wants_unit_vectors = True
 
     def __init__(self, alpha: float = 32.0, margin: float = 0.1) -> None:
         super().__init__()

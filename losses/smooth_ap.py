@@ -18,7 +18,7 @@ class SmoothAPLoss(nn.Module):
 
     P_a and N_a are the selected positives (R > 0) and negatives; anchors without positives are left
     out of the mean. Positives × references are held for a few anchors at a time, or for a part of
-    one anchor's positives.
+    one anchor's positives. τ is for similarities of unit vectors.
 
     Brown, Xie, Kalogeiton, Zisserman: Smooth-AP: Smoothing the Path Towards Large-Scale Image
     Retrieval, ECCV 2020, arXiv 2007.12163; τ = 0.01 is theirs. In the released code, and in
@@ -33,6 +33,8 @@ class SmoothAPLoss(nn.Module):
         >>> SmoothAPLoss()(similarity, relevance, relevance >= 0)  # 1 − 1/2: the positive is second
         tensor(0.5000)
     """
+
+    wants_unit_vectors = True
 
     def __init__(self, temperature: float = 0.01) -> None:
         super().__init__()

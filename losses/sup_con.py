@@ -14,7 +14,7 @@ class SupConLoss(nn.Module):
         L = mean over i of  −1/|P_i| Σ_{p ∈ P_i} log( e^{S_ip/τ} / Σ_{j ∈ P_i ∪ N_i} e^{S_ij/τ} )
 
     P_i and N_i are the selected positives (R > 0) and negatives; anchors without positives are left
-    out of the mean.
+    out of the mean. τ is for similarities of unit vectors.
 
     Khosla et al.: Supervised Contrastive Learning, NeurIPS 2020, arXiv 2004.11362, the form with
     the sum outside of the logarithm. τ = 0.07 is the released code's default (0.1 on CIFAR); the
@@ -29,6 +29,8 @@ class SupConLoss(nn.Module):
         >>> SupConLoss()(similarity, relevance, relevance >= 0)  # −log ½
         tensor(0.6931)
     """
+
+    wants_unit_vectors = True
 
     def __init__(self, temperature: float = 0.07) -> None:
         super().__init__()

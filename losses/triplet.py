@@ -36,6 +36,8 @@ class TripletLoss(nn.Module):
     (Wang et al., CVPR 2014, arXiv 1404.4661; gap g = m). pytorch-metric-learning computes
     average="active", with margin 0.05 on distances that are not squared by default.
 
+    Embeddings may have any length; the margins of the papers are for unit vectors.
+
     Args:
         margin: m, in squared distance; larger keeps pushing triplets that are in order already.
         average: What the sum is divided by, see above.

@@ -40,13 +40,15 @@ class DistanceWeighted(nn.Module):
         [[1, -1, -1]]
     """
 
+    wants_unit_vectors = True
+
     def __init__(self, embedding_dim: int, cutoff: float = 0.5, farthest: float = 1.4) -> None:
         super().__init__()
         if embedding_dim < 2:
             raise ValueError(f"a sphere needs embedding_dim of at least 2; got {embedding_dim}")
         if not 0 <= cutoff < 2 or not farthest > 0:
             raise ValueError(
-                "distances on the unit sphere are 0..2: cutoff must be in [0, 2), farthest above 0; "
+                "on a sphere distances are 0..2: cutoff must be in [0, 2) and farthest above 0; "
                 f"got {cutoff} and {farthest}"
             )
         self.embedding_dim = embedding_dim

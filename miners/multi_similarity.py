@@ -16,7 +16,7 @@ class MultiSimilarityMiner(nn.Module):
         positive j of anchor i:  S_ij < max_{k ∈ N_i} S_ik + ε
 
     An anchor without positives keeps no negatives and the other way round; after mining either
-    both kinds are left or neither is.
+    both kinds are left or neither is. ε is for similarities of unit vectors.
 
     Wang et al., CVPR 2019, arXiv 1904.06627; ε = 0.1 as in the paper. The released code first drops
     pairs with a similarity above 1 − 1e-5; here only the mask says which pairs count.
@@ -30,6 +30,8 @@ class MultiSimilarityMiner(nn.Module):
         >>> MultiSimilarityMiner()(similarity, relevance, relevance >= 0).tolist()  # 0.3 is easy
         [[True, True, False]]
     """
+
+    wants_unit_vectors = True
 
     def __init__(self, epsilon: float = 0.1) -> None:
         super().__init__()
