@@ -19,12 +19,12 @@ class ContrastiveLoss(nn.Module):
         average="anchors":  1/n Σ_ij ℓ_ij, the memory paper's form: its scale grows with the
                             number of references
 
-    Hadsell, Chopra, LeCun, CVPR 2006, on similarities: the margins are for unit vectors.
-    Defaults m⁺ = 1, m⁻ = 0.5 are those of the released code of cross-batch memory (Wang, Zhang,
-    Huang, Scott, CVPR 2020, arXiv 1912.06798). That code adds S_ij and not S_ij − m⁻ for a negative above the margin: its value is larger by m⁻
-    for each, its gradient is the same. pytorch-metric-learning has margins on distances and divides
-    by the pairs with a loss above 0 alone; with CosineSimilarity, margins 1 and 0.5 and MeanReducer
-    it computes average="pairs".
+    Hadsell, Chopra, LeCun, CVPR 2006, on similarities: the margins are for unit vectors. Defaults
+    m⁺ = 1, m⁻ = 0.5 are those of the released code of cross-batch memory (Wang, Zhang, Huang,
+    Scott, CVPR 2020, arXiv 1912.06798). That code adds S_ij and not S_ij − m⁻ for a negative above
+    the margin: its value is larger by m⁻ for each, its gradient is the same.
+    pytorch-metric-learning has margins on distances and divides by the pairs with a loss above 0
+    alone; with CosineSimilarity, margins 1 and 0.5 and MeanReducer it computes average="pairs".
 
     Args:
         positive_margin: m⁺; positives at least this similar cost nothing.

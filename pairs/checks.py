@@ -79,8 +79,31 @@ def check_real_labels(labels: Tensor, user: str) -> None:
             f"{user} needs real labels in float32 or wider; got {labels.dtype}, which rounds them "
             "(precision bf16-true and 16-true do, bf16-mixed and 16-mixed do not)"
         )
-    if eager_on_cpu(labels) and not labels.isfinite().all():
-        raise ValueError(f"{user} needs labels that are finite; got NaN or infinity")
+    check_finite_labels(labels)
+
+
+def check_finite_labels(labels: Tensor) -> None:
+    """Refuse, on the CPU, labels that are not numbers.
+
+    Raises:
+        ValueError: A label is NaN or infinite.
+    """
+    if labels.is_floating_point() and eager_on_cpu(labels) and not labels.isfinite().all():
+        raise ValueError("labels must be finite numbers; got NaN or infinity")
+
+
+def check_classes(labels: Tensor, classes: int, user: str) -> None:
+    """Refuse labels that are not one of some classes an image; their values on the CPU alone.
+
+    Raises:
+        TypeError: Labels are not integers.
+        ValueError: They are not one an image, or one is not 0..classes − 1.
+    """
+    if not is_integer(labels):
+        raise TypeError(f"{user} needs integer labels; got {labels.dtype}")
+    if labels.ndim != 1:
+        raise ValueError(f"{user} needs one label an image (shape [n]); got {list(labels.shape)}")
+    check_within(labels, classes, f"labels of {user}")
 
 
 def check_within(indices: Tensor, size: int, what: str) -> None:

@@ -114,7 +114,8 @@ class CrossBatchMemory(nn.Module):
             )
         else:
             mask = index.unsqueeze(1) != rows["index"].unsqueeze(0)
-            self._diagnose(embeddings.detach(), rows, index)
+            if len(index):
+                self._diagnose(embeddings.detach(), rows, index)
         return References(rows["embeddings"].to(embeddings.dtype), rows["labels"], mask)
 
     def _diagnose(self, embeddings: Tensor, rows: dict[str, Tensor], index: Tensor) -> None:

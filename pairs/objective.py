@@ -119,9 +119,9 @@ class Objective(nn.Module):
         shortest, longest = (float(length) for length in lengths.aminmax())
         if max(1 - shortest, longest - 1) > _ALMOST_UNIT and rank_and_world_size()[0] == 0:
             warnings.warn(
-                f"{wanting}: unit vectors are needed, the embeddings have lengths {shortest:.3g} to "
-                f"{longest:.3g}; normalise them in the encoder (models.Encoder(normalize=True))",
-                stacklevel=4,
+                f"{wanting}: unit vectors are needed, the embeddings have lengths {shortest:.3g} "
+                f"to {longest:.3g}; let the encoder normalise (models.Encoder(normalize=True))",
+                stacklevel=2,
             )
 
     def _term(self, found: References, embeddings: Tensor, labels: Tensor) -> ObjectiveOutput:

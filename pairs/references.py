@@ -15,7 +15,7 @@ from ranklight.kernels.distributed import (
     rank_and_world_size,
 )
 from ranklight.kernels.eager import eager_on_cpu
-from ranklight.pairs.checks import check_batch, check_within, is_integer
+from ranklight.pairs.checks import check_batch, check_classes
 
 
 class References(NamedTuple):
@@ -135,10 +135,11 @@ class ClassCenters(nn.Module):
         """The centers of all classes, before they move; every pair counts."""
         check_batch(embeddings, labels, index)
         self.check_labels(labels)
-        if embeddings.shape[1] != self.centers.shape[1] or embeddings.device != self.centers.device:
+        needed, given = self.centers, embeddings
+        if given.shape[1] != needed.shape[1] or given.device != needed.device:
             raise ValueError(
-                f"the centers have {self.centers.shape[1]} dimensions on {self.centers.device}, the "
-                f"embeddings {embeddings.shape[1]} on {embeddings.device}"
+                f"embeddings must have {needed.shape[1]} dimensions on {needed.device}, as the "
+                f"centers have; got {given.shape[1]} on {given.device}"
             )
         centers = F.normalize(self.centers) if self.normalize else self.centers
         ref_labels = torch.arange(len(centers), device=labels.device) // self.centers_per_class
@@ -155,13 +156,7 @@ class ClassCenters(nn.Module):
             TypeError: Labels are not integers.
             ValueError: They are not one class an image, or a class is not 0..num_classes − 1.
         """
-        if not is_integer(labels):
-            raise TypeError(f"ClassCenters needs integer labels; got {labels.dtype}")
-        if labels.ndim != 1:
-            raise ValueError(
-                f"ClassCenters needs one class an image (shape [n]); got {list(labels.shape)}"
-            )
-        check_within(labels, self.num_classes, "with ClassCenters, labels")
+        check_classes(labels, self.num_classes, "ClassCenters")
 
     @torch.no_grad()
     def _move(self, embeddings: Tensor, labels: Tensor, centers: Tensor, rate: float) -> None:

@@ -6,11 +6,10 @@ from torch import Tensor, nn
 
 from ranklight.kernels.eager import eager_on_cpu
 from ranklight.pairs.checks import (
+    check_classes,
     check_real_labels,
     check_tensors,
     check_vectors,
-    check_within,
-    is_integer,
 )
 
 _COMPARABLE = {torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
@@ -274,13 +273,9 @@ class ByTable(nn.Module):
         """Relevance of every reference to every anchor."""
         check_tensors(labels=labels, ref_labels=ref_labels)
         for given in (labels, ref_labels):
-            if not is_integer(given):
-                raise TypeError(
-                    f"ByTable needs integer labels, rows of its table; got {given.dtype}"
-                )
-            if given.ndim != 1:
-                raise ValueError(f"ByTable needs one row an image; got {list(given.shape)}")
-            check_within(given, len(self.table), "rows of the table")
+            check_classes(given, len(self.table), "ByTable")
+            if given.is_meta and not self.table.is_meta:
+                raise ValueError("ByTable needs labels with values; got labels on meta")
         labels, ref_labels = labels.long(), ref_labels.long()
         rows, columns = labels.to(self.table.device), ref_labels.to(self.table.device)
         return self.table[rows[:, None], columns].to(labels.device)
