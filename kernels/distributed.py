@@ -27,6 +27,22 @@ def all_gather_object(value: Any) -> list[Any]:
     return values
 
 
+def check_as_many_on_every_rank(rows: Shaped[Tensor, "n ..."], what: str) -> None:
+    """Refuse, on every rank, rows of which the ranks hold different numbers; waits for the device.
+
+    Raises:
+        ValueError: The numbers differ.
+    """
+    if not in_group():
+        return
+    own = torch.tensor([len(rows)], device=rows.device)
+    numbers = [torch.empty_like(own) for _ in range(dist.get_world_size())]
+    dist.all_gather(numbers, own)
+    counts = torch.cat(numbers).tolist()
+    if len(set(counts)) > 1:
+        raise ValueError(f"every rank must hold as many {what}; the ranks hold {counts}")
+
+
 def all_gather(rows: Shaped[Tensor, "n ..."]) -> Shaped[Tensor, "ranks n ..."]:
     """The rows of every rank, as many on each. A row's gradient is the sum of all ranks' for it."""
     if not in_group():

@@ -1,4 +1,6 @@
-"""When the values of a tensor may be looked at."""
+"""When the values of a tensor may be looked at, and how autocast is kept out."""
+
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -6,8 +8,24 @@ from torch import Tensor, nn
 
 def eager_on_cpu(tensor: Tensor) -> bool:
     """Whether shapes may depend on data: nothing waits for a device, and nothing is compiled."""
+    return tensor.device.type == "cpu" and holds_values(tensor)
+
+
+def holds_values(tensor: Tensor) -> bool:
+    """Whether its values can be read, be it after a wait for its device.
+
+    Not while a graph is compiled, nor under `torch.func.vmap`, whose tensors stand for many.
+    """
     return (
         not torch.compiler.is_compiling()
         and type(tensor) in (Tensor, nn.Parameter)
-        and tensor.device.type == "cpu"
+        and tensor.device.type != "meta"
+        and not torch._C._functorch.is_functorch_wrapped_tensor(tensor)
     )
+
+
+def without_autocast(tensor: Tensor) -> AbstractContextManager[object]:
+    """Full precision for what is computed of a tensor, also where the caller has autocast on."""
+    kind = tensor.device.type
+    known = torch.amp.is_autocast_available(kind)
+    return torch.autocast(kind, enabled=False) if known else nullcontext()

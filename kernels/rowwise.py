@@ -15,6 +15,7 @@ from torch.autograd.function import FunctionCtx
 from torch.utils.checkpoint import checkpoint
 
 from ranklight.kernels.chunks import row_chunks
+from ranklight.kernels.eager import without_autocast
 
 # Autograd takes a fixed time a block: with tables, of which few rows fit a block, blocks of this
 # many times the cache's size are faster.
@@ -76,7 +77,7 @@ def run_in_blocks(
     """What a kernel returns of all rows, without gradient; its first tensor is as large as S."""
     similarity = similarity.detach()
     blocks = row_chunks(similarity, elements_per_row)
-    with torch.no_grad(), torch.autocast(similarity.device.type, enabled=False):
+    with torch.no_grad(), without_autocast(similarity):
         if len(blocks) == 1:
             return kernel(similarity, *others)
         derivative, found = torch.empty_like(similarity), []
@@ -136,7 +137,7 @@ def _recomputed(
     It derives the equation itself, and computes each block again on its way back.
     """
     costs = []
-    with torch.autocast(similarity.device.type, enabled=False):
+    with without_autocast(similarity):
         for rows in row_chunks(similarity, elements_per_row):
             block = similarity[rows]
             parts = (

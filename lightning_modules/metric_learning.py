@@ -12,6 +12,7 @@ from ranklight.datamodules import Batch
 from ranklight.lightning_modules.checkpoint import check_same_architecture
 from ranklight.lightning_modules.optimizers import configure
 from ranklight.pairs import Objective
+from ranklight.pairs.checks import check_finite_labels
 
 
 class MetricLearning(pl.LightningModule):
@@ -80,6 +81,17 @@ class MetricLearning(pl.LightningModule):
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
         """Embeddings, with what they are of."""
         return {"embeddings": self(batch.images), "labels": batch.labels, "index": batch.index}
+
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Refuse labels that training cannot take while they are on the CPU, where looking is free.
+
+        Raises:
+            ValueError: A label is NaN or infinite, or has no class center.
+        """
+        check_finite_labels(batch.labels)
+        if self.trainer.training:
+            self.objective.check_labels(batch.labels)
+        return batch
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimizer over everything that learns."""

@@ -13,6 +13,7 @@ from ranklight.kernels.masked import at_least_float32
 from ranklight.lightning_modules.checkpoint import check_same_architecture
 from ranklight.lightning_modules.optimizers import configure
 from ranklight.metrics import LabelRankingScores
+from ranklight.pairs.checks import check_finite_labels
 
 
 class MultiLabelClassification(pl.LightningModule):
@@ -104,6 +105,15 @@ class MultiLabelClassification(pl.LightningModule):
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
         """Scores and what each rule says, with what they are of."""
         return {**self._decide(batch), "labels": batch.labels, "index": batch.index}
+
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Refuse labels that are NaN while they are on the CPU, where looking is free.
+
+        Raises:
+            ValueError: A label is NaN or infinite.
+        """
+        check_finite_labels(batch.labels)
+        return batch
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimizer over everything that learns in training."""

@@ -17,6 +17,7 @@ from ranklight.lightning_modules.checkpoint import check_same_architecture
 from ranklight.lightning_modules.optimizers import configure
 from ranklight.models import TwoHeads, unit_vectors
 from ranklight.pairs import Objective
+from ranklight.pairs.checks import check_classes
 
 
 class TwoHeadClassification(pl.LightningModule):
@@ -114,6 +115,19 @@ class TwoHeadClassification(pl.LightningModule):
             "labels": batch.labels,
             "index": batch.index,
         }
+
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Refuse labels that are no class while they are on the CPU, where looking is free.
+
+        Raises:
+            TypeError: Labels are not integers.
+            ValueError: There is not one class an image, or it is not one of the classifier's.
+        """
+        if not self.trainer.predicting:
+            check_classes(batch.labels, self.model.class_head.out_features, "the classifier")
+            if self.objective is not None and self.trainer.training:
+                self.objective.check_labels(batch.labels)
+        return batch
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimizer over everything that learns."""

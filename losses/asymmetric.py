@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, masked_mean, sum_over_ranks
-from ranklight.pairs.selection import split
+from ranklight.kernels.masked import masked_mean, sum_over_ranks
+from ranklight.pairs.selection import loss_inputs, split
 
 
 class AsymmetricLoss(nn.Module):
@@ -23,7 +23,8 @@ class AsymmetricLoss(nn.Module):
     Ridnik, Ben-Baruch, Zamir, Noy, Friedman, Protter, Zelnik-Manor: Asymmetric Loss For Multi-Label
     Classification, ICCV 2021, arXiv 2009.14119. Defaults are those of the released class, which
     sums; the released training script sets γ⁺ = 0. The focusing weights carry gradient, as in the
-    paper's analysis; the released class stops it by default. Logarithms are taken of the logits and
+    paper's analysis; the released class stops it by default, and so does its training script:
+    `focus_has_gradient=False`. Logarithms are taken of the logits and
     not of probabilities clamped at 1e-8, so a confident mistake keeps its gradient.
 
     Args:
@@ -31,6 +32,8 @@ class AsymmetricLoss(nn.Module):
         negative_focus: γ⁻; larger ignores more of the negatives that score low already.
         clip: m, 0..1; negatives below this probability cost nothing.
         average: What the sum is divided by, see above.
+        focus_has_gradient: Whether the weights (1 − p)^γ⁺ and p_m^γ⁻ are differentiated, too; False
+            takes them as constants, as the released training does.
 
     Example:
         >>> similarity, relevance = torch.tensor([[0.0, -3.0]]), torch.tensor([[1.0, 0.0]])
@@ -44,12 +47,14 @@ class AsymmetricLoss(nn.Module):
         negative_focus: float = 4.0,
         clip: float = 0.05,
         average: Literal["sum", "pairs"] = "sum",
+        focus_has_gradient: bool = True,
     ) -> None:
         super().__init__()
         self.positive_focus = positive_focus
         self.negative_focus = negative_focus
         self.clip = clip
         self.average = average
+        self.focus_has_gradient = focus_has_gradient
 
     def forward(
         self,
@@ -60,11 +65,13 @@ class AsymmetricLoss(nn.Module):
         """Loss of a selection of labels.
 
         Raises:
-            TypeError: The selection is not of pairs (Bool).
+            TypeError: S or R are not floats, or the selection is not of pairs (Bool).
+            ValueError: The three are not of one shape and on one device.
         """
+        similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
         positive, _ = split(relevance, selection)
-        similarity = at_least_float32(similarity)
         kind = positive.to(similarity.dtype)
+        similarity = torch.where(selection, similarity, 0)
         right = torch.where(positive, similarity, -similarity)
         shift = self.clip * (1 - kind)
         focus = self.positive_focus * kind + self.negative_focus * (1 - kind)
@@ -74,7 +81,8 @@ class AsymmetricLoss(nn.Module):
         # is the sigmoid of −S: of both the logarithm of σ(right) + shift, at most 0. A positive's
         # shift is 0, whose logarithm −∞ adds nothing. By logarithms a sigmoid that rounds to 0
         # keeps its value and gradient.
-        cost = -(wrong**focus) * torch.logaddexp(F.logsigmoid(right), shift.log()).clamp(max=0)
+        weight = wrong**focus if self.focus_has_gradient else (wrong**focus).detach()
+        cost = -weight * torch.logaddexp(F.logsigmoid(right), shift.log()).clamp(max=0)
         if self.average == "pairs":
             return masked_mean(cost, selection)
         return sum_over_ranks(torch.where(selection, cost, 0).sum())

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, masked_mean
-from ranklight.pairs.selection import split
+from ranklight.kernels.masked import masked_mean
+from ranklight.pairs.selection import loss_inputs, split
 
 
 class BinaryCrossEntropyLoss(nn.Module):
@@ -43,12 +43,15 @@ class BinaryCrossEntropyLoss(nn.Module):
         """Loss of a selection of labels.
 
         Raises:
-            TypeError: The selection is not of pairs (Bool).
+            TypeError: S or R are not floats, or the selection is not of pairs (Bool).
+            ValueError: The three are not of one shape and on one device.
         """
+        similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
         positive, _ = split(relevance, selection)
-        similarity = at_least_float32(similarity)
         target = positive.to(similarity.dtype)
-        cost = F.binary_cross_entropy_with_logits(similarity, target, reduction="none")
+        # What is not selected is left out before it can spread: a cost of 0 with a slope of NaN.
+        logits = torch.where(selection, similarity, 0)
+        cost = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
         if self.average == "pairs":
             return masked_mean(cost, selection)
         return torch.where(selection, cost, 0).sum() / len(similarity)

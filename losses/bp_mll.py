@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ranklight.kernels.masked import log_sum_exp
-from ranklight.pairs.selection import split
+from ranklight.pairs.selection import loss_inputs, split
 
 _LARGEST_EXPONENT = 60.0
 
@@ -52,8 +52,10 @@ class BPMLLLoss(nn.Module):
         """Loss of a selection of labels.
 
         Raises:
-            TypeError: The selection is not of pairs (Bool).
+            TypeError: S or R are not floats, or the selection is not of pairs (Bool).
+            ValueError: The three are not of one shape and on one device.
         """
+        similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
         positive, negative = split(relevance, selection)
         order = log_sum_exp(similarity, negative) + log_sum_exp(-similarity, positive)
         beyond = F.relu(order - _LARGEST_EXPONENT)

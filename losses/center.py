@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, masked_mean, sum_over_ranks
-from ranklight.pairs.selection import split
+from ranklight.kernels.masked import masked_mean, sum_over_ranks
+from ranklight.pairs.selection import loss_inputs, split
 
 
 class CenterLoss(nn.Module):
@@ -45,9 +45,15 @@ class CenterLoss(nn.Module):
         relevance: Float[Tensor, "n m"],
         selection: Bool[Tensor, "n m"],
     ) -> Float[Tensor, ""]:
-        """Loss of the selected centers."""
+        """Loss of the selected centers.
+
+        Raises:
+            TypeError: S or R are not floats, or the selection is not of pairs (Bool).
+            ValueError: The three are not of one shape and on one device.
+        """
+        similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
         positive, _ = split(relevance, selection)
-        own = torch.where(positive, at_least_float32(similarity), -torch.inf).amax(1)
+        own = torch.where(positive, similarity, -torch.inf).amax(1)
         has_center = positive.any(1)
         if self.average == "anchors":
             return masked_mean(1 - own, has_center)

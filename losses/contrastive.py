@@ -5,9 +5,9 @@ from typing import Literal
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, mean_over_ranks
+from ranklight.kernels.masked import mean_over_ranks
 from ranklight.kernels.pull_push import hinge_pull_push
-from ranklight.pairs.selection import split
+from ranklight.pairs.selection import loss_inputs, split
 
 
 class ContrastiveLoss(nn.Module):
@@ -19,12 +19,12 @@ class ContrastiveLoss(nn.Module):
         average="anchors":  1/n Σ_ij ℓ_ij, the memory paper's form: its scale grows with the
                             number of references
 
-    Hadsell, Chopra, LeCun, CVPR 2006, on similarities. Defaults m⁺ = 1, m⁻ = 0.5 are those of the
-    released code of cross-batch memory (Wang, Zhang, Huang, Scott, CVPR 2020, arXiv 1912.06798).
-    That code adds S_ij and not S_ij − m⁻ for a negative above the margin: its value is larger by m⁻
-    for each, its gradient is the same. pytorch-metric-learning has margins on distances and divides
-    by the pairs with a loss above 0 alone; with CosineSimilarity, margins 1 and 0.5 and MeanReducer
-    it computes average="pairs".
+    Hadsell, Chopra, LeCun, CVPR 2006, on similarities: the margins are for unit vectors. Defaults
+    m⁺ = 1, m⁻ = 0.5 are those of the released code of cross-batch memory (Wang, Zhang, Huang,
+    Scott, CVPR 2020, arXiv 1912.06798). That code adds S_ij and not S_ij − m⁻ for a negative above
+    the margin: its value is larger by m⁻ for each, its gradient is the same.
+    pytorch-metric-learning has margins on distances and divides by the pairs with a loss above 0
+    alone; with CosineSimilarity, margins 1 and 0.5 and MeanReducer it computes average="pairs".
 
     Args:
         positive_margin: m⁺; positives at least this similar cost nothing.
@@ -37,6 +37,8 @@ class ContrastiveLoss(nn.Module):
         >>> ContrastiveLoss()(similarity, relevance, relevance >= 0)  # (1 − 0.75) + (0.75 − 0.5)
         tensor(0.5000)
     """
+
+    wants_unit_vectors = True
 
     def __init__(
         self,
@@ -55,10 +57,16 @@ class ContrastiveLoss(nn.Module):
         relevance: Float[Tensor, "n m"],
         selection: Bool[Tensor, "n m"],
     ) -> Float[Tensor, ""]:
-        """Loss of a selection of pairs."""
+        """Loss of a selection of pairs.
+
+        Raises:
+            TypeError: S or R are not floats, or the selection is not of pairs (Bool).
+            ValueError: The three are not of one shape and on one device.
+        """
+        similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
         positive, negative = split(relevance, selection)
         pull, push = hinge_pull_push(
-            at_least_float32(similarity),
+            similarity,
             positive,
             negative,
             positive_margin=self.positive_margin,

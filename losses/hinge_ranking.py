@@ -5,9 +5,8 @@ from typing import Literal
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32
 from ranklight.kernels.triplet_hinge import pair_hinge
-from ranklight.pairs.selection import split
+from ranklight.pairs.selection import loss_inputs, split
 
 
 class HingeRankingLoss(nn.Module):
@@ -53,10 +52,12 @@ class HingeRankingLoss(nn.Module):
         """Loss of a selection of labels.
 
         Raises:
-            TypeError: The selection is not of pairs (Bool).
+            TypeError: S or R are not floats, or the selection is not of pairs (Bool).
+            ValueError: The three are not of one shape and on one device.
         """
+        similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
         positive, negative = split(relevance, selection)
-        cost = pair_hinge(at_least_float32(similarity), positive, negative, margin=self.margin)
+        cost = pair_hinge(similarity, positive, negative, margin=self.margin)
         if self.average == "pairs":
             cost = cost / (positive.sum(1) * negative.sum(1)).clamp(min=1)
         return cost.mean()

@@ -1,11 +1,11 @@
 """Ratios of distances between embeddings, like those between labels."""
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ranklight.kernels.log_ratios import squared_log_ratios
-from ranklight.kernels.masked import at_least_float32, mean_over_ranks
+from ranklight.kernels.masked import mean_over_ranks
+from ranklight.pairs.selection import loss_inputs
 
 
 class LogRatioLoss(nn.Module):
@@ -31,6 +31,7 @@ class LogRatioLoss(nn.Module):
         label_epsilon: ε_y, in label distance; larger asks less of equal labels.
 
     Example:
+        >>> import torch
         >>> similarity = torch.tensor([[0.5, -1.0]])  # distances 1 and 2
         >>> relevance = torch.tensor([[0.0, 0.0]])  # label distances 1 and 1
         >>> LogRatioLoss()(similarity, relevance, relevance >= 0)  # (log 2 − log 1)²
@@ -51,13 +52,16 @@ class LogRatioLoss(nn.Module):
         relevance: Float[Tensor, "n m"],
         selection: Bool[Tensor, "n m"],
     ) -> Float[Tensor, ""]:
-        """Loss of all triplets among a selection of pairs."""
-        if selection.dtype != torch.bool:
-            raise TypeError(f"LogRatioLoss takes pairs, a Bool selection; got {selection.dtype}")
-        relevance = at_least_float32(relevance)
+        """Loss of all triplets among a selection of pairs.
+
+        Raises:
+            TypeError: S or R are not floats, or the selection is not of pairs (Bool).
+            ValueError: The three are not of one shape and on one device.
+        """
+        similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
         distance = (1 - relevance).clamp(min=0) + self.label_epsilon
         total, triplets = squared_log_ratios(
-            at_least_float32(similarity),
+            similarity,
             distance,
             selection,
             None if self.keep_ties else relevance,

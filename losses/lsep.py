@@ -5,13 +5,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ranklight.kernels.masked import (
-    at_least_float32,
     log1p_exp,
     log1p_sum_exp,
     log_sum_exp,
 )
 from ranklight.kernels.rowwise import in_row_blocks
-from ranklight.pairs.selection import split
+from ranklight.pairs.selection import loss_inputs, split
 
 
 class LSEPLoss(nn.Module):
@@ -50,10 +49,11 @@ class LSEPLoss(nn.Module):
         """Loss of a selection of labels.
 
         Raises:
-            TypeError: The selection is not of pairs (Bool).
+            TypeError: S or R are not floats, or the selection is not of pairs (Bool).
+            ValueError: The three are not of one shape and on one device.
         """
+        similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
         positive, negative = split(relevance, selection)
-        similarity = at_least_float32(similarity)
         if self.max_pairs is None:
             return in_row_blocks(_equation, similarity, positive, negative).mean()
         v, u, drawn = _draw(positive, negative, self.max_pairs)

@@ -6,8 +6,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ranklight.kernels.distributed import all_reduce_sum
-from ranklight.kernels.masked import at_least_float32, log_sum_exp, masked_mean
-from ranklight.pairs.selection import split
+from ranklight.kernels.masked import log_sum_exp, masked_mean
+from ranklight.pairs.selection import loss_inputs, split
 
 
 class MagnetLoss(nn.Module):
@@ -44,9 +44,15 @@ class MagnetLoss(nn.Module):
         relevance: Float[Tensor, "n m"],
         selection: Bool[Tensor, "n m"],
     ) -> Float[Tensor, ""]:
-        """Loss of the selected centers."""
+        """Loss of the selected centers.
+
+        Raises:
+            TypeError: S or R are not floats, or the selection is not of pairs (Bool).
+            ValueError: The three are not of one shape and on one device.
+        """
+        similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
         positive, negative = split(relevance, selection)
-        squared = 2 - 2 * at_least_float32(similarity)
+        squared = 2 - 2 * torch.where(selection, similarity, 0)
         has_both = positive.any(1) & negative.any(1)
         own = torch.where(positive, squared, torch.inf).amin(1)
         own = torch.where(has_both, own, 0)

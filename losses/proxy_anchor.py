@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, log1p_exp, log_sum_exp_over_ranks
-from ranklight.pairs.selection import split
+from ranklight.kernels.masked import log1p_exp, log_sum_exp_over_ranks
+from ranklight.pairs.selection import loss_inputs, split
 
 
 class ProxyAnchorLoss(nn.Module):
@@ -16,7 +16,8 @@ class ProxyAnchorLoss(nn.Module):
 
     over the columns j of S; P_j and N_j are the selected positives (R > 0) and negatives of column
     j in the batch of all ranks, J⁺ the columns that have positives. The references must be the same
-    on all ranks, hence `ClassCenters` and not the batch.
+    on all ranks, hence `ClassCenters` and not the batch. α and δ are for unit vectors: as these
+    centers are, the embeddings must be.
 
     Kim, Kim, Cho, Kwak: Proxy Anchor Loss for Deep Metric Learning, CVPR 2020, arXiv 2003.13911;
     defaults are theirs. Same as the released code and as pytorch-metric-learning.
@@ -31,6 +32,8 @@ class ProxyAnchorLoss(nn.Module):
         tensor(0.6931)
     """
 
+    wants_unit_vectors = True
+
     def __init__(self, alpha: float = 32.0, margin: float = 0.1) -> None:
         super().__init__()
         self.alpha = alpha
@@ -42,9 +45,14 @@ class ProxyAnchorLoss(nn.Module):
         relevance: Float[Tensor, "n m"],
         selection: Bool[Tensor, "n m"],
     ) -> Float[Tensor, ""]:
-        """Loss of the selected proxies."""
+        """Loss of the selected proxies.
+
+        Raises:
+            TypeError: S or R are not floats, or the selection is not of pairs (Bool).
+            ValueError: The three are not of one shape and on one device.
+        """
+        similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
         positive, negative = split(relevance, selection)
-        similarity = at_least_float32(similarity)
         near = log_sum_exp_over_ranks(-self.alpha * (similarity - self.margin), positive)
         far = log_sum_exp_over_ranks(self.alpha * (similarity + self.margin), negative)
         present = (near > -torch.inf).sum().clamp(min=1)

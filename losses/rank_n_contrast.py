@@ -4,8 +4,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, masked_mean
+from ranklight.kernels.masked import masked_mean
 from ranklight.kernels.orders import ascending
+from ranklight.pairs.selection import loss_inputs
 
 
 class RankNContrastLoss(nn.Module):
@@ -42,12 +43,13 @@ class RankNContrastLoss(nn.Module):
         relevance: Float[Tensor, "n m"],
         selection: Bool[Tensor, "n m"],
     ) -> Float[Tensor, ""]:
-        """Loss of a selection of pairs."""
-        if selection.dtype != torch.bool:
-            raise TypeError(
-                f"RankNContrastLoss takes pairs, a Bool selection; got {selection.dtype}"
-            )
-        similarity, relevance = at_least_float32(similarity), at_least_float32(relevance)
+        """Loss of a selection of pairs.
+
+        Raises:
+            TypeError: S or R are not floats, or the selection is not of pairs (Bool).
+            ValueError: The three are not of one shape and on one device.
+        """
+        similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
         order = ascending(relevance, torch.zeros_like(selection), selection)
         squared = (2 - 2 * torch.where(selection, similarity, 0)).clamp(min=0) + self.epsilon
         logits = (-squared.sqrt() / self.temperature).gather(1, order)

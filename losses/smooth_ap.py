@@ -4,10 +4,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, masked_mean
+from ranklight.kernels.masked import masked_mean
 from ranklight.kernels.packing import true_columns
 from ranklight.kernels.rowwise import in_row_blocks
-from ranklight.pairs.selection import split
+from ranklight.pairs.selection import loss_inputs, split
 
 
 class SmoothAPLoss(nn.Module):
@@ -18,7 +18,7 @@ class SmoothAPLoss(nn.Module):
 
     P_a and N_a are the selected positives (R > 0) and negatives; anchors without positives are left
     out of the mean. Positives × references are held for a few anchors at a time, or for a part of
-    one anchor's positives.
+    one anchor's positives. τ is for similarities of unit vectors.
 
     Brown, Xie, Kalogeiton, Zisserman: Smooth-AP: Smoothing the Path Towards Large-Scale Image
     Retrieval, ECCV 2020, arXiv 2007.12163; τ = 0.01 is theirs. In the released code, and in
@@ -34,6 +34,8 @@ class SmoothAPLoss(nn.Module):
         tensor(0.5000)
     """
 
+    wants_unit_vectors = True
+
     def __init__(self, temperature: float = 0.01) -> None:
         super().__init__()
         self.temperature = temperature
@@ -44,9 +46,14 @@ class SmoothAPLoss(nn.Module):
         relevance: Float[Tensor, "n m"],
         selection: Bool[Tensor, "n m"],
     ) -> Float[Tensor, ""]:
-        """Loss of a selection of pairs."""
+        """Loss of a selection of pairs.
+
+        Raises:
+            TypeError: S or R are not floats, or the selection is not of pairs (Bool).
+            ValueError: The three are not of one shape and on one device.
+        """
+        similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
         positive, _ = split(relevance, selection)
-        similarity = at_least_float32(similarity)
         precision = in_row_blocks(
             self._equation, similarity, positive, selection, terms=true_columns(positive)
         )

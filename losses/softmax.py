@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, log_sum_exp
-from ranklight.pairs.selection import split
+from ranklight.kernels.masked import log_sum_exp
+from ranklight.pairs.selection import loss_inputs, split
 
 
 class SoftmaxLoss(nn.Module):
@@ -42,10 +42,11 @@ class SoftmaxLoss(nn.Module):
         """Loss of a selection of labels.
 
         Raises:
-            TypeError: The selection is not of pairs (Bool).
+            TypeError: S or R are not floats, or the selection is not of pairs (Bool).
+            ValueError: The three are not of one shape and on one device.
         """
+        similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
         target, _ = split(relevance, selection)
-        similarity = at_least_float32(similarity)
         if self.sampled:
             target = _draw_one(target)
         count = target.sum(1)

@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, log_sum_exp, masked_mean
-from ranklight.pairs.selection import split
+from ranklight.kernels.masked import log_sum_exp, masked_mean
+from ranklight.pairs.selection import loss_inputs, split
 
 
 class SupConLoss(nn.Module):
@@ -14,7 +14,7 @@ class SupConLoss(nn.Module):
         L = mean over i of  −1/|P_i| Σ_{p ∈ P_i} log( e^{S_ip/τ} / Σ_{j ∈ P_i ∪ N_i} e^{S_ij/τ} )
 
     P_i and N_i are the selected positives (R > 0) and negatives; anchors without positives are left
-    out of the mean.
+    out of the mean. τ is for similarities of unit vectors.
 
     Khosla et al.: Supervised Contrastive Learning, NeurIPS 2020, arXiv 2004.11362, the form with
     the sum outside of the logarithm. τ = 0.07 is the released code's default (0.1 on CIFAR); the
@@ -30,6 +30,8 @@ class SupConLoss(nn.Module):
         tensor(0.6931)
     """
 
+    wants_unit_vectors = True
+
     def __init__(self, temperature: float = 0.07) -> None:
         super().__init__()
         self.temperature = temperature
@@ -40,9 +42,15 @@ class SupConLoss(nn.Module):
         relevance: Float[Tensor, "n m"],
         selection: Bool[Tensor, "n m"],
     ) -> Float[Tensor, ""]:
-        """Loss of a selection of pairs."""
+        """Loss of a selection of pairs.
+
+        Raises:
+            TypeError: S or R are not floats, or the selection is not of pairs (Bool).
+            ValueError: The three are not of one shape and on one device.
+        """
+        similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
         positive, _ = split(relevance, selection)
-        logits = at_least_float32(similarity) / self.temperature
+        logits = similarity / self.temperature
         number = positive.sum(1)
         picked = torch.where(positive, logits, 0).sum(1) / number.clamp(min=1)
         return masked_mean(log_sum_exp(logits, selection) - picked, number > 0)

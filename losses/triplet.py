@@ -7,11 +7,12 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, mean_over_ranks
+from ranklight.kernels.masked import mean_over_ranks
 from ranklight.kernels.orders import count_below
 from ranklight.kernels.packing import true_columns
 from ranklight.kernels.rowwise import in_row_blocks
 from ranklight.kernels.triplet_hinge import triplet_hinge
+from ranklight.pairs.selection import loss_inputs
 
 
 class TripletLoss(nn.Module):
@@ -34,6 +35,8 @@ class TripletLoss(nn.Module):
     Beyer, Leibe, arXiv 1703.07737) is an option. With graded R it is the hinge of deep ranking
     (Wang et al., CVPR 2014, arXiv 1404.4661; gap g = m). pytorch-metric-learning computes
     average="active", with margin 0.05 on distances that are not squared by default.
+
+    Embeddings may have any length; the margins of the papers are for unit vectors.
 
     Args:
         margin: m, in squared distance; larger keeps pushing triplets that are in order already.
@@ -64,8 +67,17 @@ class TripletLoss(nn.Module):
         relevance: Float[Tensor, "n m"],
         selection: Bool[Tensor, "n m"] | Int[Tensor, "n m"],
     ) -> Float[Tensor, ""]:
-        """Loss of all triplets among pairs, or of chosen ones."""
-        similarity = at_least_float32(similarity)
+        """Loss of all triplets among pairs, or of chosen ones.
+
+        Raises:
+            TypeError: S or R are not floats, or the selection neither of pairs (Bool) nor of
+                opponents (int64).
+            ValueError: The three are not of one shape and on one device; or, on the CPU, an
+                opponent is no column.
+        """
+        similarity, relevance, selection = loss_inputs(
+            similarity, relevance, selection, opponents=True
+        )
         if selection.dtype != torch.bool:
             total, active, triplets = self._of_opponents(similarity, selection)
             pairs = triplets
@@ -84,7 +96,7 @@ class TripletLoss(nn.Module):
     def _of_opponents(self, similarity: Tensor, opponents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         column = true_columns(opponents >= 0)
         chosen, column = column >= 0, column.clamp(min=0)
-        opponent = opponents.gather(1, column).long().clamp(min=0)
+        opponent = opponents.gather(1, column).clamp(min=0)
         excess = 2 * (similarity.gather(1, opponent) - similarity.gather(1, column))
         excess = torch.where(chosen, excess, 0)
         cost = F.softplus(excess) if self.soft_margin else F.relu(excess + self.margin)

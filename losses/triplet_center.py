@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32, masked_mean
-from ranklight.pairs.selection import split
+from ranklight.kernels.masked import masked_mean
+from ranklight.pairs.selection import loss_inputs, split
 
 
 class TripletCenterLoss(nn.Module):
@@ -40,9 +40,14 @@ class TripletCenterLoss(nn.Module):
         relevance: Float[Tensor, "n m"],
         selection: Bool[Tensor, "n m"],
     ) -> Float[Tensor, ""]:
-        """Loss of the selected centers."""
+        """Loss of the selected centers.
+
+        Raises:
+            TypeError: S or R are not floats, or the selection is not of pairs (Bool).
+            ValueError: The three are not of one shape and on one device.
+        """
+        similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
         positive, negative = split(relevance, selection)
-        similarity = at_least_float32(similarity)
         own = torch.where(positive, similarity, -torch.inf).amax(1)
         other = torch.where(negative, similarity, -torch.inf).amax(1)
         has_both = positive.any(1) & negative.any(1)

@@ -10,7 +10,7 @@ from ranklight.kernels.masked import (
     log_sum_exp_over_ranks,
     masked_mean,
 )
-from ranklight.pairs.selection import split
+from ranklight.pairs.selection import loss_inputs, split
 
 
 class TwoWayLoss(nn.Module):
@@ -55,8 +55,10 @@ class TwoWayLoss(nn.Module):
         """Loss of a selection of labels.
 
         Raises:
-            TypeError: The selection is not of pairs (Bool).
+            TypeError: S or R are not floats, or the selection is not of pairs (Bool).
+            ValueError: The three are not of one shape and on one device.
         """
+        similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
         positive, negative = split(relevance, selection)
         low, high = -similarity / self.positive_temperature, similarity / self.negative_temperature
         rows = self._order(log_sum_exp(low, positive), log_sum_exp(high, negative))

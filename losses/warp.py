@@ -5,10 +5,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.masked import at_least_float32
 from ranklight.kernels.orders import ascending, columns_of
 from ranklight.kernels.triplet_hinge import count_violations, pair_hinge
-from ranklight.pairs.selection import split
+from ranklight.pairs.selection import loss_inputs, split
 
 
 class WARPLoss(nn.Module):
@@ -51,10 +50,11 @@ class WARPLoss(nn.Module):
         """Loss of a selection of labels.
 
         Raises:
-            TypeError: The selection is not of pairs (Bool).
+            TypeError: S or R are not floats, or the selection is not of pairs (Bool).
+            ValueError: The three are not of one shape and on one device.
         """
+        similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
         positive, negative = split(relevance, selection)
-        similarity = at_least_float32(similarity)
         if self.sampled_rank:
             ranks = self._sampled_ranks(similarity.detach(), positive, negative)
         else:
@@ -68,7 +68,8 @@ class WARPLoss(nn.Module):
         chance = violating / candidates.clamp(min=1)
         uniform = 1 - torch.rand_like(similarity)
         draws = (uniform.log() / torch.log1p(-chance)).ceil().clamp(min=1)
-        return (candidates / draws).long()
+        # Where nothing violates, no draw is the first; the logarithms divide 0 by 0 there.
+        return torch.where(violating > 0, candidates / draws, 0).long()
 
 
 def _exact_ranks(similarity: Tensor, selection: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ranklight.kernels.masked import log1p_sum_exp
-from ranklight.pairs.selection import split
+from ranklight.pairs.selection import loss_inputs, split
 
 
 class ZLPRLoss(nn.Module):
@@ -34,7 +34,9 @@ class ZLPRLoss(nn.Module):
         """Loss of a selection of labels.
 
         Raises:
-            TypeError: The selection is not of pairs (Bool).
+            TypeError: S or R are not floats, or the selection is not of pairs (Bool).
+            ValueError: The three are not of one shape and on one device.
         """
+        similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
         positive, negative = split(relevance, selection)
         return (log1p_sum_exp(similarity, negative) + log1p_sum_exp(-similarity, positive)).mean()

@@ -24,11 +24,6 @@ from ranklight.metrics.multi_label import (
     pair_violations,
     ranking_loss,
 )
-from ranklight.metrics.spearman import (
-    evaluate_rank_correlation,
-    rank_correlation,
-    score_rank_correlation,
-)
 from ranklight.metrics.retrieval import (
     QueryScores,
     evaluate_retrieval,
@@ -36,6 +31,11 @@ from ranklight.metrics.retrieval import (
     r_precision,
     recall_at_k,
     score_retrieval,
+)
+from ranklight.metrics.spearman import (
+    evaluate_rank_correlation,
+    rank_correlation,
+    score_rank_correlation,
 )
 from ranklight.metrics.triplets import (
     evaluate_triplets,

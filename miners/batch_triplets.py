@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from ranklight.pairs.selection import miner_inputs
+
 
 class BatchTriplets(nn.Module):
     """In a batch [q, p, n, q, p, n, ...] gives each query's positive its negative as the opponent.
@@ -28,7 +30,13 @@ class BatchTriplets(nn.Module):
         relevance: Float[Tensor, "n m"],
         mask: Bool[Tensor, "n m"],
     ) -> Int[Tensor, "n m"]:
-        """One opponent a query, −1 elsewhere."""
+        """One opponent a query, −1 elsewhere.
+
+        Raises:
+            TypeError: S or R are not floats, or the mask is not Bool.
+            ValueError: The three are not of one shape and on one device.
+        """
+        similarity, relevance, mask = miner_inputs(similarity, relevance, mask)
         n, m = mask.shape
         if n % 3 or m < n:
             raise ValueError(

@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.pairs.selection import miner_inputs
+
 
 class ByRelevance(nn.Module):
     """Keeps the pairs that are in a triplet (a, i, j) with R_ai > R_aj: dense triplets.
@@ -30,7 +32,15 @@ class ByRelevance(nn.Module):
         relevance: Float[Tensor, "n m"],
         mask: Bool[Tensor, "n m"],
     ) -> Bool[Tensor, "n m"]:
-        """The pairs of anchors with something to rank."""
+        """The pairs of anchors with something to rank.
+
+        Raises:
+            TypeError: S or R are not floats, or the mask is not Bool.
+            ValueError: The three are not of one shape and on one device.
+        """
+        similarity, relevance, mask = miner_inputs(similarity, relevance, mask)
+        if not mask.numel():
+            return mask
         highest = torch.where(mask, relevance, -torch.inf).amax(1, keepdim=True)
         lowest = torch.where(mask, relevance, torch.inf).amin(1, keepdim=True)
         return mask & (highest > lowest)

@@ -4,7 +4,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from ranklight.pairs.selection import split
+from ranklight.pairs.selection import miner_inputs, split
+
+_SHORTEST = 1e-3
 
 
 class DistanceWeighted(nn.Module):
@@ -24,8 +26,12 @@ class DistanceWeighted(nn.Module):
     Args:
         embedding_dim: d.
         cutoff: c, in distance; closer negatives are drawn as if they were this far. Larger draws
-            fewer of the closest, which make gradients noisy.
+            fewer of the closest, which make gradients noisy. Below 1e-3 it is 1e-3: 1 / q(0) is
+            infinite.
         farthest: u, in distance; negatives beyond are not drawn.
+
+    Raises:
+        ValueError: d is below 2, c not in [0, 2), or u not above 0.
 
     Example:
         >>> similarity = torch.tensor([[0.9, 0.5, -0.5]])
@@ -34,8 +40,17 @@ class DistanceWeighted(nn.Module):
         [[1, -1, -1]]
     """
 
+    wants_unit_vectors = True
+
     def __init__(self, embedding_dim: int, cutoff: float = 0.5, farthest: float = 1.4) -> None:
         super().__init__()
+        if embedding_dim < 2:
+            raise ValueError(f"a sphere needs embedding_dim of at least 2; got {embedding_dim}")
+        if not 0 <= cutoff < 2 or not farthest > 0:
+            raise ValueError(
+                "on a sphere distances are 0..2: cutoff must be in [0, 2) and farthest above 0; "
+                f"got {cutoff} and {farthest}"
+            )
         self.embedding_dim = embedding_dim
         self.cutoff = cutoff
         self.farthest = farthest
@@ -46,9 +61,18 @@ class DistanceWeighted(nn.Module):
         relevance: Float[Tensor, "n m"],
         mask: Bool[Tensor, "n m"],
     ) -> Int[Tensor, "n m"]:
-        """One opponent a positive pair, −1 elsewhere."""
+        """One opponent a positive pair, −1 elsewhere.
+
+        Raises:
+            TypeError: S or R are not floats, or the mask is not Bool.
+            ValueError: The three are not of one shape and on one device.
+        """
+        similarity, relevance, mask = miner_inputs(similarity, relevance, mask)
         positive, negative = split(relevance, mask)
-        squared = (2 - 2 * similarity).clamp(min=self.cutoff**2, max=4 - 1e-6)
+        if not mask.numel():
+            return torch.full_like(mask, -1, dtype=torch.int64)
+        closest = max(self.cutoff, _SHORTEST) ** 2
+        squared = (2 - 2 * similarity).clamp(min=closest, max=4 - 1e-6)
         drawable = negative & (2 - 2 * similarity < self.farthest**2)
         log_density = (self.embedding_dim - 2) / 2 * squared.log()
         log_density += (self.embedding_dim - 3) / 2 * (1 - squared / 4).log()

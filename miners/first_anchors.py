@@ -5,6 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ranklight.kernels.distributed import rank_and_world_size
+from ranklight.pairs.selection import miner_inputs
 
 
 class FirstAnchors(nn.Module):
@@ -37,7 +38,13 @@ class FirstAnchors(nn.Module):
         relevance: Float[Tensor, "n m"],
         mask: Bool[Tensor, "n m"],
     ) -> Bool[Tensor, "n m"]:
-        """The pairs of the first rows."""
+        """The pairs of the first rows.
+
+        Raises:
+            TypeError: S or R are not floats, or the mask is not Bool.
+            ValueError: The three are not of one shape and on one device.
+        """
+        similarity, relevance, mask = miner_inputs(similarity, relevance, mask)
         rank, ranks = rank_and_world_size()
         row = torch.arange(len(mask), device=mask.device) * ranks + rank
         return mask & (row < self.anchors).unsqueeze(1)

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from ranklight.pairs.selection import split
+from ranklight.pairs.selection import miner_inputs, split
 
 
 class Hardest(nn.Module):
@@ -33,7 +33,15 @@ class Hardest(nn.Module):
         relevance: Float[Tensor, "n m"],
         mask: Bool[Tensor, "n m"],
     ) -> Int[Tensor, "n m"]:
-        """One opponent an anchor, −1 elsewhere."""
+        """One opponent an anchor, −1 elsewhere.
+
+        Raises:
+            TypeError: S or R are not floats, or the mask is not Bool.
+            ValueError: The three are not of one shape and on one device.
+        """
+        similarity, relevance, mask = miner_inputs(similarity, relevance, mask)
+        if not mask.numel():
+            return torch.full_like(mask, -1, dtype=torch.int64)
         positive, negative = split(relevance, mask)
         farthest = torch.where(positive, similarity, torch.inf).argmin(1, keepdim=True)
         closest = torch.where(negative, similarity, -torch.inf).argmax(1, keepdim=True)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ranklight.kernels.masked import masked_where
 from ranklight.kernels.rowwise import by_rows
-from ranklight.pairs.selection import split
+from ranklight.pairs.selection import miner_inputs, split
 
 
 class MultiSimilarityMiner(nn.Module):
@@ -16,7 +16,7 @@ class MultiSimilarityMiner(nn.Module):
         positive j of anchor i:  S_ij < max_{k ∈ N_i} S_ik + ε
 
     An anchor without positives keeps no negatives and the other way round; after mining either
-    both kinds are left or neither is.
+    both kinds are left or neither is. ε is for similarities of unit vectors.
 
     Wang et al., CVPR 2019, arXiv 1904.06627; ε = 0.1 as in the paper. The released code first drops
     pairs with a similarity above 1 − 1e-5; here only the mask says which pairs count.
@@ -31,6 +31,8 @@ class MultiSimilarityMiner(nn.Module):
         [[True, True, False]]
     """
 
+    wants_unit_vectors = True
+
     def __init__(self, epsilon: float = 0.1) -> None:
         super().__init__()
         self.epsilon = epsilon
@@ -41,7 +43,15 @@ class MultiSimilarityMiner(nn.Module):
         relevance: Float[Tensor, "n m"],
         mask: Bool[Tensor, "n m"],
     ) -> Bool[Tensor, "n m"]:
-        """The informative pairs of the mask."""
+        """The informative pairs of the mask.
+
+        Raises:
+            TypeError: S or R are not floats, or the mask is not Bool.
+            ValueError: The three are not of one shape and on one device.
+        """
+        similarity, relevance, mask = miner_inputs(similarity, relevance, mask)
+        if not mask.numel():
+            return mask
         return by_rows(self._informative, similarity, relevance, mask)
 
     def _informative(self, similarity: Tensor, relevance: Tensor, mask: Tensor) -> Tensor:

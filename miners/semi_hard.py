@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ranklight.kernels.masked import at_least_float32
 from ranklight.kernels.orders import closest_below
-from ranklight.pairs.selection import split
+from ranklight.pairs.selection import miner_inputs, split
 
 
 class SemiHard(nn.Module):
@@ -45,7 +45,13 @@ class SemiHard(nn.Module):
         relevance: Float[Tensor, "n m"],
         mask: Bool[Tensor, "n m"],
     ) -> Int[Tensor, "n m"]:
-        """One opponent a positive pair, −1 elsewhere."""
+        """One opponent a positive pair, −1 elsewhere.
+
+        Raises:
+            TypeError: S or R are not floats, or the mask is not Bool.
+            ValueError: The three are not of one shape and on one device.
+        """
+        similarity, relevance, mask = miner_inputs(similarity, relevance, mask)
         positive, negative = split(relevance, mask)
         similarity = at_least_float32(similarity)
         if self.margin is None:

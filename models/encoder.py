@@ -2,12 +2,12 @@
 
 from typing import Literal, cast
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ranklight.kernels.eager import without_autocast
 from ranklight.kernels.masked import at_least_float32
 
 
@@ -84,7 +84,7 @@ def unit_vectors(vectors: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
 
     In half precision the square of a length overflows above 256, and `F.normalize`'s epsilon is 0.
     """
-    with torch.autocast(vectors.device.type, enabled=False):
+    with without_autocast(vectors):
         return F.normalize(at_least_float32(vectors))
 
 

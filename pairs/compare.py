@@ -6,6 +6,7 @@ from typing import NamedTuple
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
+from ranklight.pairs.checks import check_batch
 from ranklight.pairs.references import References
 from ranklight.pairs.similarity import pairwise_similarity
 
@@ -33,7 +34,8 @@ def compare(
         relevance: For example `SameClass()`.
 
     Raises:
-        ValueError: There is not one label an embedding.
+        TypeError: Embeddings are no tensor of floats, or labels no tensor.
+        ValueError: There is not one label an embedding, or they are on different devices.
 
     Example:
         >>> import torch
@@ -43,6 +45,7 @@ def compare(
         >>> pairs.similarity.tolist(), pairs.relevance.tolist()
         ([[1.0, 0.0], [0.0, 1.0]], [[1.0, 1.0], [1.0, 1.0]])
     """
+    check_batch(embeddings, labels)
     return pairs_with(references(embeddings, labels), embeddings, labels, relevance)
 
 
@@ -53,8 +56,6 @@ def pairs_with(
     relevance: Callable[[Tensor, Tensor], Tensor],
 ) -> Pairs:
     """Compare a batch with references that were found already, as `compare` does."""
-    if len(embeddings) != len(labels):
-        raise ValueError(f"{len(embeddings)} embeddings need as many labels, got {len(labels)}")
     return Pairs(
         similarity=pairwise_similarity(embeddings, found.embeddings),
         relevance=relevance(labels, found.labels),

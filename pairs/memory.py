@@ -1,5 +1,6 @@
 """Cross-batch memory: references from past batches."""
 
+import weakref
 from typing import Any
 
 import torch
@@ -75,6 +76,7 @@ class CrossBatchMemory(nn.Module):
         self._rows: dict[str, Tensor] = {}
         self._pending: dict[str, Tensor] = {}
         self.diagnostics: dict[str, Tensor] = {}
+        self._handed_out: list[weakref.ref[Tensor]] = []
 
     def __len__(self) -> int:
         return min(self.enqueued, self.size)
@@ -88,10 +90,12 @@ class CrossBatchMemory(nn.Module):
         """The batch and, from `start_step` on, the past.
 
         The past is a view of the memory, so a batch is written into it when the next one comes,
-        after its own backward.
+        after its own backward. Where somebody holds that view still, as between two forwards and
+        one backward, the batch is written into a copy.
         """
-        self._write_pending()
         found: References = self.in_batch(embeddings, labels, index)
+        index = None if index is None else index.long()
+        self._write_pending()
         if self.steps >= self.start_step and len(self):
             past = self._remembered(embeddings, index)
             found = _join(found, past) if self.joined else found._replace(memory=past)
@@ -103,13 +107,15 @@ class CrossBatchMemory(nn.Module):
 
     def _remembered(self, embeddings: Tensor, index: Tensor | None) -> References:
         rows = self._filled(embeddings.device)
+        self._handed_out = [weakref.ref(rows["embeddings"]), weakref.ref(rows["labels"])]
         if index is None:
             mask = torch.ones(
                 len(embeddings), len(self), dtype=torch.bool, device=embeddings.device
             )
         else:
             mask = index.unsqueeze(1) != rows["index"].unsqueeze(0)
-            self._diagnose(embeddings.detach(), rows, index)
+            if len(index):
+                self._diagnose(embeddings.detach(), rows, index)
         return References(rows["embeddings"].to(embeddings.dtype), rows["labels"], mask)
 
     def _diagnose(self, embeddings: Tensor, rows: dict[str, Tensor], index: Tensor) -> None:
@@ -134,18 +140,20 @@ class CrossBatchMemory(nn.Module):
         self._rows = {name: rows.to(device) for name, rows in self._rows.items()}
         return {name: rows[: len(self)] for name, rows in self._rows.items()}
 
+    @torch.inference_mode(False)
     @torch.no_grad()
     def _enqueue(self, embeddings: Tensor, labels: Tensor, index: Tensor | None) -> None:
         if index is None:
             index = torch.full((len(labels),), -1, device=labels.device)
         self._pending = {
             "embeddings": _global_batch(embeddings).clone(),
-            "labels": _global_batch(labels),
-            "index": _global_batch(index),
+            "labels": _global_batch(labels).clone(),
+            "index": _global_batch(index).clone(),
         }
         born = torch.full_like(self._pending["index"], self.steps)
         self._pending["born"] = born
 
+    @torch.inference_mode(False)
     def _write_pending(self) -> None:
         batch, self._pending = self._pending, {}
         if not batch:
@@ -155,12 +163,18 @@ class CrossBatchMemory(nn.Module):
             self._rows = {
                 name: rows.new_zeros(self.size, *rows.shape[1:]) for name, rows in batch.items()
             }
+        if any(view() is not None for view in self._handed_out):
+            self._rows = {name: rows.clone() for name, rows in self._rows.items()}
         newest = torch.arange(max(0, count - self.size), count, device=device)
         slots = (self.enqueued + newest) % self.size
         for name, rows in batch.items():
             self._rows[name] = self._rows[name].to(rows.device)
             self._rows[name][slots] = rows[newest].to(self._rows[name].dtype)
         self.enqueued += count
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies, which hand out views of rows of their own."""
+        return {**self.__dict__, "_handed_out": []}
 
     def get_extra_state(self) -> dict[str, Any]:
         """The memory, for the state dict."""

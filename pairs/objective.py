@@ -1,13 +1,20 @@
 """A method is four free choices: references × relevance × miner × loss."""
 
+import warnings
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
+from ranklight.kernels.distributed import rank_and_world_size
+from ranklight.kernels.eager import holds_values
+from ranklight.pairs.checks import check_batch
 from ranklight.pairs.compare import pairs_with
-from ranklight.pairs.references import InBatch, References
+from ranklight.pairs.references import ClassCenters, InBatch, References
 from ranklight.pairs.relevance import SameClass
+
+_ALMOST_UNIT = 0.05
 
 
 class ObjectiveOutput(NamedTuple):
@@ -27,6 +34,15 @@ class Objective(nn.Module):
         loss(S, R, miner(S, R, M))
 
     References from a memory (`CrossBatchMemory`) make a second term of the same form.
+
+    **Embeddings are taken as they are.** Losses of angles, whose margins and temperatures are in
+    similarities of -1..1, want unit vectors (`models.Encoder(normalize=True)`, `unit_vectors`) and
+    say so by `wants_unit_vectors`: given others they compute a number that is as large as the
+    embeddings are long, and train to other ends (on `randn(64, 512)` multi-similarity is 537 where
+    pytorch-metric-learning, which normalises inside, has 1.1). The objective warns of them once, at
+    its first batch. It does not normalise: embeddings are evaluated and exported as the encoder
+    gives them, and must be ranked by the distances that they were trained with; and losses of
+    distances (log-ratio, centers, triplets) take vectors of any length.
 
     Args:
         loss: From `losses`, or any module of (similarity, relevance, selection).
@@ -56,6 +72,8 @@ class Objective(nn.Module):
         self.miner = miner
         self.references = InBatch() if references is None else references
         self.relevance = SameClass() if relevance is None else relevance
+        parts = {type(part).__name__ for part in (loss, miner) if _wants_unit_vectors(part)}
+        self._unlooked_at = " and ".join(sorted(parts))
 
     def forward(
         self,
@@ -73,6 +91,8 @@ class Objective(nn.Module):
         index: Int[Tensor, " n"] | None = None,
     ) -> ObjectiveOutput:
         """The loss of a batch, with the share of its pairs that was mined."""
+        check_batch(embeddings, labels, index)
+        self._look_once(embeddings)
         known = () if index is None else (index,)
         found = self.references(embeddings, labels, *known)
         batch = self._term(found, embeddings, labels)
@@ -82,6 +102,28 @@ class Objective(nn.Module):
         total = batch.loss + found.weight * memory.loss
         return ObjectiveOutput(total, batch.mined_fraction, memory.mined_fraction)
 
+    def check_labels(self, labels: Tensor) -> None:
+        """Refuse labels that the references do not have, before they leave the CPU."""
+        if isinstance(self.references, ClassCenters):
+            self.references.check_labels(labels)
+
+    def _look_once(self, embeddings: Tensor) -> None:
+        """Warn where the parts want unit vectors and the first batch has none.
+
+        The one look at values that a GPU waits for.
+        """
+        if not self._unlooked_at or not holds_values(embeddings) or not embeddings.numel():
+            return
+        wanting, self._unlooked_at = self._unlooked_at, ""
+        lengths = torch.linalg.vector_norm(embeddings.detach().float(), dim=1)
+        shortest, longest = (float(length) for length in lengths.aminmax())
+        if max(1 - shortest, longest - 1) > _ALMOST_UNIT and rank_and_world_size()[0] == 0:
+            warnings.warn(
+                f"{wanting}: unit vectors are needed, the embeddings have lengths {shortest:.3g} "
+                f"to {longest:.3g}; let the encoder normalise (models.Encoder(normalize=True))",
+                stacklevel=2,
+            )
+
     def _term(self, found: References, embeddings: Tensor, labels: Tensor) -> ObjectiveOutput:
         similarity, relevance, mask = pairs_with(found, embeddings, labels, self.relevance)
         if self.miner is None:
@@ -89,6 +131,10 @@ class Objective(nn.Module):
         selection = self.miner(similarity.detach(), relevance, mask)
         loss = self.loss(similarity, relevance, selection)
         return ObjectiveOutput(loss, _mined_fraction(selection, mask))
+
+
+def _wants_unit_vectors(part: nn.Module | None) -> bool:
+    return bool(getattr(part, "wants_unit_vectors", False))
 
 
 def _mined_fraction(

@@ -8,7 +8,14 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
-from ranklight.kernels.distributed import all_gather, all_reduce_sum, rank_and_world_size
+from ranklight.kernels.distributed import (
+    all_gather,
+    all_reduce_sum,
+    check_as_many_on_every_rank,
+    rank_and_world_size,
+)
+from ranklight.kernels.eager import eager_on_cpu
+from ranklight.pairs.checks import check_batch, check_classes
 
 
 class References(NamedTuple):
@@ -27,12 +34,20 @@ class InBatch(nn.Module):
     """The references are the batch itself; on several processes the global batch, with gradient.
 
     A rank's own anchors come first, so the pairs of an image with itself are the diagonal of the
-    mask, on any number of ranks. Every rank must hold the same number of anchors.
+    mask, on any number of ranks. Every rank must hold the same number of anchors: ranks that do not
+    are told so, on the CPU at any batch and on other devices, where that waits, at the first.
+
+    Raises:
+        ValueError: Ranks hold different numbers of anchors.
 
     Example:
         >>> InBatch()(torch.zeros(2, 3), torch.tensor([0, 1])).mask.tolist()
         [[False, True], [True, False]]
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._compared = False
 
     def forward(
         self,
@@ -41,14 +56,18 @@ class InBatch(nn.Module):
         index: Int[Tensor, " n"] | None = None,
     ) -> References:
         """The global batch, own anchors first, everything but the self pairs."""
+        check_batch(embeddings, labels, index)
         references, ref_labels = embeddings, labels
         if rank_and_world_size()[1] > 1:
+            if eager_on_cpu(embeddings) or not self._compared:
+                check_as_many_on_every_rank(embeddings, "anchors")
+                self._compared = True
             references = _own_first(all_gather(embeddings))
             ref_labels = _own_first(all_gather(labels))
         mask = torch.ones(
             len(embeddings), len(references), dtype=torch.bool, device=embeddings.device
         )
-        return References(references, ref_labels, mask.fill_diagonal_(False))
+        return References(references, ref_labels, _without_diagonal(mask))
 
 
 class ClassCenters(nn.Module):
@@ -70,6 +89,11 @@ class ClassCenters(nn.Module):
         center_learning_rate: γ, 0.5 in the paper; larger follows the batch closer. None: centers
             are learned.
 
+    Raises:
+        TypeError: Labels are not integers.
+        ValueError: Embeddings have another dimension than the centers, labels are not one class an
+            image; or, on the CPU, a label is not 0..num_classes − 1.
+
     Example:
         >>> centers = ClassCenters(num_classes=3, embedding_dim=2)
         >>> references = centers(torch.zeros(4, 2), torch.tensor([0, 1, 2, 2]))
@@ -86,12 +110,18 @@ class ClassCenters(nn.Module):
         center_learning_rate: float | None = None,
     ) -> None:
         super().__init__()
+        if min(num_classes, embedding_dim, centers_per_class) < 1:
+            raise ValueError(
+                "num_classes, embedding_dim and centers_per_class must be at least 1; got "
+                f"{num_classes}, {embedding_dim} and {centers_per_class}"
+            )
         centers = torch.empty(num_classes * centers_per_class, embedding_dim)
         self.centers: Tensor
         if center_learning_rate is None:
             self.centers = nn.Parameter(nn.init.kaiming_normal_(centers, mode="fan_out"))
         else:
             self.register_buffer("centers", nn.init.normal_(centers))
+        self.num_classes = num_classes
         self.normalize = normalize
         self.centers_per_class = centers_per_class
         self.center_learning_rate = center_learning_rate
@@ -103,6 +133,14 @@ class ClassCenters(nn.Module):
         index: Int[Tensor, " n"] | None = None,
     ) -> References:
         """The centers of all classes, before they move; every pair counts."""
+        check_batch(embeddings, labels, index)
+        self.check_labels(labels)
+        needed, given = self.centers, embeddings
+        if given.shape[1] != needed.shape[1] or given.device != needed.device:
+            raise ValueError(
+                f"embeddings must have {needed.shape[1]} dimensions on {needed.device}, as the "
+                f"centers have; got {given.shape[1]} on {given.device}"
+            )
         centers = F.normalize(self.centers) if self.normalize else self.centers
         ref_labels = torch.arange(len(centers), device=labels.device) // self.centers_per_class
         mask = torch.ones(len(embeddings), len(centers), dtype=torch.bool, device=embeddings.device)
@@ -111,9 +149,18 @@ class ClassCenters(nn.Module):
             self._move(embeddings.detach(), labels, centers, self.center_learning_rate)
         return References(centers.to(embeddings.dtype), ref_labels, mask)
 
+    def check_labels(self, labels: Tensor) -> None:
+        """Refuse labels of classes that have no center; their values on the CPU alone.
+
+        Raises:
+            TypeError: Labels are not integers.
+            ValueError: They are not one class an image, or a class is not 0..num_classes − 1.
+        """
+        check_classes(labels, self.num_classes, "ClassCenters")
+
     @torch.no_grad()
     def _move(self, embeddings: Tensor, labels: Tensor, centers: Tensor, rate: float) -> None:
-        own = labels.unsqueeze(1) * self.centers_per_class
+        own = labels.long().unsqueeze(1) * self.centers_per_class
         own = own + torch.arange(self.centers_per_class, device=labels.device)
         embeddings = embeddings.to(centers.dtype)
         distance = (embeddings.unsqueeze(1) - centers[own]).square().sum(2)
@@ -122,6 +169,10 @@ class ClassCenters(nn.Module):
         count = centers.new_zeros(len(centers), 1)
         count.index_add_(0, closest, centers.new_ones(len(closest), 1))
         self.centers.copy_(centers - rate * all_reduce_sum(total) / (1 + all_reduce_sum(count)))
+
+
+def _without_diagonal(mask: Tensor) -> Tensor:
+    return mask.fill_diagonal_(False) if mask.numel() else mask
 
 
 def _own_first(shards: Tensor) -> Tensor:

@@ -4,6 +4,16 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
+from ranklight.kernels.eager import eager_on_cpu
+from ranklight.pairs.checks import (
+    check_classes,
+    check_real_labels,
+    check_tensors,
+    check_vectors,
+)
+
+_COMPARABLE = {torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
+
 
 class SameClass(nn.Module):
     """R_ij = 1 where anchor i and reference j are of one class, else 0.
@@ -23,13 +33,15 @@ class SameClass(nn.Module):
         self, labels: Shaped[Tensor, "n ..."], ref_labels: Shaped[Tensor, "m ..."]
     ) -> Float[Tensor, "n m"]:
         """Relevance of every reference to every anchor."""
+        check_tensors(labels=labels, ref_labels=ref_labels)
         for given in (labels, ref_labels):
-            if given.ndim != 1 or given.is_floating_point():
+            if given.ndim != 1 or given.is_floating_point() or given.is_complex():
                 raise ValueError(
                     "SameClass needs one integer class an image (shape [n]), got "
                     f"{given.dtype} of shape {list(given.shape)}; multi-hot labels go with "
                     "SharesLabel or LabelOverlap, continuous ones with LabelCloseness"
                 )
+        labels, ref_labels = _comparable(labels), _comparable(ref_labels)
         same = labels.unsqueeze(1) == ref_labels.unsqueeze(0)
         return same.view(torch.int8).float()
 
@@ -37,10 +49,13 @@ class SameClass(nn.Module):
 class SharesLabel(nn.Module):
     """R_ij = 1 where anchor i and reference j have a label in common, else 0; multi-hot labels.
 
-    An image without labels is relevant to nothing.
+        R_ij = [Σ_k [y_ik > 0] [y_jk > 0] > 0]
+
+    A label above 0 applies, 0 does not, and one below, −1, is unknown: it is in common with
+    nothing. An image without labels is relevant to nothing.
 
     Raises:
-        ValueError: Labels are not multi-hot rows over the same classes.
+        ValueError: Labels are not multi-hot rows over the same classes; or, on the CPU, one is NaN.
 
     Examples:
         >>> labels = torch.tensor([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 1]])
@@ -52,16 +67,21 @@ class SharesLabel(nn.Module):
         self, labels: Shaped[Tensor, "n ..."], ref_labels: Shaped[Tensor, "m ..."]
     ) -> Float[Tensor, "n m"]:
         """Relevance of every reference to every anchor."""
-        return (_shared_labels(labels, ref_labels) > 0).float()
+        labels, ref_labels = _multi_hot(labels, ref_labels)
+        return ((labels > 0).float() @ (ref_labels > 0).float().T > 0).float()
 
 
 class LabelOverlap(nn.Module):
     """R_ij = |labels_i ∩ labels_j| / |labels_i ∪ labels_j|, the Jaccard index; multi-hot labels.
 
-    Two images without any label have the same label set, hence relevance 1.
+        R_ij = Σ_k p_ik p_jk / Σ_k k_ik k_jk max(p_ik, p_jk),   p = [y > 0],  k = [y ≥ 0]
+
+    A label above 0 applies, 0 does not, and one below, −1, is unknown: only classes known of both
+    images count. Where none of these applies to either, the two have the same label set, hence
+    relevance 1; where there is no class known of both, 0.
 
     Raises:
-        ValueError: Labels are not multi-hot rows over the same classes.
+        ValueError: Labels are not multi-hot rows over the same classes; or, on the CPU, one is NaN.
 
     Examples:
         >>> labels = torch.tensor([[1, 1, 0, 0], [1, 1, 1, 1], [0, 0, 0, 1]])
@@ -73,10 +93,13 @@ class LabelOverlap(nn.Module):
         self, labels: Shaped[Tensor, "n ..."], ref_labels: Shaped[Tensor, "m ..."]
     ) -> Float[Tensor, "n m"]:
         """Relevance of every reference to every anchor."""
-        shared = _shared_labels(labels, ref_labels)
-        counts, ref_counts = labels.float().sum(1), ref_labels.float().sum(1)
-        union = counts.unsqueeze(1) + ref_counts.unsqueeze(0) - shared
-        return torch.where(union > 0, shared / union.clamp(min=1), 1.0)
+        labels, ref_labels = _multi_hot(labels, ref_labels)
+        applies, ref_applies = (labels > 0).float(), (ref_labels > 0).float().T
+        known, ref_known = (labels >= 0).float(), (ref_labels >= 0).float().T
+        shared = applies @ ref_applies
+        union = applies @ ref_known + known @ ref_applies - shared
+        same = (known @ ref_known > 0).float()
+        return torch.where(union > 0, shared / union.clamp(min=1), same)
 
 
 class LabelCloseness(nn.Module):
@@ -88,7 +111,9 @@ class LabelCloseness(nn.Module):
         p: The norm: 2 is Euclidean (log-ratio loss), 1 the sum of differences (Rank-N-Contrast).
 
     Raises:
-        ValueError: Labels are not real vectors (or numbers) of the same size.
+        TypeError: Labels are in half precision.
+        ValueError: Labels are not real vectors (or numbers) of the same size; or, on the CPU, one
+            is not finite.
 
     Examples:
         >>> labels = torch.tensor([[0.0, 0.0], [3.0, 4.0]])
@@ -104,13 +129,7 @@ class LabelCloseness(nn.Module):
         self, labels: Shaped[Tensor, "n ..."], ref_labels: Shaped[Tensor, "m ..."]
     ) -> Float[Tensor, "n m"]:
         """Relevance of every reference to every anchor."""
-        if not labels.is_floating_point() or labels.shape[1:] != ref_labels.shape[1:]:
-            raise ValueError(
-                "LabelCloseness needs real label vectors of one size, got "
-                f"{labels.dtype} of shape {list(labels.shape)} and {list(ref_labels.shape)}; "
-                "integer classes go with SameClass"
-            )
-        labels, ref_labels = (y.reshape(len(y), -1) for y in (labels, ref_labels))
+        labels, ref_labels = _real("LabelCloseness", labels, ref_labels)
         if labels.shape[1] == 1:
             return 1 - (labels - ref_labels.T).abs()
         return 1 - _distance(labels, ref_labels, self.p)
@@ -126,7 +145,9 @@ class LabelWithin(nn.Module):
         threshold: τ, in label units; larger calls more pairs the same.
 
     Raises:
-        ValueError: Labels are not real vectors (or numbers) of the same size.
+        TypeError: Labels are in half precision.
+        ValueError: Labels are not real vectors (or numbers) of the same size; or, on the CPU, one
+            is not finite.
 
     Examples:
         >>> labels = torch.tensor([10.0, 10.5, 13.0])
@@ -158,6 +179,11 @@ class GradedByAttributes(nn.Module):
         same_class: s, relevance of images of one class whose attributes are far apart.
         length: l, the attribute distance at which what is above s has fallen to 37 %.
 
+    Raises:
+        TypeError: Labels are in half precision.
+        ValueError: Labels are not real vectors of the same size; or, on the CPU, one is not finite,
+            or a class is so large that its type cannot tell it from the next.
+
     Examples:
         >>> labels = torch.tensor([[3.0, 0.1], [3.0, 0.1], [3.0, 99.0], [4.0, 0.1]])
         >>> GradedByAttributes(same_class=0.25)(labels[:1], labels)
@@ -173,6 +199,11 @@ class GradedByAttributes(nn.Module):
         self, labels: Float[Tensor, "n l"], ref_labels: Float[Tensor, "m l"]
     ) -> Float[Tensor, "n m"]:
         """Relevance of every reference to every anchor."""
+        labels, ref_labels = _real("GradedByAttributes", labels, ref_labels)
+        if not labels.shape[1]:
+            raise ValueError("GradedByAttributes needs a class in the first column; got no column")
+        for given in (labels, ref_labels):
+            _check_classes(given[:, 0])
         same = labels[:, None, 0] == ref_labels[:, 0]
         near = (-_distance(labels[:, 1:], ref_labels[:, 1:]) / self.length).exp()
         return same * (self.same_class + (1 - self.same_class) * near)
@@ -186,6 +217,10 @@ class ByFeatures(nn.Module):
 
     Args:
         length: l, the distance at which relevance has fallen to 37 %.
+
+    Raises:
+        TypeError: Features are in half precision.
+        ValueError: They are not real vectors of the same size; or, on the CPU, one is not finite.
 
     Examples:
         >>> features = torch.tensor([[0.0, 0.0], [0.0, 2.0]])
@@ -201,6 +236,7 @@ class ByFeatures(nn.Module):
         self, labels: Float[Tensor, "n d"], ref_labels: Float[Tensor, "m d"]
     ) -> Float[Tensor, "n m"]:
         """Relevance of every reference to every anchor."""
+        labels, ref_labels = _real("ByFeatures", labels, ref_labels)
         return (-_distance(labels, ref_labels) / self.length).exp()
 
 
@@ -213,6 +249,11 @@ class ByTable(nn.Module):
     Args:
         table: Relevance of every column's image to every row's.
 
+    Raises:
+        TypeError: Table or labels are of another type.
+        ValueError: The table is not square, labels are not one number an image; or, on the CPU, a
+            label is no row of the table.
+
     Examples:
         >>> relevance = ByTable(torch.tensor([[1.0, 0.5, 0.0], [0.5, 1.0, 0.25], [0.0, 0.25, 1.0]]))
         >>> relevance(torch.tensor([1]), torch.tensor([0, 2]))
@@ -221,12 +262,21 @@ class ByTable(nn.Module):
 
     def __init__(self, table: Float[Tensor, "k k"]) -> None:
         super().__init__()
+        check_vectors(table=table)
+        if table.shape[0] != table.shape[1]:
+            raise ValueError(f"the table must be square; got {list(table.shape)}")
         self.table = table
 
     def forward(
         self, labels: Int[Tensor, "n"], ref_labels: Int[Tensor, "m"]
     ) -> Float[Tensor, "n m"]:
         """Relevance of every reference to every anchor."""
+        check_tensors(labels=labels, ref_labels=ref_labels)
+        for given in (labels, ref_labels):
+            check_classes(given, len(self.table), "ByTable")
+            if given.is_meta and not self.table.is_meta:
+                raise ValueError("ByTable needs labels with values; got labels on meta")
+        labels, ref_labels = labels.long(), ref_labels.long()
         rows, columns = labels.to(self.table.device), ref_labels.to(self.table.device)
         return self.table[rows[:, None], columns].to(labels.device)
 
@@ -236,10 +286,47 @@ def _distance(labels: Tensor, ref_labels: Tensor, p: float = 2.0) -> Tensor:
     return torch.cdist(labels, ref_labels, p, compute_mode="donot_use_mm_for_euclid_dist")
 
 
-def _shared_labels(labels: Tensor, ref_labels: Tensor) -> Tensor:
+def _comparable(labels: Tensor) -> Tensor:
+    """Integers that can be compared with any others; torch has few operations for uint16..64."""
+    return labels if labels.dtype in _COMPARABLE else labels.long()
+
+
+def _real(user: str, labels: Tensor, ref_labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Real labels as vectors of one type."""
+    check_tensors(labels=labels, ref_labels=ref_labels)
+    for given in (labels, ref_labels):
+        real = given.is_floating_point() and given.ndim > 0
+        if not real or labels.shape[1:] != ref_labels.shape[1:]:
+            raise ValueError(
+                f"{user} needs real label vectors of one size, got {given.dtype} of shape "
+                f"{list(labels.shape)} and {list(ref_labels.shape)}; integer classes go with "
+                "SameClass"
+            )
+        check_real_labels(given, user)
+    dtype = torch.promote_types(labels.dtype, ref_labels.dtype)
+    size = labels.shape[1:].numel()
+    labels, ref_labels = (y.detach().reshape(len(y), size) for y in (labels, ref_labels))
+    return labels.to(dtype), ref_labels.to(dtype)
+
+
+def _check_classes(classes: Tensor) -> None:
+    """Refuse, on the CPU, classes beyond which floats leave out integers."""
+    largest = 2 / torch.finfo(classes.dtype).eps
+    if eager_on_cpu(classes) and (classes.abs() >= largest).any():
+        raise ValueError(
+            f"classes must be below {largest:.0f}, from where {classes.dtype} leaves out integers; "
+            f"got {classes.abs().max():.0f}"
+        )
+
+
+def _multi_hot(labels: Tensor, ref_labels: Tensor) -> tuple[Tensor, Tensor]:
+    check_tensors(labels=labels, ref_labels=ref_labels)
+    for given in (labels, ref_labels):
+        if given.is_floating_point() and eager_on_cpu(given) and given.isnan().any():
+            raise ValueError("multi-hot labels are 1, 0, or -1 for unknown; got NaN")
     if labels.ndim != 2 or labels.shape[1:] != ref_labels.shape[1:]:
         raise ValueError(
             "multi-hot labels (shape [n, classes]) are needed on both sides, got "
             f"{list(labels.shape)} and {list(ref_labels.shape)}"
         )
-    return labels.float() @ ref_labels.float().T
+    return labels, ref_labels

@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ranklight.kernels.chunks import chunks, row_chunks
-from ranklight.kernels.eager import eager_on_cpu
+from ranklight.kernels.eager import eager_on_cpu, without_autocast
+from ranklight.pairs.checks import check_vectors
 
 _BLOCK_ELEMENTS = 1 << 20
 _SHORT = 2**0.5
@@ -36,13 +37,15 @@ def pairwise_similarity(
         float32 (also under autocast, for half-precision inputs), or float64 for float64 inputs.
 
     Raises:
-        ValueError: The two have different numbers of dimensions.
+        TypeError: Either is no tensor of floats.
+        ValueError: The two are not [n, d] and [m, d], or not on one device.
 
     Example:
         >>> anchors, references = torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
         >>> pairwise_similarity(anchors, references).tolist()
         [[1.0, 0.0]]
     """
+    check_vectors(embeddings=embeddings, references=references)
     if embeddings.shape[1] != references.shape[1]:
         raise ValueError(
             f"embeddings have {embeddings.shape[1]} dimensions, references {references.shape[1]}: "
@@ -98,8 +101,9 @@ class _Similarity(torch.autograd.Function):
         (grad,) = grads
         embeddings, references = ctx.saved_tensors
         grad_embeddings = grad_references = None
-        with torch.autocast(grad.device.type, enabled=False):
-            center = embeddings.mean(0)
+        with without_autocast(grad):
+            # Of no anchors the mean is no number, which would spread.
+            center = embeddings.mean(0) if len(embeddings) else embeddings.new_zeros(())
             anchors = embeddings - center
             if ctx.among_themselves:
                 return _of_both_sides(grad, anchors), None, None

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ranklight.datamodules.randomness import random_bits
+from ranklight.datamodules.samplers.arguments import check_counts, check_seed, class_indices
 from ranklight.datamodules.samplers.batch_sampler import BatchSampler, GlobalBatches, Progress
 
 _CLASSES, _IMAGES = 1, 2
@@ -71,10 +72,12 @@ class ClassBalanced(BatchSampler):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
+        check_counts(classes_per_batch=classes_per_batch, samples_per_class=samples_per_class)
+        check_seed(seed)
         self.classes_per_batch = classes_per_batch
         self.samples_per_class = samples_per_class
         self.seed = seed
-        labels = _class_indices(labels)
+        labels = class_indices(labels, "ClassBalanced")
         self._images, self._starts, self._counts = self._by_class(labels, short_classes)
         batch_size = classes_per_batch * samples_per_class
         self.progress = Progress(
@@ -197,16 +200,6 @@ class ClassBalanced(BatchSampler):
                 f"{len(counts)} classes{usable}"
             )
         return images, starts, counts
-
-
-def _class_indices(labels: object) -> NDArray[np.int64]:
-    array = np.asarray(labels)
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise TypeError(
-            "ClassBalanced takes one class index per image, a vector of integers; got "
-            f"{array.dtype} of shape {array.shape}"
-        )
-    return array.astype(np.int64)
 
 
 def _order_within(

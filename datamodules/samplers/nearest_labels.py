@@ -7,6 +7,7 @@ from jaxtyping import Bool, Int
 from numpy.typing import NDArray
 
 from ranklight.datamodules.randomness import random_bits
+from ranklight.datamodules.samplers.arguments import check_counts, check_seed
 from ranklight.datamodules.samplers.batch_sampler import BatchSampler, GlobalBatches, Progress
 
 _ANCHORS, _OTHERS = 1, 2
@@ -41,6 +42,7 @@ class NearestLabels(BatchSampler):
         world_size: How many ranks share a batch.
 
     Raises:
+        TypeError: Neighbours are no array of integers.
         ValueError: Neighbours of another number of images, anchors and neighbours that a batch
             cannot hold, fewer images than a batch, or a batch that the ranks cannot share.
 
@@ -61,6 +63,8 @@ class NearestLabels(BatchSampler):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
+        check_counts(size=size, batch_size=batch_size, anchors=anchors)
+        check_seed(seed)
         _check(size, neighbours, batch_size, anchors)
         self.size = size
         self.anchors = anchors
@@ -132,6 +136,11 @@ def _repeats(images: Int[np.ndarray, "b w"]) -> Bool[np.ndarray, "b w"]:
 
 
 def _check(size: int, neighbours: NDArray[np.integer], batch_size: int, anchors: int) -> None:
+    if not isinstance(neighbours, np.ndarray) or neighbours.dtype.kind not in "iu":
+        given = getattr(neighbours, "dtype", type(neighbours).__name__)
+        raise TypeError(f"neighbours must be a NumPy array of integers; got {given}")
+    if neighbours.ndim != 2:
+        raise ValueError(f"neighbours must have the shape [n, k]; got {list(neighbours.shape)}")
     if len(neighbours) != size:
         raise ValueError(f"the lists are for {len(neighbours)} images, the data set has {size}")
     if neighbours.size and not 0 <= neighbours.min() <= neighbours.max() < size:

@@ -8,6 +8,8 @@ from jaxtyping import Float, Shaped
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ranklight.datamodules.samplers.arguments import class_indices
+
 OfPairs = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float64]]
 """(indices i, indices j) -> relevance of each image j to its image i, 0 (none) to 1 (the same)."""
 
@@ -27,6 +29,13 @@ def relevance_of_pairs(relevance: nn.Module, labels: Shaped[Tensor, "n ..."]) ->
         >>> of_pairs(np.array([0, 0]), np.array([1, 2])).tolist()
         [0.0, 1.0]
     """
+    if not isinstance(labels, Tensor):
+        raise TypeError(f"labels must be a torch.Tensor; got {type(labels).__name__}")
+    if labels.is_meta or not labels.ndim:
+        raise ValueError(
+            f"labels must have values, one entry an image; got {list(labels.shape)} on "
+            f"{labels.device}"
+        )
     labels = labels.double() if labels.is_floating_point() else labels
     # Each pair is a matrix of one row and one column.
     pairwise = torch.func.vmap(relevance)
@@ -52,6 +61,7 @@ def total_relevance(of_pairs: OfPairs, classes: Shaped[np.ndarray, "n"]) -> Floa
         >>> total_relevance(of_pairs, np.array([3, 3, 3, 4])).tolist()
         [0.75, 0.75, 1.0, 0.0]
     """
+    classes = class_indices(classes, "total_relevance")
     total = np.zeros(len(classes))
     order = np.argsort(classes, kind="stable")
     starts = np.flatnonzero(np.diff(classes[order], prepend=classes[order[:1]] - 1))

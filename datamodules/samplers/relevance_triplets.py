@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ranklight.datamodules.randomness import random_bits
+from ranklight.datamodules.samplers.arguments import check_counts, check_seed, class_indices
 from ranklight.datamodules.samplers.batch_sampler import BatchSampler, GlobalBatches, Progress
 from ranklight.datamodules.samplers.pair_relevance import OfPairs, total_relevance
 from ranklight.datamodules.samplers.triplet_buffers import TripletBuffers, TripletRule
@@ -73,7 +74,10 @@ class RelevanceTriplets(BatchSampler):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        self._classes = np.unique(np.asarray(classes), return_inverse=True)[1].astype(np.int64)
+        check_counts(triplets_per_batch=triplets_per_batch, buffer_size=buffer_size)
+        check_seed(seed)
+        indices = class_indices(classes, "RelevanceTriplets")
+        self._classes = np.unique(indices, return_inverse=True)[1].astype(np.int64)
         self._of_pairs = of_pairs
         self._total = total_relevance(of_pairs, self._classes) if total is None else total
         _check(self._total, triplets_per_batch, world_size)

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranklight.datamodules.randomness import random_bits
+from ranklight.datamodules.samplers.arguments import check_counts, check_seed
 from ranklight.datamodules.samplers.batch_sampler import BatchSampler, GlobalBatches, Progress
 
 
@@ -30,6 +31,8 @@ class Shuffled(BatchSampler):
     def __init__(
         self, size: int, batch_size: int, seed: int = 0, rank: int = 0, world_size: int = 1
     ) -> None:
+        check_counts(size=size, batch_size=batch_size)
+        check_seed(seed)
         if size < batch_size:
             raise ValueError(f"batch_size is {batch_size}, but there are only {size} images")
         self.size = size

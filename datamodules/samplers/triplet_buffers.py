@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
 from ranklight.datamodules.randomness import uniform
+from ranklight.datamodules.samplers.arguments import check_counts, check_seed
 from ranklight.datamodules.samplers.pair_relevance import OfPairs
 
 _KEYS, _DRAWS = 1, 2
@@ -85,11 +86,14 @@ class TripletBuffers:
         rule: TripletRule | None = None,
         seed: int = 0,
     ) -> None:
+        check_counts(classes=classes, size=size)
+        check_seed(seed)
         self.size = size
         self.of_pairs = of_pairs
         self.rule = rule or TripletRule()
         self.seed = seed
         self.counts = dict.fromkeys(("proposed", "accepted", "queries", "given_up"), 0)
+        _check(self.rule, classes, size)
         self._clock = np.full((classes, size), np.inf)
         self._image = np.full((classes, size), -1)
         self._relevance = np.zeros((classes, size))
@@ -97,7 +101,6 @@ class TripletBuffers:
         self._left_out = np.full(classes, np.inf)
         self._seen = np.zeros(classes)
         self._arrived = 0
-        _check(self.rule, classes, size)
 
     @property
     def age(self) -> float:

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from ranklight.kernels.eager import without_autocast
+
 Inputs = Literal["features", "scores", "both"]
 """What a head looks at: the encoder's features, the scores, or one beside the other."""
 
@@ -58,7 +60,7 @@ class DecisionHead(nn.Module):
 
     def forward(self, inputs: Float[Tensor, "n d"]) -> Float[Tensor, "n o"]:
         """The output for each input, in float32 also under autocast."""
-        with torch.autocast(inputs.device.type, enabled=False):
+        with without_autocast(inputs):
             outputs: Tensor = self.layers((inputs - self.mean) / self.deviation)
         return outputs
 

@@ -82,3 +82,25 @@ def test_weights_of_another_architecture_are_refused():
 
 def test_own_weights_are_accepted():
     check_same_architecture(module(), module().state_dict())
+
+
+class _Fitting:
+    training, predicting = True, False
+
+
+@pytest.mark.parametrize("label", [3, -1])
+def test_a_label_without_a_center_is_refused_before_it_leaves_the_cpu(label):
+    learner = module(objective=Objective(MultiSimilarityLoss(), references=ClassCenters(3, 16)))
+    learner._trainer = _Fitting()
+    given = batch()._replace(labels=torch.tensor([label] * 12))
+    with pytest.raises(ValueError, match=rf"labels of ClassCenters must be 0\.\.2; got {label}"):
+        learner.on_before_batch_transfer(given, 0)
+    assert learner.on_before_batch_transfer(batch(), 0) is not None
+
+
+def test_labels_that_are_no_numbers_are_refused_before_they_leave_the_cpu():
+    learner = module()
+    learner._trainer = _Fitting()
+    given = batch()._replace(labels=torch.full((12, 2), torch.nan))
+    with pytest.raises(ValueError, match="finite numbers"):
+        learner.on_before_batch_transfer(given, 0)

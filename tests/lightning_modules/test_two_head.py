@@ -109,3 +109,20 @@ def test_micro_and_macro_accuracy_of_uneven_classes():
     by_class = [right[batch().labels == label].float().mean() for label in range(3)]
     assert scores["test/accuracy"] == pytest.approx(right.float().mean().item())
     assert scores["test/accuracy_macro"] == pytest.approx(sum(by_class).item() / 3)
+
+
+@pytest.mark.parametrize("stage", ["fit", "validate", "test"])
+def test_a_label_that_is_no_class_is_refused(stage):
+    class FourClasses(Stripes):
+        labels = torch.tensor([0, 1, 2, 3])
+
+    trainer = pl.Trainer(
+        max_epochs=1,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    with pytest.raises(ValueError, match=r"the classifier must be 0\.\.2; got 3"):
+        getattr(trainer, stage)(learner(), DataLoader(FourClasses(), batch_size=4))

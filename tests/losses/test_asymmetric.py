@@ -98,3 +98,15 @@ def test_is_timms(multi_hot):
     torch.testing.assert_close(loss, theirs)
     grads = [torch.autograd.grad(value, similarity)[0] for value in (loss, theirs)]
     torch.testing.assert_close(*grads, atol=1e-6, rtol=1e-4)
+
+
+def test_the_released_training_takes_the_focus_as_constant(multi_hot):
+    similarity, relevance, selection = multi_hot(0, 6, 8)
+    weights = torch.where(relevance > 0, (-similarity).sigmoid(), (similarity.sigmoid() - 0.05))
+    weights = weights.clamp(min=0) ** torch.where(relevance > 0, 1.0, 4.0)
+    log_rest = (1 - (similarity.sigmoid() - 0.05).clamp(min=0)).log()
+    cost = -weights.detach() * torch.where(relevance > 0, similarity.sigmoid().log(), log_rest)
+    (expected,) = torch.autograd.grad(torch.where(selection, cost, 0).sum(), similarity)
+    assert AsymmetricLoss().focus_has_gradient
+    AsymmetricLoss(focus_has_gradient=False)(similarity, relevance, selection).backward()
+    torch.testing.assert_close(similarity.grad, expected)

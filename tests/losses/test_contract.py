@@ -108,7 +108,7 @@ def test_blind_to_what_is_not_selected(name, kind, dtype):
     assert value > 0
     assert (grad != 0).any()
     used = is_used(selection)
-    for garbage in (0.5, -1e30, 1e30):
+    for garbage in (0.5, -1e30, 1e30, torch.inf, -torch.inf, torch.nan):
         dirty = similarity.where(used, garbage), relevance.where(used, -garbage)
         dirty_value, dirty_grad = value_and_gradient(loss, *dirty, selection)
         torch.testing.assert_close(dirty_value, value)
@@ -134,6 +134,16 @@ def test_exactly_0_when_nothing_is_selected(name, kind):
     value, grad = value_and_gradient(loss, similarity, relevance, nothing(selection))
     assert value == 0
     assert (grad == 0).all()
+
+
+@every_loss
+@pytest.mark.parametrize(("anchors", "references"), [(0, 0), (0, 5), (5, 0)])
+def test_exactly_0_without_anchors_or_references(name, kind, anchors, references):
+    loss, similarity, relevance, selection = make(name, kind)
+    empty = [tensor[:anchors, :references] for tensor in (similarity, relevance, selection)]
+    value, grad = value_and_gradient(loss, *empty)
+    assert value == 0
+    assert grad.shape == (anchors, references)
 
 
 @every_loss

@@ -97,3 +97,11 @@ def test_the_sampled_rank_is_certain_when_every_negative_violates():
     loss = WARPLoss(sampled_rank=True)(similarity, relevance, relevance >= 0)
     assert loss.item() == pytest.approx(harmonic(3) * (6 + 7 + 8))
     assert math.isfinite(loss.item())
+
+
+@pytest.mark.parametrize("lot", [0.0, 1 - 2**-24])
+def test_the_sampled_rank_of_a_label_that_nothing_violates_is_0(lot, monkeypatch):
+    monkeypatch.setattr(torch, "rand_like", lambda like: torch.full_like(like, lot))
+    similarity = torch.tensor([[9.0, 0.0, 1.0]])
+    relevance = torch.tensor([[1.0, 0.0, 0.0]])
+    assert WARPLoss(sampled_rank=True)(similarity, relevance, relevance >= 0).item() == 0

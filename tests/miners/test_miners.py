@@ -73,8 +73,9 @@ def test_a_selection_is_part_of_the_mask(miner, dtype):
 @pytest.mark.parametrize("miner", [m for m in EVERY if not isinstance(m, DistanceWeighted)])
 def test_blind_to_masked_pairs(miner):
     similarity, relevance, mask = make(0, 6, 9)
-    wild = torch.where(mask, similarity, 1e30), torch.where(mask, relevance, -7.0)
-    assert torch.equal(miner(*wild, mask), miner(similarity, relevance, mask))
+    for garbage in (1e30, -torch.inf, torch.inf, torch.nan):
+        wild = torch.where(mask, similarity, garbage), torch.where(mask, relevance, -garbage)
+        assert torch.equal(miner(*wild, mask), miner(similarity, relevance, mask))
 
 
 @settings(max_examples=60, deadline=None)
@@ -191,3 +192,32 @@ def test_opponents_and_pairs_both_go_into_the_triplet_loss():
     similarity, relevance, mask = make(0, 6, 9)
     for miner in EVERY:
         assert TripletLoss()(similarity, relevance, miner(similarity, relevance, mask)).isfinite()
+
+
+def test_distance_weighted_without_a_cutoff_draws_all_that_coincide():
+    """A density of 0 at distance 0, of which the inverse has no limit."""
+    torch.manual_seed(0)
+    similarity = torch.tensor([[1.0, 1.0, 1.0, 0.5, 0.0]]).expand(2_000, -1)
+    relevance = torch.tensor([[1.0, 0.0, 0.0, 0.0, 0.0]]).expand(2_000, -1)
+    for dim in (2, 8):
+        torch.manual_seed(1)
+        opponents = DistanceWeighted(dim, cutoff=0.0)(similarity, relevance, relevance >= 0)[:, 0]
+        torch.manual_seed(1)
+        nearly = DistanceWeighted(dim, cutoff=1e-3)(similarity, relevance, relevance >= 0)[:, 0]
+        assert torch.equal(opponents, nearly)
+        assert {1, 2} <= set(opponents.tolist())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"embedding_dim": 1}, {"cutoff": -0.1}, {"cutoff": 2.0}, {"farthest": -0.01}],
+)
+def test_distance_weighted_refuses_what_is_no_distance(wrong):
+    with pytest.raises(ValueError, match="sphere"):
+        DistanceWeighted(**{"embedding_dim": 8, **wrong})
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (0, 3), (3, 0)])
+@pytest.mark.parametrize("miner", EVERY)
+def test_of_nothing_nothing_is_chosen(miner, shape):
+    assert miner(torch.ones(shape), torch.ones(shape), torch.ones(shape).bool()).shape == shape

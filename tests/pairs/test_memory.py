@@ -1,5 +1,7 @@
 """A memory leads with the batch, holds what came before it, and is the same on every rank."""
 
+import copy
+
 import pytest
 import torch
 import torch.distributed as dist
@@ -200,3 +202,86 @@ def test_every_rank_holds_the_memory_of_one_process_and_its_gradient(run_on_rank
             assert torch.equal(rows[name], alone[name])
         for step, gradient in enumerate(gradients):
             torch.testing.assert_close(gradient, whole[step][rank::world], rtol=1e-9, atol=1e-12)
+
+
+def test_any_integers_name_images():
+    one, other = (filled(CrossBatchMemory(10), 2) for _ in range(2))
+    embeddings, labels, index = batch(0)
+    expected, found = one(embeddings, labels, index), other(embeddings, labels, index.int())
+    assert torch.equal(found.memory.mask, expected.memory.mask)
+    assert other.diagnostics == one.diagnostics
+
+
+def test_two_forwards_before_one_backward_are_two_terms():
+    gradients = []
+    for together in (True, False):
+        objective = Objective(ContrastiveLoss(), references=filled(CrossBatchMemory(8), 2))
+        inputs = [batch(step)[0].requires_grad_() for step in (2, 3)]
+        losses = []
+        for step, embeddings in zip((2, 3), inputs, strict=True):
+            losses.append(objective(embeddings, *batch(step)[1:]))
+            if not together:
+                losses.pop().backward()
+        if together:
+            sum(losses).backward()
+        gradients.append([embeddings.grad for embeddings in inputs])
+    torch.testing.assert_close(gradients[0], gradients[1])
+
+
+def test_what_was_handed_out_does_not_change():
+    memory = filled(CrossBatchMemory(6), 1)
+    past = memory(*batch(1)).memory
+    memory(*batch(2))
+    assert torch.equal(past.embeddings, batch(0)[0])
+    assert torch.equal(past.labels, batch(0)[1])
+
+
+def test_a_step_that_is_over_costs_no_copy():
+    memory = filled(CrossBatchMemory(6), 3)
+    place = memory._rows["embeddings"].data_ptr()
+    objective = Objective(ContrastiveLoss(), references=memory)
+    for step in (3, 4, 5):
+        objective(batch(step)[0].requires_grad_(), *batch(step)[1:]).backward()
+    assert memory._rows["embeddings"].data_ptr() == place
+
+
+def test_training_goes_on_after_inference_mode():
+    expected = CrossBatchMemory(8)
+    memory = CrossBatchMemory(8)
+    with torch.inference_mode():
+        memory(*batch(0))
+        memory(*batch(1))
+    filled(expected, 2)
+    for step in (2, 3):
+        embeddings = batch(step)[0].requires_grad_()
+        found = memory(embeddings, *batch(step)[1:])
+        pairwise_similarity(embeddings, found.memory.embeddings).sum().backward()
+        past = expected(*batch(step)).memory
+        assert torch.equal(found.memory.embeddings, past.embeddings)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("change", "error", "sentence"),
+    [
+        (lambda z, y, i: (z, y[:5], i), ValueError, "6 embeddings need as many labels, got 5"),
+        (lambda z, y, i: (z, y, i[:5]), ValueError, r"as many indices .*\[5\]"),
+        (lambda z, y, i: (z, y, i.float()), TypeError, "integers; got torch.float32"),
+    ],
+)
+def test_what_is_refused_is_not_enqueued(change, error, sentence):
+    memory = filled(CrossBatchMemory(20), 1)
+    with pytest.raises(error, match=sentence):
+        memory(*change(*batch(1)))
+    memory(*batch(2))
+    assert len(memory) == 6
+    assert memory.steps == 2
+
+
+def test_a_copy_holds_its_own_past():
+    memory = filled(CrossBatchMemory(20), 2)
+    held = memory(*batch(2))
+    other = copy.deepcopy(memory)
+    other(*batch(3))
+    assert len(other) == 18
+    assert len(held.memory.embeddings) == len(memory) == 12

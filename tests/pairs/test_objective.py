@@ -1,13 +1,17 @@
 """An objective is loss(S, R, miner(S, R, M)), and reports what the miner kept."""
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
 
-from ranklight.losses import ContrastiveLoss, MultiSimilarityLoss
+from ranklight import losses
+from ranklight.losses import ContrastiveLoss, MultiSimilarityLoss, TripletLoss
 from ranklight.miners import KeepAll, MultiSimilarityMiner
 from ranklight.pairs import (
     ClassCenters,
+    CrossBatchMemory,
     InBatch,
     LabelCloseness,
     Objective,
@@ -83,3 +87,71 @@ def test_refuses_a_label_too_few(batch):
     embeddings, labels = batch
     with pytest.raises(ValueError, match="8 embeddings need as many labels, got 7"):
         Objective(ContrastiveLoss())(embeddings, labels[:7])
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("embeddings", "labels", "error", "sentence"),
+    [
+        ([[1.0, 0.0]], torch.tensor([0]), TypeError, "embeddings must be a torch.Tensor; got list"),
+        (torch.ones(1, 2), [0], TypeError, "labels must be a torch.Tensor; got list"),
+        (torch.ones(1, 2).numpy(), torch.zeros(1), TypeError, "torch.Tensor; got ndarray"),
+        (torch.ones(3), torch.arange(3), ValueError, r"embeddings must have .*\[n, d\]; got \[3\]"),
+        (torch.ones(3, 2).long(), torch.arange(3), TypeError, "must be floats; got torch.int64"),
+        (torch.ones(1, 2), torch.tensor(0), ValueError, "one number without a dimension"),
+        (torch.ones(1, 2), torch.zeros(1, device="meta"), ValueError, "one device; got embeddings"),
+    ],
+)
+@pytest.mark.parametrize("references", [InBatch(), ClassCenters(3, 2), CrossBatchMemory(5)])
+def test_what_is_no_batch_is_refused(embeddings, labels, error, sentence, references):
+    objective = Objective(ContrastiveLoss(), references=references)
+    for call in (objective, references):
+        with pytest.raises(error, match=sentence):
+            call(embeddings, labels)
+
+
+@pytest.mark.parametrize("references", [InBatch(), ClassCenters(3, 5), CrossBatchMemory(5)])
+def test_an_empty_batch_costs_nothing(references):
+    objective = Objective(MultiSimilarityLoss(), MultiSimilarityMiner(), references)
+    embeddings = torch.ones(0, 5, requires_grad=True)
+    loss = objective(embeddings, torch.arange(0))
+    loss.backward()
+    assert loss == 0
+    assert all((p.grad == 0).all() for p in objective.parameters())
+
+
+def angles():
+    return [name for name in losses.__all__ if _wants(getattr(losses, name)())]
+
+
+def _wants(part):
+    return getattr(part, "wants_unit_vectors", False)
+
+
+def test_losses_of_angles_say_that_they_want_unit_vectors():
+    assert angles() == [
+        "ContrastiveLoss",
+        "MultiSimilarityLoss",
+        "ProxyAnchorLoss",
+        "SmoothAPLoss",
+        "SupConLoss",
+    ]
+
+
+@pytest.mark.parametrize("name", angles())
+def test_other_embeddings_are_warned_of_once(name):
+    objective = Objective(getattr(losses, name)())
+    labels = torch.tensor([0, 0, 1, 1])
+    with pytest.warns(UserWarning, match=rf"{name}: unit vectors are needed.* 2 to 2"):
+        objective(torch.eye(4) * 2, labels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        objective(torch.eye(4) * 2, labels)
+
+
+def test_nothing_is_said_of_unit_vectors_nor_where_they_are_not_wanted():
+    labels = torch.tensor([0, 0, 1, 1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Objective(ContrastiveLoss())(torch.eye(4).bfloat16() * 1.002, labels)
+        Objective(TripletLoss())(torch.eye(4) * 9, labels)

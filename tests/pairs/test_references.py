@@ -1,5 +1,6 @@
 """References: own anchors lead or are absent, on any number of ranks."""
 
+import pytest
 import torch
 import torch.distributed as dist
 
@@ -70,3 +71,50 @@ def test_a_group_of_one_rank_is_no_group(run_on_ranks):
 
 def mask_of_two():
     return InBatch()(torch.randn(2, 3), torch.tensor([0, 1])).mask
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int32, torch.int64])
+def test_centers_of_a_class_move_whatever_integers_name_it(dtype):
+    centers = ClassCenters(120, 4, normalize=False, centers_per_class=3, center_learning_rate=0.5)
+    before = centers.centers.clone()
+    centers(torch.randn(2, 4), torch.tensor([100, 119], dtype=dtype))
+    moved = (centers.centers != before).any(1).nonzero().squeeze(1) // 3
+    assert moved.tolist() == [100, 119]
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("embeddings", "labels", "error", "sentence"),
+    [
+        (torch.zeros(3, 2), torch.tensor([1, 2, 3]), ValueError, r"ClassCenters .*0\.\.2; got 3"),
+        (torch.zeros(2, 2), torch.tensor([-1, 0]), ValueError, r"ClassCenters .*0\.\.2; got -1"),
+        (torch.zeros(1, 2), torch.tensor([1.0]), TypeError, "integer labels; got torch.float32"),
+        (torch.zeros(1, 2), torch.tensor([[1]]), ValueError, r"one label an image .*\[1, 1\]"),
+        (torch.zeros(1, 5), torch.tensor([1]), ValueError, "must have 2 dimensions .* got 5"),
+    ],
+)
+@pytest.mark.parametrize("rate", [None, 0.5])
+def test_labels_without_a_center_are_refused(embeddings, labels, error, sentence, rate):
+    centers = ClassCenters(3, 2, center_learning_rate=rate)
+    before = centers.centers.clone()
+    with pytest.raises(error, match=sentence):
+        centers(embeddings, labels)
+    assert torch.equal(centers.centers, before)
+
+
+@pytest.mark.parametrize("wrong", [(0, 2), (3, 0)])
+def test_no_centers_are_refused(wrong):
+    with pytest.raises(ValueError, match="at least 1"):
+        ClassCenters(*wrong)
+
+
+def test_ranks_of_different_batches_are_told_so(run_on_ranks):
+    for sentence in run_on_ranks(references_of_uneven_ranks, 2):
+        assert sentence == "every rank must hold as many anchors; the ranks hold [5, 3]"
+
+
+def references_of_uneven_ranks():
+    size = 5 - 2 * dist.get_rank()
+    with pytest.raises(ValueError, match="every rank") as raised:
+        InBatch()(torch.randn(size, 3), torch.arange(size))
+    return str(raised.value)

@@ -154,3 +154,78 @@ def test_a_table_is_looked_up_by_row_and_column():
         [1, 0.5, 0.5],
     ]
     assert not relevance.state_dict()
+
+
+def test_an_unknown_label_is_in_common_with_nothing():
+    labels = torch.tensor([[1, 0, -1], [0, 1, -1], [1, 1, 1], [-1, -1, -1]])
+    assert SharesLabel()(labels, labels).tolist() == [
+        [1, 0, 1, 0],
+        [0, 1, 1, 0],
+        [1, 1, 1, 0],
+        [0, 0, 0, 0],
+    ]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**31), st.sampled_from([torch.int8, torch.int64, torch.float32]))
+def test_overlap_is_over_what_is_known_of_both(seed, dtype):
+    generator = torch.Generator().manual_seed(seed)
+    a, b = (torch.randint(-1, 2, (n, 4), generator=generator) for n in (3, 5))
+    expected = []
+    for x in a.tolist():
+        known = [[(p, q) for p, q in zip(x, y, strict=True) if min(p, q) >= 0] for y in b.tolist()]
+        both = [sum(p and q for p, q in pairs) for pairs in known]
+        either = [sum(p or q for p, q in pairs) for pairs in known]
+        row = [s / e if e else float(bool(k)) for s, e, k in zip(both, either, known, strict=True)]
+        expected.append(row)
+    torch.testing.assert_close(LabelOverlap()(a.to(dtype), b.to(dtype)), torch.tensor(expected))
+
+
+REAL = [LabelCloseness(), LabelWithin(1.0), GradedByAttributes(), ByFeatures()]
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("relevance", REAL)
+def test_real_labels_that_were_rounded_or_are_no_numbers_are_refused(relevance):
+    labels = torch.rand(3, 2)
+    for half in (labels.bfloat16(), labels.half()):
+        with pytest.raises(TypeError, match=r"float32 or wider.*bf16-true"):
+            relevance(half, half)
+    for value in (math.nan, math.inf):
+        broken = labels.clone()
+        broken[1, 1] = value
+        with pytest.raises(ValueError, match="finite numbers"):
+            relevance(labels, broken)
+    torch.testing.assert_close(
+        relevance(labels, labels.double()), relevance(labels.double(), labels.double())
+    )
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("relevance", [SharesLabel(), LabelOverlap()])
+def test_a_label_that_is_no_number_is_refused(relevance):
+    labels = torch.tensor([[1.0, math.nan]])
+    with pytest.raises(ValueError, match="got NaN"):
+        relevance(labels, labels)
+
+
+def test_a_class_that_floats_do_not_tell_apart_is_refused():
+    labels = torch.tensor([[2.0**24, 0.5], [2.0**24 + 2, 0.5]])
+    with pytest.raises(ValueError, match=r"below 16777216"):
+        GradedByAttributes()(labels, labels)
+    assert GradedByAttributes()(labels.double(), labels.double()).tolist() == [[1, 0], [0, 1]]
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_table_takes_its_rows_alone():
+    table = ByTable(torch.eye(4))
+    for dtype in (torch.uint8, torch.int32):
+        labels = torch.tensor([3, 0], dtype=dtype)
+        assert table(labels, labels).tolist() == [[1, 0], [0, 1]]
+    for labels in (torch.tensor([4]), torch.tensor([-1])):
+        with pytest.raises(ValueError, match=r"0\.\.3"):
+            table(labels, labels)
+    with pytest.raises(TypeError, match="integer"):
+        table(torch.tensor([True]), torch.tensor([True]))
+    with pytest.raises(ValueError, match="square"):
+        ByTable(torch.ones(2, 3))

@@ -1,0 +1,65 @@
+"""What samplers are given: counts, and one class an image."""
+
+from numbers import Integral
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def check_counts(**counts: object) -> None:
+    """Refuse what is not a whole number from 1.
+
+    Raises:
+        TypeError: It is not a whole number.
+        ValueError: It is below 1, or above 2^31.
+    """
+    for name, count in counts.items():
+        if not isinstance(count, Integral) or isinstance(count, bool):
+            raise TypeError(f"{name} must be a whole number; got {count!r}")
+        if not 1 <= count <= 2**31:
+            raise ValueError(f"{name} must be 1 to 2^31; got {count}")
+
+
+def check_seed(seed: object) -> None:
+    """Refuse what is not a whole number of 64 bits.
+
+    Raises:
+        TypeError: It is not a whole number.
+        ValueError: It does not fit 64 bits.
+    """
+    if not isinstance(seed, Integral) or isinstance(seed, bool):
+        raise TypeError(f"seed must be a whole number; got {seed!r}")
+    if not -(2**63) <= seed < 2**63:
+        raise ValueError(f"seed must fit 64 bits; got {seed}")
+
+
+def class_indices(labels: object, user: str) -> NDArray[np.int64]:
+    """One class index an image.
+
+    Raises:
+        TypeError: Labels are no vector of integers.
+        ValueError: There is no image.
+    """
+    if isinstance(labels, Tensor):
+        integer = not (labels.is_floating_point() or labels.is_complex() or labels.is_meta)
+        if not integer:
+            raise TypeError(
+                f"{user} takes one class index per image, a vector of integers; got "
+                f"{labels.dtype} on {labels.device}"
+            )
+        labels = labels.detach().cpu()
+    try:
+        array = np.asarray(labels)
+    except ValueError as error:
+        raise TypeError(
+            f"{user} takes one class index per image; got rows of unequal length"
+        ) from error
+    if array.ndim != 1 or (array.dtype.kind not in "iu" and array.size):
+        raise TypeError(
+            f"{user} takes one class index per image, a vector of integers; got "
+            f"{array.dtype} of shape {array.shape}"
+        )
+    if not array.size:
+        raise ValueError(f"{user} needs at least one image; got none")
+    return array.astype(np.int64)
