@@ -1,10 +1,19 @@
 """What samplers are given: counts, and one class an image."""
 
-from numbers import Integral
-
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
+
+
+def whole_number(value: object, name: str) -> int:
+    """A whole number of Python's or NumPy's.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} must be a whole number; got {value!r}")
+    return int(value)
 
 
 def check_counts(**counts: object) -> None:
@@ -15,9 +24,7 @@ def check_counts(**counts: object) -> None:
         ValueError: It is below 1, or above 2^31.
     """
     for name, count in counts.items():
-        if not isinstance(count, Integral) or isinstance(count, bool):
-            raise TypeError(f"{name} must be a whole number; got {count!r}")
-        if not 1 <= count <= 2**31:
+        if not 1 <= whole_number(count, name) <= 2**31:
             raise ValueError(f"{name} must be 1 to 2^31; got {count}")
 
 
@@ -28,10 +35,19 @@ def check_seed(seed: object) -> None:
         TypeError: It is not a whole number.
         ValueError: It does not fit 64 bits.
     """
-    if not isinstance(seed, Integral) or isinstance(seed, bool):
-        raise TypeError(f"seed must be a whole number; got {seed!r}")
-    if not -(2**63) <= seed < 2**63:
+    if not -(2**63) <= whole_number(seed, "seed") < 2**63:
         raise ValueError(f"seed must fit 64 bits; got {seed}")
+
+
+def check_rank(rank: object, world_size: int) -> None:
+    """Refuse a rank that there is not.
+
+    Raises:
+        TypeError: It is not a whole number.
+        ValueError: It is not one of 0..world_size − 1.
+    """
+    if not 0 <= whole_number(rank, "rank") < world_size:
+        raise ValueError(f"rank must be 0..{world_size - 1} of {world_size} ranks; got {rank}")
 
 
 def class_indices(labels: object, user: str) -> NDArray[np.int64]:
