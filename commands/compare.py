@@ -56,8 +56,8 @@ def compare(
         try:
             scores = [score_of(run, metric) for metric in metrics]
             found[run] = _group(run, against), scores
-        except _LeftOutError as reason:
-            left_out[run] = str(reason)
+        except _LeftOutError as error:
+            left_out[run] = str(error)
     if not found:
         reasons = "; ".join(f"{run}: {reason}" for run, reason in left_out.items())
         raise ValueError(f"there is no run to compare; left out: {reasons}")
@@ -108,6 +108,9 @@ def score_of(run: Path, metric: str) -> float:
     stages = _stages(run)
     checkpoints = {file.name for file in (run / "checkpoints").glob("*.ckpt")}
     fits = [stage for stage in stages if stage["stage"] == "fit"]
+    since_fit = (
+        stages[len(stages) - [s["stage"] for s in stages][::-1].index("fit") :] if fits else []
+    )
     if stages and not fits:
         raise _LeftOutError("it was not fitted, only " + ", ".join({s["stage"] for s in stages}))
     if not checkpoints and not any(fit["outcome"] == "finished" for fit in fits):
@@ -116,10 +119,10 @@ def score_of(run: Path, metric: str) -> float:
     if not metric.startswith("test/") or not tests:
         return _last_value(run, metric)
     best = "best" if "best.ckpt" in checkpoints or not checkpoints else "last"
-    own = [test for test in tests if _is_of(test["checkpoint"], run, best)]
-    finished = [test for test in own if test["outcome"] == "finished"]
+    own = [test for test in since_fit if _is_of(test["checkpoint"], run, best)]
+    finished = [s for s in own if s["stage"] == "test" and s["outcome"] == "finished"]
     if not finished:
-        raise _LeftOutError(f"its own {best}.ckpt was not tested to the end")
+        raise _LeftOutError(f"its own {best}.ckpt was not tested since it was fitted")
     return _checked(metric, finished[-1]["scores"])
 
 
@@ -146,8 +149,11 @@ def _is_of(checkpoint: str | None, run: Path, name: str) -> bool:
 
 
 def _last_value(run: Path, metric: str) -> float:
-    with (run / "metrics.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        with (run / "metrics.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise _LeftOutError(f"its metrics.csv cannot be read ({error})") from error
     values = [row[metric] for row in rows if row.get(metric)]
     there = {name: float("nan") for row in rows for name, value in row.items() if value}
     return _checked(metric, {**there, metric: values[-1]} if values else there)

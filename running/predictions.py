@@ -54,7 +54,7 @@ class SavePredictions(Callback):
 def _names(trainer: Trainer, index: Any) -> dict[str, Any]:
     loaders: Any = trainer.predict_dataloaders
     loaders = loaders if isinstance(loaders, list) else [loaders]
-    datasets = [getattr(loader, "dataset", None) for loader in loaders]
+    datasets: list[Any] = [getattr(loader, "dataset", None) for loader in loaders]
     by_index = {
         int(number): file
         for dataset in datasets

@@ -97,9 +97,9 @@ def without_what_belongs_to_one_command(configuration: dict[str, Any]) -> dict[s
         if isinstance(part := kept.get(group), dict):
             kept[group] = {name: value for name, value in part.items() if name != key}
     data = kept.get("data")
-    given = data.get("init_args") if isinstance(data, dict) else None
-    if given and given.get("seed") is not None and given["seed"] == kept.get("seed_everything"):
-        kept["data"] = {**data, "init_args": {**given, "seed": None}}
+    given: dict[str, Any] = data.get("init_args") or {} if isinstance(data, dict) else {}
+    if given.get("seed") is not None and given["seed"] == kept.get("seed_everything"):
+        kept["data"] = {**(data or {}), "init_args": {**given, "seed": None}}
     return kept
 
 
