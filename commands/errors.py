@@ -6,8 +6,8 @@ The rule, in the order in which it is asked:
 2. **A user's**: what our code refuses (ValueError, TypeError, ImportError, FloatingPointError that
    is raised in a file of this package), what files, disks and networks refuse (OSError), and what
    Lightning refuses of a configuration (MisconfigurationException), wherever they are raised: in a
-   constructor, in `setup`, in a worker process, on another rank. While a command is still being
-   built, also what the constructors of others refuse, for all they know is the configuration.
+   constructor, in `setup`, in a worker process, on another rank. Before the first batch also what
+   the constructors of others refuse, for all they know is the configuration.
    One sentence on stderr, code 2. `--debug true` shows the traceback as well.
 3. **The program's**: everything else, RuntimeError and AssertionError of torch and of ours
    included. The traceback stays, and a line asks for a report.
@@ -30,7 +30,7 @@ from typing import NamedTuple, NoReturn
 _PACKAGE = Path(__file__).resolve().parents[1]
 _ROOMS = {file.parent.name for file in _PACKAGE.glob("*/__init__.py")} | {"__main__.py"}
 _OF_CONFIGURATION = ("ValueError", "TypeError", "ImportError", "ModuleNotFoundError")
-_OF_OURS = (*_OF_CONFIGURATION, "FloatingPointError", "KeyError")
+_OF_OURS = (*_OF_CONFIGURATION, "OSError", "FloatingPointError")
 _FROM_WORKER = re.compile(r"^Caught \w+ in .*\nOriginal Traceback", re.DOTALL)
 _FRAME = re.compile(r'^ *File "(?P<file>[^"]+)", line \d+', re.MULTILINE)
 _LAST_LINES = re.compile(r"^(?P<kind>[A-Za-z_][\w.]*): (?P<words>(?:.|\n)*)\Z", re.MULTILINE)
@@ -125,8 +125,6 @@ def _end(error: Exception, command: Command) -> NoReturn:
 
 def _look_at(error: BaseException) -> _Raised:
     words = str(error)
-    if isinstance(error, KeyError) and error.args and not _FROM_WORKER.match(words):
-        words = str(error.args[0])
     if _FROM_WORKER.match(words):
         told = words[words.rindex(_TRACEBACK) :]
         frames, last = _FRAME.findall(told), _LAST_LINES.search(told)

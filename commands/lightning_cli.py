@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from jsonargparse import Namespace
-from pytorch_lightning import Trainer
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.__version__ import version as lightning_version
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.callbacks import ProgressBar as AnyProgressBar
@@ -26,6 +26,7 @@ from ranklight.callbacks.pictures.gallery import Gallery
 from ranklight.callbacks.sampler_statistics import SamplerStatistics
 from ranklight.commands.config_file import ConfigFile
 from ranklight.commands.errors import Command
+from ranklight.commands.nulls import read_nulls
 from ranklight.commands.old_names import check_names
 from ranklight.commands.trainer import RanklightTrainer
 from ranklight.running.batch_norm import WarnOfLocalBatchNorm
@@ -153,9 +154,10 @@ class RanklightCLI(LightningCLI):
         """Lightning's, after class paths of before are refused."""
         check_names(sys.argv[1:], "the command line")
         super().parse_arguments(parser, args)
-        if any(word == "null" or word.endswith("=null") for word in sys.argv[1:]):
-            # Two init_args deep, jsonargparse makes the text "None" of null.
-            _none_for_its_name(self.config)
+        read_nulls(self.config.get(self.config.subcommand))
+
+    def _parse_ckpt_path(self) -> None:
+        """Nothing: our checkpoints hold no hyperparameters, and reading one takes time."""
 
     def before_instantiate_classes(self) -> None:
         """Find the run and the checkpoint; refuse what would give wrong numbers."""
@@ -212,10 +214,6 @@ class RanklightCLI(LightningCLI):
         rank_zero_info(f"the new run {run} starts from {checkpoint}")
         return run
 
-    def after_instantiate_classes(self) -> None:
-        """From here on, what parts refuse is no longer the configuration alone."""
-        self.command.building = False
-
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The trainer, with the run's loggers and guards."""
         config = self.config_init[self.subcommand]
@@ -226,7 +224,7 @@ class RanklightCLI(LightningCLI):
             isinstance(callback, AnyProgressBar) for callback in callbacks
         ):
             callbacks.append(ProgressBar() if sys.stdout.isatty() else PlainProgress())
-        callbacks += [Provenance(), CheckBeforeTraining()]
+        callbacks += [_Begin(self.command), Provenance(), CheckBeforeTraining()]
         callbacks += [ExactResume(), StopOnNonFiniteLoss(), SaveOnTermination()]
         callbacks += [WarnOfLocalBatchNorm(), SavePredictions()]
         if config.trainer.logger is not False:
@@ -268,6 +266,33 @@ class RanklightCLI(LightningCLI):
     def _has_own_table(self) -> bool:
         callbacks: list[Callback] = getattr(self.trainer, "callbacks", [])
         return any(isinstance(callback, Baselines | LabelDecision) for callback in callbacks)
+
+
+class _Begin(Callback):
+    """What fails from the first batch on is no longer a matter of the configuration alone."""
+
+    def __init__(self, command: Command) -> None:
+        self.command = command
+
+    def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Batches begin."""
+        self.command.building = False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Batches begin."""
+        self.command.building = False
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Batches begin."""
+        self.command.building = False
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Batches begin."""
+        self.command.building = False
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Batches begin."""
+        self.command.building = False
 
 
 def main(arguments: Sequence[str], command: Command) -> None:
@@ -339,13 +364,3 @@ def _root_of(run: Path | None, experiment: str) -> Path:
 
 def _run_by_name(root: Path, experiment: str, name: str | None) -> Path:
     return root / experiment / name if name else latest_run(root, experiment)
-
-
-def _none_for_its_name(tree: Any) -> None:
-    items = tree.items() if isinstance(tree, dict) else vars(tree).items()
-    for key, value in list(items):
-        if value == "None":
-            tree[key] = None
-        for part in value if isinstance(value, list) else [value]:
-            if isinstance(part, dict | Namespace):
-                _none_for_its_name(part)

@@ -59,7 +59,7 @@ def _check_length(trainer: Trainer, schedule: Any, interval: str) -> None:
         )
 
 
-def _number_of_steps(trainer: Trainer, interval: str) -> float:
+def _number_of_steps(trainer: Trainer, interval: str) -> int | float:
     steps = trainer.estimated_stepping_batches
     if interval == "step" or steps == math.inf:
         return steps

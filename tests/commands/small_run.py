@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,9 @@ callbacks:
 class Images(Dataset[Any]):
     """Batches of noise, of files that are not there."""
 
-    def __init__(self, batches: list[Batch], worker_fails: bool) -> None:
+    def __init__(self, batches: list[Batch], worker_fails: bool, slow: bool) -> None:
         self.batches = batches
+        self.slow = slow
         self.worker_fails = worker_fails
         self.indices = torch.cat([batch.index for batch in batches])
         self.files = [f"{number}.png" for number in self.indices.tolist()]
@@ -61,6 +63,8 @@ class Images(Dataset[Any]):
             from ranklight.datamodules.reading.image_files import read_image
 
             read_image("/no/such/image.png")
+        if self.slow:
+            time.sleep(600)
         return self.batches[position]
 
 
@@ -70,7 +74,7 @@ class SmallData(LightningDataModule):
     Args:
         images_per_class: In each split.
         fails_in: Where it fails: setup (as ours do), worker (a file that is not there),
-            program, or interrupt (Ctrl-C).
+            program, interrupt (Ctrl-C), or slow (never in time)
         workers: Processes that read.
     """
 
@@ -116,5 +120,5 @@ class SmallData(LightningDataModule):
     predict_dataloader = test_dataloader
 
     def _loader(self, split: int) -> Any:
-        data = Images(self.splits[split], self.fails_in == "worker")
+        data = Images(self.splits[split], self.fails_in == "worker", self.fails_in == "slow")
         return DataLoader(data, batch_size=None, num_workers=self.workers)
