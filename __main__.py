@@ -28,11 +28,22 @@ def main() -> None:
     elif command == "--version":
         print(f"ranklight {__version__}")
     elif command in _COMMANDS:
-        module = import_module(f"ranklight.commands.{_MODULES.get(command, 'lightning_cli')}")
-        module.main(arguments)
+        _run(command, arguments)
     else:
         print(f"ranklight has no command {command}; it has {', '.join(_COMMANDS)}", file=sys.stderr)
         sys.exit(2)
+
+
+def _run(name: str, arguments: list[str]) -> None:
+    """Run a command; what a user can mend ends it with one sentence."""
+    from ranklight.commands.errors import Command, one_sentence
+
+    command = Command(name)
+    with one_sentence(command):
+        if name in _MODULES:
+            import_module(f"ranklight.commands.{_MODULES[name]}").main(arguments)
+        else:
+            import_module("ranklight.commands.lightning_cli").main(arguments, command)
 
 
 def _find_modules_of_this_folder() -> None:

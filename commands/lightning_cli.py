@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 from jsonargparse import Namespace
-from pytorch_lightning import Trainer
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.__version__ import version as lightning_version
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.callbacks import ProgressBar as AnyProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger
-from pytorch_lightning.utilities import rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from ranklight import __version__ as ranklight_version
 from ranklight.callbacks.evaluation.baselines import Baselines
@@ -25,23 +25,32 @@ from ranklight.callbacks.pictures.gallery import Gallery
 from ranklight.callbacks.pictures.training_curves import TrainingCurves
 from ranklight.callbacks.sampler_statistics import SamplerStatistics
 from ranklight.commands.config_file import ConfigFile
+from ranklight.commands.errors import Command
+from ranklight.commands.nulls import read_nulls
 from ranklight.commands.old_names import check_names
 from ranklight.commands.trainer import RanklightTrainer
 from ranklight.running.batch_norm import WarnOfLocalBatchNorm
+from ranklight.running.best_checkpoint import BestCheckpoint
 from ranklight.running.checkpoint_io import AtomicCheckpointIO, newest_whole
+from ranklight.running.checks_before_training import CheckBeforeTraining
 from ranklight.running.compile_network import CompileNetwork
 from ranklight.running.experiment_name import experiment_name
 from ranklight.running.last_checkpoint import LastCheckpoint
 from ranklight.running.metrics_file import MetricsFile
 from ranklight.running.non_finite import StopOnNonFiniteLoss
+from ranklight.running.plain_progress import PlainProgress
 from ranklight.running.predictions import SavePredictions
 from ranklight.running.progress_bar import ProgressBar
+from ranklight.running.provenance import Provenance
 from ranklight.running.resume import ExactResume
 from ranklight.running.run_directory import (
+    claim,
     find_checkpoint,
     latest_run,
     new_run,
+    release,
     run_of_checkpoint,
+    run_of_config,
 )
 from ranklight.running.save_config import SaveConfig
 from ranklight.running.termination import SaveOnTermination
@@ -62,7 +71,8 @@ class RanklightCLI(LightningCLI):
 
     run: Path
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, command: Command, **kwargs: Any) -> None:
+        self.command = command
         usage = "ranklight {} -c FILE.yaml [--key value ...]; all keys: --help"
         super().__init__(
             trainer_class=RanklightTrainer,
@@ -97,7 +107,12 @@ class RanklightCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Options beside Lightning's own."""
-        parser.add_argument("--runs", type=str, default="runs", help="Directory of all runs.")
+        parser.add_argument(
+            "--runs",
+            type=str | None,
+            default=None,
+            help="Directory of all runs (default: runs; with a run's config.yaml: where it is).",
+        )
         parser.add_argument(
             "--experiment",
             type=str | None,
@@ -109,7 +124,8 @@ class RanklightCLI(LightningCLI):
             "--run",
             type=str | None,
             default=None,
-            help="Name of the run (default: the time; for a checkpoint 'best' or 'last': latest).",
+            help="Name of the run (default: the time; for a checkpoint 'best' or 'last': the run "
+            "of the config.yaml, or latest). With the checkpoint file of another run: a new run.",
         )
         parser.add_argument("--wandb", type=bool, default=False, help="Log to W&B as well.")
         parser.add_argument(
@@ -124,6 +140,9 @@ class RanklightCLI(LightningCLI):
             default=False,
             help="After fit, test the best checkpoint.",
         )
+        parser.add_argument(
+            "--debug", type=bool, default=False, help="Show the traceback of every error."
+        )
         for name, kind in _WATCHING.items():
             parser.add_argument(
                 f"--callbacks.{name}",
@@ -131,78 +150,73 @@ class RanklightCLI(LightningCLI):
                 default=None,
                 help="Watches the run, beside trainer.callbacks; null drops what a base has here.",
             )
-        parser.add_lightning_class_args(ModelCheckpoint, "best")
+        parser.add_lightning_class_args(BestCheckpoint, "best")
         parser.add_lightning_class_args(LastCheckpoint, "last")
         parser.add_lightning_class_args(CompileNetwork, "network")
-        best = {
-            "filename": "best",
-            "monitor": "val/recall@1",
-            "mode": "max",
-            "auto_insert_metric_name": False,
-            "enable_version_counter": False,
-        }
-        parser.set_defaults({f"best.{key}": value for key, value in best.items()})
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Lightning's, after class paths of before are refused."""
-        try:
-            check_names(sys.argv[1:], "the command line")
-        except ValueError as error:
-            parser.error(str(error))
+        check_names(sys.argv[1:], "the command line")
         super().parse_arguments(parser, args)
+        read_nulls(self.config.get(self.config.subcommand))
+
+    def _parse_ckpt_path(self) -> None:
+        """Nothing: our checkpoints hold no hyperparameters, and reading one takes time."""
 
     def before_instantiate_classes(self) -> None:
         """Find the run and the checkpoint; refuse what would give wrong numbers."""
         config = self.config[self.subcommand]
-        if config.trainer.use_distributed_sampler:
-            self.parser.error(
-                "trainer.use_distributed_sampler must be false: the data modules share out every "
-                "batch among the ranks themselves, and Lightning's sampler would break P x K "
-                "batches and count images twice in evaluation"
-            )
+        self.command.debug = config.debug
+        _refuse_what_misleads(config)
         config.experiment = config.experiment or _experiment_name(config)
         data = config.get("data.init_args", {})
         if "seed" in data and data["seed"] is None:
             data["seed"] = int(config.seed_everything)
-        try:
-            self.run = self._find_run(config)
-            _check_checkpoint(config.ckpt_path)
-        except (OSError, ValueError) as error:
-            self.parser.error(str(error))
+        self.run = self.command.run = self._find_run(config)
+        _check_checkpoint(config.ckpt_path)
         config.trainer.default_root_dir = str(self.run)
         config.best.dirpath = config.last.dirpath = str(self.run / "checkpoints")
 
     def _find_run(self, config: Namespace) -> Path:
-        root, checkpoint = Path(config.runs), config.ckpt_path
+        """The run that a command belongs to.
+
+        `best` and `last` are those of `--run`, else of the run whose config.yaml is given, else of
+        the latest. A checkpoint's file belongs to the run that it lies in; with another `--run`, a
+        new run of this name starts from it, for trying two continuations of one beginning is what
+        such a command can only mean.
+        """
+        given = [run_of_config(Path(str(file))) for file in config.config or []]
+        named = next((run for run in reversed(given) if run is not None), None)
+        root = Path(config.runs or _root_of(named, config.experiment))
+        checkpoint = config.ckpt_path
         if checkpoint is None:
             if self.subcommand != "fit" and not config.allow_untrained:
-                self.parser.error(
+                raise ValueError(
                     f"{self.subcommand} needs trained weights: --ckpt_path best, last or a file "
                     "(or --allow_untrained true to score weights that never learnt)"
                 )
             return new_run(root, config.experiment, config.run)
         if checkpoint in ("best", "last"):
-            run = (
-                root / config.experiment / config.run
-                if config.run
-                else latest_run(root, config.experiment)
-            )
-            config.ckpt_path = str(newest_whole(find_checkpoint(checkpoint, run)))
-            return run
-        if not Path(checkpoint).is_file():
-            raise FileNotFoundError(f"there is no checkpoint {checkpoint}")
-        config.ckpt_path = str(newest_whole(Path(checkpoint)))
-        return run_of_checkpoint(Path(checkpoint)) or new_run(root, config.experiment, config.run)
+            if config.run or named is None:
+                named = _run_by_name(root, config.experiment, config.run)
+            config.ckpt_path = str(newest_whole(find_checkpoint(checkpoint, named)))
+            claim(named)
+            return named
+        return self._run_of_file(config, root)
 
-    def instantiate_classes(self) -> None:
-        """Build what the configuration names; a value that a part refuses ends the command."""
-        try:
-            super().instantiate_classes()
-        except (ValueError, OSError, ImportError) as error:
-            cause: BaseException = error
-            while cause.__cause__ is not None:
-                cause = cause.__cause__
-            self.parser.error(str(cause))
+    def _run_of_file(self, config: Namespace, root: Path) -> Path:
+        checkpoint = Path(config.ckpt_path)
+        if not checkpoint.is_file():
+            raise FileNotFoundError(f"there is no checkpoint {checkpoint}")
+        config.ckpt_path = str(newest_whole(checkpoint))
+        owner = run_of_checkpoint(checkpoint)
+        asked = root / config.experiment / config.run if config.run else owner
+        if owner is not None and asked is not None and owner.resolve() == asked.resolve():
+            claim(owner)
+            return owner
+        run = new_run(root, config.experiment, config.run)
+        rank_zero_info(f"the new run {run} starts from {checkpoint}")
+        return run
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The trainer, with the run's loggers and guards."""
@@ -213,7 +227,8 @@ class RanklightCLI(LightningCLI):
         if config.trainer.enable_progress_bar is not False and not any(
             isinstance(callback, AnyProgressBar) for callback in callbacks
         ):
-            callbacks.append(ProgressBar())
+            callbacks.append(ProgressBar() if sys.stdout.isatty() else PlainProgress())
+        callbacks += [_Begin(self.command), Provenance(), CheckBeforeTraining()]
         callbacks += [ExactResume(), StopOnNonFiniteLoss(), SaveOnTermination()]
         callbacks += [WarnOfLocalBatchNorm(), SavePredictions()]
         if config.trainer.logger is not False:
@@ -237,18 +252,18 @@ class RanklightCLI(LightningCLI):
         config = self.config[self.subcommand]
         if not config.test_after_fit or config.trainer.fast_dev_run:
             return
-        best, last = "", ""
+        best, last = None, None
         for callback in self.trainer.checkpoint_callbacks:
             if isinstance(callback, LastCheckpoint):
-                last = str(callback.path(self.trainer))
-            elif isinstance(callback, ModelCheckpoint):
-                best = best or callback.best_model_path
-        if not best:
+                last = callback.path(self.trainer)
+            elif isinstance(callback, BestCheckpoint):
+                best = callback.path()
+        if best is None:
             rank_zero_warn("nothing was validated, so no checkpoint is the best: testing the last")
         self.trainer.test(
             self.model,
             datamodule=self.datamodule,
-            ckpt_path=best or last,
+            ckpt_path=str(best or last),
             verbose=not self._has_own_table(),
         )
 
@@ -257,15 +272,47 @@ class RanklightCLI(LightningCLI):
         return any(isinstance(callback, Baselines | LabelDecision) for callback in callbacks)
 
 
-def main(arguments: Sequence[str]) -> None:
+class _Begin(Callback):
+    """What fails from the first batch on is no longer a matter of the configuration alone."""
+
+    def __init__(self, command: Command) -> None:
+        self.command = command
+
+    def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Batches begin."""
+        self.command.building = False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Batches begin."""
+        self.command.building = False
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Batches begin."""
+        self.command.building = False
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Batches begin."""
+        self.command.building = False
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Batches begin."""
+        self.command.building = False
+
+
+def main(arguments: Sequence[str], command: Command) -> None:
     """Run one of Lightning's commands, or `decide`; LightningCLI reads sys.argv by itself."""
     _leave_out_what_no_user_can_act_on()
-    RanklightCLI(
-        seed_everything_default=0,
-        trainer_defaults={"use_distributed_sampler": False},
-        auto_configure_optimizers=False,
-        load_from_checkpoint_support=False,
-    )
+    try:
+        RanklightCLI(
+            command=command,
+            seed_everything_default=0,
+            trainer_defaults={"use_distributed_sampler": False},
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+        )
+    finally:
+        if command.run is not None:
+            release(command.run)
 
 
 def _leave_out_what_no_user_can_act_on() -> None:
@@ -290,3 +337,34 @@ def _check_checkpoint(path: str | None) -> None:
 
 def _experiment_name(config: Namespace) -> str:
     return experiment_name([Path(str(file)) for file in config.config or []])
+
+
+def _refuse_what_misleads(config: Namespace) -> None:
+    if config.trainer.use_distributed_sampler:
+        raise ValueError(
+            "trainer.use_distributed_sampler must be false: the data modules share out every "
+            "batch among the ranks themselves, and Lightning's sampler would break P x K "
+            "batches and count images twice in evaluation"
+        )
+    for key in ("trainer.accumulate_grad_batches", "trainer.log_every_n_steps"):
+        count = config.get(key)
+        if count is not None and count < 1:
+            raise ValueError(f"{key} must be 1 or more, got {count}")
+    for key in ("trainer.default_root_dir", "best.dirpath", "last.dirpath"):
+        if config.get(key) is not None:
+            raise ValueError(f"{key} is in the run's directory: give --runs and --run, not {key}")
+    experiment = Path(config.experiment or "unnamed")
+    if experiment.is_absolute() or ".." in experiment.parts:
+        raise ValueError(f"--experiment must be a path below --runs, got {experiment}")
+
+
+def _root_of(run: Path | None, experiment: str) -> Path:
+    """The directory of all runs: where a given run is, if it lies under its experiment's name."""
+    depth = len(Path(experiment).parts)
+    if run is None or run.parts[-1 - depth : -1] != Path(experiment).parts:
+        return Path("runs")
+    return run.parents[depth]
+
+
+def _run_by_name(root: Path, experiment: str, name: str | None) -> Path:
+    return root / experiment / name if name else latest_run(root, experiment)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import platform
 import shlex
 import subprocess
@@ -33,8 +34,8 @@ class Provenance(Callback):
     A record has the stage (fit, validate, test, predict), the command, the git commit of the folder
     where it was given and whether anything there was not committed, versions, device, number of
     processes, seeds, the data module's `split_hash`, a hash of the weights that the stage began
-    with, the checkpoint they came from, when it started and ended, and how: `running` (or killed),
-    `finished`, `stopped by a signal`, or the error.
+    with, the checkpoint they came from, when it started and ended, how: `running` (or killed),
+    `finished`, `stopped by a signal`, or the error, and the `scores` that it logged last.
     """
 
     def __init__(self) -> None:
@@ -56,6 +57,14 @@ class Provenance(Callback):
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin the record of a prediction."""
         self._begin(trainer, pl_module)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the scores."""
+        self._keep_scores(trainer)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the scores."""
+        self._keep_scores(trainer)
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
@@ -88,8 +97,19 @@ class Provenance(Callback):
             "split_hash": getattr(data, "split_hash", None),
             "weights_hash": weights_hash(pl_module),
             "checkpoint": str(trainer.ckpt_path) if trainer.ckpt_path else None,
+            "scores": {},
         }
         self._write(trainer, [*read_records(Path(trainer.default_root_dir)), self._record])
+
+    def _keep_scores(self, trainer: Trainer) -> None:
+        if self._record is not None and not trainer.sanity_checking:
+            logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
+            self._record["scores"] = {
+                # JSON has no NaN.
+                name: value if math.isfinite(value) else None
+                for name, value in logged.items()
+                if not name.startswith("train/")
+            }
 
     def _end(self, trainer: Trainer, outcome: str) -> None:
         if self._record is None:

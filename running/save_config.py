@@ -12,7 +12,18 @@ from pytorch_lightning.utilities import rank_zero_info
 
 from ranklight.running.run_directory import mark_latest
 
-_OF_THE_COMMAND = ("ckpt_path", "config", "run", "runs", "trainer.default_root_dir")
+_OF_ONE_COMMAND = (
+    "ckpt_path",
+    "config",
+    "run",
+    "runs",
+    "allow_untrained",
+    "test_after_fit",
+    "debug",
+    "trainer.default_root_dir",
+    "best.dirpath",
+    "last.dirpath",
+)
 
 
 class SaveConfig(SaveConfigCallback):
@@ -36,13 +47,9 @@ class SaveConfig(SaveConfigCallback):
         elif (run / self.config_filename).exists():
             return
         run.mkdir(parents=True, exist_ok=True)
-        self.parser.save(
-            self.config,
-            str(run / self.config_filename),
-            skip_none=False,
-            overwrite=True,
-            multifile=False,
-        )
+        kept = yaml.safe_dump(without_what_belongs_to_one_command(self.resolved), sort_keys=False)
+        header = "".join(f"# {line}\n" for line in self.parser.dump_header or [])
+        (run / self.config_filename).write_text(header + kept, encoding="utf-8")
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.log_hyperparams(self.resolved)
@@ -63,7 +70,7 @@ class SaveConfig(SaveConfigCallback):
         changed = {
             key: (then[key], now[key])
             for key in now
-            if key in then and then[key] != now[key] and not key.startswith(_OF_THE_COMMAND)
+            if key in then and then[key] != now[key] and not key.startswith(_OF_ONE_COMMAND)
         }
         for key, (before, after) in changed.items():
             rank_zero_info(f"{key}: the checkpoint says {before}, this run {after}: {after} counts")
@@ -76,6 +83,24 @@ class SaveConfig(SaveConfigCallback):
                 )
             if key.startswith(settings):
                 _override(checkpoint, key.removeprefix(settings), before, after)
+
+
+def without_what_belongs_to_one_command(configuration: dict[str, Any]) -> dict[str, Any]:
+    """What the next command may take over; a seed of the data that followed the run's does again.
+
+    Args:
+        configuration: As config.yaml holds it; stays as it is.
+    """
+    kept = {key: value for key, value in configuration.items() if key not in _OF_ONE_COMMAND}
+    for path in filter(lambda key: "." in key, _OF_ONE_COMMAND):
+        group, key = path.split(".")
+        if isinstance(part := kept.get(group), dict):
+            kept[group] = {name: value for name, value in part.items() if name != key}
+    data = kept.get("data")
+    given: dict[str, Any] = data.get("init_args") or {} if isinstance(data, dict) else {}
+    if given.get("seed") is not None and given["seed"] == kept.get("seed_everything"):
+        kept["data"] = {**(data or {}), "init_args": {**given, "seed": None}}
+    return kept
 
 
 def _override(checkpoint: dict[str, Any], name: str, before: Any, after: Any) -> None:

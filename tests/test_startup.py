@@ -41,6 +41,7 @@ def runs(tmp_path):
         (run := tmp_path / "runs" / str(seed)).mkdir(parents=True)
         (run / "metrics.csv").write_text(f"step,test/recall@1\n0,0.{seed}\n")
         (run / "config.yaml").write_text("experiment: digits\n")
+        (run / "run.json").write_text('{"stages": [{"stage": "fit", "outcome": "finished"}]}')
     return tmp_path / "runs"
 
 

@@ -22,6 +22,10 @@ class EmbeddingEvaluation(Callback):
     def __init__(self) -> None:
         self._loaders: dict[int, EmbeddingCollector] = {}
 
+    def logs(self) -> set[str]:
+        """Names of the scores that every validation logs, without the stage before them."""
+        return set()
+
     def check(self, batch: Batch, loader: int) -> None:
         """Refuse what cannot be scored, at the first batch."""
 

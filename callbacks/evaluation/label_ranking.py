@@ -43,6 +43,12 @@ class LabelRanking(EmbeddingEvaluation):
         self.relevance = relevance
         self.spearman = spearman
 
+    def logs(self) -> set[str]:
+        """Names of the scores that every validation logs, without the stage before them."""
+        names = {f"{kind}@{k}" for kind in ("label_distance", "ndcg") for k in self.ks}
+        names |= {"spearman"} if self.spearman else set()
+        return {f"{name}{row}" for name in names for row in ("", "/oracle", "/chance")}
+
     def check(self, batch: Batch, loader: int) -> None:
         """There are two loaders."""
         check_loader(loader)

@@ -73,6 +73,13 @@ class RetrievalEvaluation(EmbeddingEvaluation):
         self.cluster_at_most = cluster_at_most
         self.last: Embedded | None = None
 
+    def logs(self) -> set[str]:
+        """Names of the scores that every validation logs, without the stage before them."""
+        names = {*(f"recall@{k}" for k in self.ks), "r_precision", "map@r", "queries"}
+        if self.clustering:
+            names |= {"nmi", "ami", "inertia"}
+        return names if self.index == "exact" else {*names, f"index_recall@{max(self.ks)}"}
+
     def check(self, batch: Batch, loader: int) -> None:
         """Labels are class numbers.
 

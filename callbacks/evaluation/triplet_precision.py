@@ -36,6 +36,10 @@ class TripletPrecision(EmbeddingEvaluation):
         self.files = {"val": val_file, "test": test_file}
         self.k = k
 
+    def logs(self) -> set[str]:
+        """Names of the scores that every validation logs, without the stage before them."""
+        return {"similarity_precision", f"score@{self.k}", "triplets"}
+
     def check(self, batch: Batch, loader: int) -> None:
         """There are two loaders."""
         check_loader(loader)

@@ -1,3 +1,4 @@
+import json
 import math
 import sys
 
@@ -17,6 +18,8 @@ def runs(tmp_path):
             file = MetricsFile(run)
             file.log_metrics({"test/recall@1": 0.0}, step=1)
             file.log_metrics({"test/recall@1": score}, step=2)
+            record = {"stage": "fit", "outcome": "finished"}
+            (run / "run.json").write_text(json.dumps({"stages": [record]}))
             (run / "config.yaml").write_text(
                 f"experiment: {experiment}\nmodel: {{init_args: {{weight: {weight}}}}}\n"
             )
@@ -52,11 +55,85 @@ def test_a_row_a_value_of_a_setting_and_a_picture(runs, monkeypatch):
     assert "| 2.0 | 1 | 0.800 |" in table.read_text()
 
 
-def test_a_metric_that_was_not_logged(runs, monkeypatch):
-    with pytest.raises(ValueError, match=r"no val/nmi; it has test/recall@1"):
-        ranklight(monkeypatch, str(runs), "--metrics", "val/nmi")
+def stages(run, *records):
+    (run / "run.json").write_text(json.dumps({"stages": records}))
 
 
-def test_no_runs(tmp_path, monkeypatch):
-    with pytest.raises(FileNotFoundError, match=r"no metrics\.csv below"):
-        ranklight(monkeypatch, str(tmp_path), "--metrics", "val/nmi")
+def tested(run, score, checkpoint="best", outcome="finished"):
+    scores = {"test/recall@1": score}
+    file = str(run / "checkpoints" / f"{checkpoint}.ckpt")
+    return {"stage": "test", "outcome": outcome, "checkpoint": file, "scores": scores}
+
+
+FIT = {"stage": "fit", "outcome": "finished"}
+
+
+def compared(runs, monkeypatch, capsys, *options, metrics=("test/recall@1",)):
+    table = runs / "table.md"
+    ranklight(monkeypatch, str(runs), "--metrics", *metrics, *options, "--output", str(table))
+    return table.read_text().splitlines()[2:], capsys.readouterr().out
+
+
+def refused(runs, monkeypatch, capsys, *options):
+    with pytest.raises(SystemExit) as ended:
+        ranklight(monkeypatch, str(runs), *options)
+    assert ended.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_the_test_of_the_runs_own_best_counts(runs, monkeypatch, capsys):
+    run = runs / "b" / "0"
+    of_last, of_another = tested(run, 0.1, "last"), tested(runs / "a" / "1", 0.2)
+    stages(run, FIT, tested(run, 0.3), tested(run, 0.4), of_last, of_another)
+    lines, _ = compared(runs, monkeypatch, capsys)
+    assert lines[1] == "| b | 1 | 0.400 |"
+
+
+@pytest.mark.parametrize(
+    ("records", "reason"),
+    [
+        ([], "no fit of it is recorded"),
+        ([{"stage": "test"}], "it was not fitted, only test"),
+        ([{"stage": "fit", "outcome": "running"}], "its fit saved nothing"),
+        (["test", FIT], "its own best.ckpt was not tested since it was fitted"),
+        ([FIT, "test of last"], "its own best.ckpt was not tested"),
+        ([FIT, "NaN"], "its test/recall@1 is None, no number"),
+    ],
+)
+def test_what_is_no_fit_with_a_test_is_left_out(runs, monkeypatch, capsys, records, reason):
+    run = runs / "a" / "0"
+    kinds = {
+        "test": tested(run, 0.9),
+        "test of last": tested(run, 0.9, "last"),
+        "NaN": tested(run, None),
+    }
+    stages(run, *(kinds[each] if isinstance(each, str) else each for each in records))
+    lines, said = compared(runs, monkeypatch, capsys)
+    assert lines[0].startswith("| a | 2 | 0.650 ±")
+    assert f"left out: {run}: {reason}" in said
+
+
+def test_a_run_without_the_metric_leaves_the_table_of_the_others(runs, monkeypatch, capsys):
+    (runs / "a" / "0" / "metrics.csv").write_text("step,test/recall@1\n")
+    lines, said = compared(runs, monkeypatch, capsys)
+    assert lines[0].startswith("| a | 2 |")
+    assert "it has no test/recall@1; it has no scores" in said
+
+
+def test_a_metric_that_no_run_has(runs, monkeypatch, capsys):
+    said = refused(runs, monkeypatch, capsys, "--metrics", "val/nmi")
+    assert "no run to compare" in said
+    assert "no val/nmi; it has test/recall@1" in said
+
+
+def test_a_key_that_is_not_there(runs, monkeypatch, capsys):
+    (runs / "b" / "0" / "config.yaml").write_text("experiment: b\nmodel: null\n")
+    key = ["--against", "model.init_args.weight"]
+    lines, said = compared(runs, monkeypatch, capsys, *key)
+    assert [line[:9] for line in lines] == ["| 0.0 | 3"]
+    assert "its config.yaml has no model.init_args.weight" in said
+
+
+def test_no_runs(tmp_path, monkeypatch, capsys):
+    said = refused(tmp_path, monkeypatch, capsys, "--metrics", "val/nmi")
+    assert "no metrics.csv and no run.json below" in said

@@ -87,7 +87,7 @@ def ending():
         names = ("checkpoints/last.ckpt", "checkpoints/best.ckpt")
         last, best = (torch.load(run / name, weights_only=True) for name in names)
         states = last["callbacks"]
-        (score,) = (states[key]["best_model_score"] for key in states if "ModelCheck" in key)
+        (score,) = (states[key]["best_model_score"] for key in states if "BestCheckpoint" in key)
         parts = ("global_step", "epoch", "state_dict", "optimizer_states", "lr_schedulers")
         parts += ("random_states", "metrics_rows")
         ends = {
