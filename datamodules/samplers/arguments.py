@@ -1,6 +1,6 @@
 """What samplers are given: counts, and one class an image."""
 
-from numbers import Integral
+from typing import SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,7 @@ def check_counts(**counts: object) -> None:
         ValueError: It is below 1, or above 2^31.
     """
     for name, count in counts.items():
-        if not isinstance(count, Integral) or isinstance(count, bool):
-            raise TypeError(f"{name} must be a whole number; got {count!r}")
-        if not 1 <= count <= 2**31:
+        if not 1 <= whole(count, name) <= 2**31:
             raise ValueError(f"{name} must be 1 to 2^31; got {count}")
 
 
@@ -28,10 +26,32 @@ def check_seed(seed: object) -> None:
         TypeError: It is not a whole number.
         ValueError: It does not fit 64 bits.
     """
-    if not isinstance(seed, Integral) or isinstance(seed, bool):
-        raise TypeError(f"seed must be a whole number; got {seed!r}")
-    if not -(2**63) <= seed < 2**63:
+    if not -(2**63) <= whole(seed, "seed") < 2**63:
         raise ValueError(f"seed must fit 64 bits; got {seed}")
+
+
+def check_rank(rank: object, world_size: object) -> None:
+    """Refuse a rank that is not one of so many.
+
+    Raises:
+        TypeError: Either is not a whole number.
+        ValueError: There is no such rank.
+    """
+    check_counts(world_size=world_size)
+    if not 0 <= whole(rank, "rank") < whole(world_size, "world_size"):
+        ranks = whole(world_size, "world_size")
+        raise ValueError(f"rank must be 0..{ranks - 1} of {ranks} ranks; got {rank}")
+
+
+def whole(number: object, name: str) -> int:
+    """A whole number, of Python or of NumPy.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if isinstance(number, bool) or not isinstance(number, SupportsIndex):
+        raise TypeError(f"{name} must be a whole number; got {number!r}")
+    return number.__index__()
 
 
 def class_indices(labels: object, user: str) -> NDArray[np.int64]:

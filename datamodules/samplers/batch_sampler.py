@@ -2,14 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 from torch.utils.data import Sampler
 
-from ranklight.datamodules.samplers.arguments import check_counts
+from ranklight.datamodules.samplers.arguments import check_counts, check_rank
 
 GlobalBatches = Int[np.ndarray, "batches batch"]
 _INDICES_AT_ONCE = 2**17
@@ -40,11 +39,8 @@ class Progress:
     def __init__(
         self, length: int, batch_size: int, rank: int, world_size: int, identity: dict[str, Any]
     ) -> None:
-        check_counts(length=length, world_size=world_size)
-        if not isinstance(rank, Integral):
-            raise TypeError(f"rank must be a whole number; got {rank!r}")
-        if not 0 <= rank < world_size:
-            raise ValueError(f"rank must be 0..{world_size - 1} of {world_size} ranks; got {rank}")
+        check_counts(length=length)
+        check_rank(rank, world_size)
         if batch_size % world_size:
             raise ValueError(
                 f"a global batch of {batch_size} images cannot be shared equally by "

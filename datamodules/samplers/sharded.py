@@ -1,11 +1,10 @@
 """What one rank evaluates."""
 
 from collections.abc import Iterator
-from numbers import Integral
 
 from torch.utils.data import Sampler
 
-from ranklight.datamodules.samplers.arguments import check_counts
+from ranklight.datamodules.samplers.arguments import check_counts, check_rank
 
 
 class Sharded(Sampler[int]):
@@ -26,11 +25,7 @@ class Sharded(Sampler[int]):
     def __init__(self, size: int, rank: int = 0, world_size: int = 1) -> None:
         if size:
             check_counts(size=size)
-        check_counts(world_size=world_size)
-        if not isinstance(rank, Integral):
-            raise TypeError(f"rank must be a whole number; got {rank!r}")
-        if not 0 <= rank < world_size:
-            raise ValueError(f"rank must be 0..{world_size - 1} of {world_size} ranks; got {rank}")
+        check_rank(rank, world_size)
         self.images = range(rank, size, world_size)
 
     def __len__(self) -> int:

@@ -197,7 +197,7 @@ def test_short_classes_follow_the_policy():
         ),
         ({"world_size": 3}, "batch of 8 images cannot be shared equally by 3 ranks"),
         ({"rank": 2, "world_size": 2}, r"rank must be 0\.\.1 of 2 ranks; got 2"),
-        ({"samples_per_class": 0}, "must be at least 1; got 2 and 0"),
+        ({"samples_per_class": 0}, "samples_per_class must be 1 to .* got 0"),
     ],
 )
 def test_impossible_batches_are_refused_with_the_numbers(arguments, message):
@@ -207,5 +207,5 @@ def test_impossible_batches_are_refused_with_the_numbers(arguments, message):
 
 
 def test_no_labels_at_all_are_refused():
-    with pytest.raises(ValueError, match="the largest class has 0 images"):
+    with pytest.raises(ValueError, match="needs at least one image; got none"):
         ClassBalanced(np.zeros(0, dtype=int), 1, 1)
