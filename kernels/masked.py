@@ -13,6 +13,7 @@ from ranklight.kernels.distributed import all_gather, all_reduce_sum, in_group
 from ranklight.kernels.eager import eager_on_cpu
 from ranklight.kernels.sortable_bits import bits_of
 
+_WIDE = (torch.float32, torch.float64)
 _SMALLEST_EXPONENT = {torch.float32: -60.0, torch.float64: -600.0}
 
 
@@ -114,6 +115,8 @@ def log_sum_exp_over_ranks(
 
 def at_least_float32(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """Half precision as float32; float32 and float64 as they are."""
+    if values.dtype in _WIDE:
+        return values
     return values.to(_at_least_float32(values.dtype))
 
 

@@ -19,13 +19,16 @@ def check_tensors(**given: object) -> None:
         TypeError: Something is no tensor.
         ValueError: Not all are on one device.
     """
+    device = None
     for name, value in given.items():
         if not isinstance(value, Tensor):
             raise TypeError(f"{name} must be a torch.Tensor; got {type(value).__name__}")
-    devices = {name: value.device for name, value in given.items() if isinstance(value, Tensor)}
-    if len(set(devices.values())) > 1:
-        where = ", ".join(f"{name} on {device}" for name, device in devices.items())
-        raise ValueError(f"all tensors must be on one device; got {where}")
+        if device is not None and value.device != device:
+            raise ValueError(
+                f"all tensors must be on one device; got {next(iter(given))} on {device} and "
+                f"{name} on {value.device}"
+            )
+        device = value.device
 
 
 def check_vectors(**given: Tensor) -> None:

@@ -46,7 +46,8 @@ class CrossBatchMemory(nn.Module):
         joined: One term over batch and past, instead of two.
 
     Raises:
-        ValueError: The size is not positive; or, when loading, the state is of another memory.
+        ValueError: The size is not positive; embeddings or labels have another shape than those
+            held; or, when loading, the state is of another memory.
 
     Example:
         >>> memory = CrossBatchMemory(size=3)
@@ -94,6 +95,7 @@ class CrossBatchMemory(nn.Module):
         one backward, the batch is written into a copy.
         """
         found: References = self.in_batch(embeddings, labels, index)
+        self._check_fits({"embeddings": embeddings, "labels": labels})
         index = None if index is None else index.long()
         self._write_pending()
         if self.steps >= self.start_step and len(self):
@@ -104,6 +106,15 @@ class CrossBatchMemory(nn.Module):
             self._enqueue(embeddings.detach(), labels, index)
             self.steps += 1
         return found
+
+    def _check_fits(self, batch: dict[str, Tensor]) -> None:
+        held = self._rows or self._pending
+        for name, rows in batch.items():
+            if held and rows.shape[1:] != held[name].shape[1:]:
+                raise ValueError(
+                    f"the memory holds {name} of shape {list(held[name].shape[1:])} each; got "
+                    f"{list(rows.shape[1:])}"
+                )
 
     def _remembered(self, embeddings: Tensor, index: Tensor | None) -> References:
         rows = self._filled(embeddings.device)

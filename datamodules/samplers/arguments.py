@@ -1,19 +1,10 @@
 """What samplers are given: counts, and one class an image."""
 
+from typing import SupportsIndex
+
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
-
-
-def whole_number(value: object, name: str) -> int:
-    """A whole number of Python's or NumPy's.
-
-    Raises:
-        TypeError: It is none.
-    """
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} must be a whole number; got {value!r}")
-    return int(value)
 
 
 def check_counts(**counts: object) -> None:
@@ -24,7 +15,7 @@ def check_counts(**counts: object) -> None:
         ValueError: It is below 1, or above 2^31.
     """
     for name, count in counts.items():
-        if not 1 <= whole_number(count, name) <= 2**31:
+        if not 1 <= whole(count, name) <= 2**31:
             raise ValueError(f"{name} must be 1 to 2^31; got {count}")
 
 
@@ -35,19 +26,32 @@ def check_seed(seed: object) -> None:
         TypeError: It is not a whole number.
         ValueError: It does not fit 64 bits.
     """
-    if not -(2**63) <= whole_number(seed, "seed") < 2**63:
+    if not -(2**63) <= whole(seed, "seed") < 2**63:
         raise ValueError(f"seed must fit 64 bits; got {seed}")
 
 
-def check_rank(rank: object, world_size: int) -> None:
-    """Refuse a rank that there is not.
+def check_rank(rank: object, world_size: object) -> None:
+    """Refuse a rank that is not one of so many.
 
     Raises:
-        TypeError: It is not a whole number.
-        ValueError: It is not one of 0..world_size − 1.
+        TypeError: Either is not a whole number.
+        ValueError: There is no such rank.
     """
-    if not 0 <= whole_number(rank, "rank") < world_size:
-        raise ValueError(f"rank must be 0..{world_size - 1} of {world_size} ranks; got {rank}")
+    check_counts(world_size=world_size)
+    if not 0 <= whole(rank, "rank") < whole(world_size, "world_size"):
+        ranks = whole(world_size, "world_size")
+        raise ValueError(f"rank must be 0..{ranks - 1} of {ranks} ranks; got {rank}")
+
+
+def whole(number: object, name: str) -> int:
+    """A whole number, of Python or of NumPy.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if isinstance(number, bool) or not isinstance(number, SupportsIndex):
+        raise TypeError(f"{name} must be a whole number; got {number!r}")
+    return number.__index__()
 
 
 def class_indices(labels: object, user: str) -> NDArray[np.int64]:

@@ -174,15 +174,9 @@ class ClassBalanced(BatchSampler):
         starts = np.flatnonzero(np.diff(labels[images], prepend=labels[images[:1]] - 1))
         counts = np.diff(starts, append=len(labels))
         needed = self.samples_per_class
-        if min(needed, self.classes_per_batch) < 1:
+        if counts.max() < needed:
             raise ValueError(
-                "classes_per_batch and samples_per_class must be at least 1; got "
-                f"{self.classes_per_batch} and {needed}"
-            )
-        if not len(counts) or counts.max() < needed:
-            raise ValueError(
-                f"samples_per_class is {needed}, but the largest class has "
-                f"{max(counts, default=0)} images"
+                f"samples_per_class is {needed}, but the largest class has {counts.max()} images"
             )
         short = counts < needed
         if short_classes == "error" and short.any():

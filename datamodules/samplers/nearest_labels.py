@@ -149,10 +149,9 @@ def _check(size: int, neighbours: NDArray[np.integer], batch_size: int, anchors:
             f"0..{size - 1}"
         )
     k = neighbours.shape[1]
-    if anchors < 1 or anchors * (1 + k) > batch_size:
+    if anchors * (1 + k) > batch_size:
         raise ValueError(
-            f"a batch of {batch_size} images cannot hold {anchors} anchors with {k} neighbours "
-            f"each; at least one anchor is needed"
+            f"a batch of {batch_size} images cannot hold {anchors} anchors with {k} neighbours each"
         )
     if size < batch_size:
         raise ValueError(f"batch_size is {batch_size}, but there are only {size} images")

@@ -285,3 +285,14 @@ def test_a_copy_holds_its_own_past():
     other(*batch(3))
     assert len(other) == 18
     assert len(held.memory.embeddings) == len(memory) == 12
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_embeddings_and_labels_of_another_shape_are_refused():
+    memory = filled(CrossBatchMemory(20), 2)
+    embeddings, labels, index = batch(2)
+    with pytest.raises(ValueError, match=r"holds embeddings of shape \[4\] each; got \[3\]"):
+        memory(embeddings[:, :3], labels, index)
+    with pytest.raises(ValueError, match=r"holds labels of shape \[\] each; got \[1\]"):
+        memory(embeddings, labels.unsqueeze(1), index)
+    assert memory.steps == 2

@@ -39,7 +39,13 @@ FLOATS, PAIRS = torch.ones(2, 3), torch.ones(2, 3, dtype=torch.bool)
         (FLOATS, FLOATS[:, :1], PAIRS, ValueError, r"one shape .*\[2, 3\], \[2, 1\] and \[2, 3\]"),
         (FLOATS, FLOATS, PAIRS[:1], ValueError, r"one shape .*\[2, 3\], \[2, 3\] and \[1, 3\]"),
         (FLOATS[0], FLOATS[0], PAIRS[0], ValueError, r"shape \[n, m\]"),
-        (FLOATS, FLOATS.to("meta"), PAIRS, ValueError, "one device; got similarity on cpu, rel"),
+        (
+            FLOATS,
+            FLOATS.to("meta"),
+            PAIRS,
+            ValueError,
+            "got similarity on cpu and relevance on meta",
+        ),
     ],
 )
 @pytest.mark.parametrize("user", [ContrastiveLoss(), TripletLoss(), Hardest()])

@@ -132,10 +132,10 @@ def test_labels_may_be_a_list_or_a_tensor_of_any_integers():
 
 def test_without_set_epoch_each_pass_is_the_next_epoch():
     labels = np.repeat(np.arange(10), 13)
-    sampler, with_epochs = ClassBalanced(labels, 4, 3), ClassBalanced(labels, 4, 3)
+    sampler, told = ClassBalanced(labels, 4, 3), ClassBalanced(labels, 4, 3)
     for epoch in range(3):
-        with_epochs.set_epoch(epoch)
-        assert list(sampler) == list(with_epochs)
+        told.set_epoch(epoch)
+        assert list(sampler) == list(told)
 
 
 def test_state_goes_on_in_the_middle_of_an_epoch_on_other_ranks():
@@ -197,7 +197,7 @@ def test_short_classes_follow_the_policy():
         ),
         ({"world_size": 3}, "batch of 8 images cannot be shared equally by 3 ranks"),
         ({"rank": 2, "world_size": 2}, r"rank must be 0\.\.1 of 2 ranks; got 2"),
-        ({"samples_per_class": 0}, r"samples_per_class must be 1 to 2\^31; got 0"),
+        ({"samples_per_class": 0}, "samples_per_class must be 1 to .* got 0"),
     ],
 )
 def test_impossible_batches_are_refused_with_the_numbers(arguments, message):
@@ -207,5 +207,5 @@ def test_impossible_batches_are_refused_with_the_numbers(arguments, message):
 
 
 def test_no_labels_at_all_are_refused():
-    with pytest.raises(ValueError, match="the largest class has 0 images"):
+    with pytest.raises(ValueError, match="needs at least one image; got none"):
         ClassBalanced(np.zeros(0, dtype=int), 1, 1)

@@ -90,7 +90,7 @@ def test_goes_on_from_its_state():
         ({"size": 48}, "lists are for 47 images, the data set has 48"),
         ({"batch_size": 4}, "batch of 4 images cannot hold 1 anchors with 4 neighbours"),
         ({"anchors": 5}, "batch of 20 images cannot hold 5 anchors"),
-        ({"anchors": 0}, "at least one anchor"),
+        ({"anchors": 0}, "anchors must be 1 to .* got 0"),
         ({"batch_size": 48}, "batch_size is 48, but there are only 47 images"),
         ({"world_size": 3}, "cannot be shared equally by 3 ranks"),
     ],
