@@ -78,6 +78,15 @@ class LabelDistanceScores(NamedTuple):
     distance: Float[Tensor, "n 3 c"]
     ndcg: Float[Tensor, "n 3 c"]
 
+    def columns(self, ks: Sequence[int]) -> dict[str, Float[Tensor, "n"]]:
+        """Each score under the name that its mean has in `evaluate_label_distances`."""
+        return {
+            f"{name}@{k}{suffix}": values[:, order, column]
+            for name, values in (("label_distance", self.distance), ("ndcg", self.ndcg))
+            for order, suffix in enumerate(("", "/oracle", "/chance"))
+            for column, k in enumerate(ks)
+        }
+
 
 def evaluate_label_distances(
     queries: Embedded,
@@ -115,14 +124,22 @@ def evaluate_label_distances(
         ValueError: Embeddings are not finite or of two dimensions, label distances are not finite,
             a side is empty, or K is under 1.
     """
-    own = score_label_distances(queries, gallery, ks, relevance, search, advance)
-    scores = LabelDistanceScores(*(queries.shards.all_gather(column) for column in own))
-    means = {}
-    for name, values in (("label_distance", scores.distance), ("ndcg", scores.ndcg)):
-        for order, suffix in enumerate(("", "/oracle", "/chance")):
-            for column, k in enumerate(ks):
-                means[f"{name}@{k}{suffix}"] = values[:, order, column].mean().item()
-    return means
+    scores = score_label_distances(queries, gallery, ks, relevance, search, advance)
+    return average_label_distances(queries, scores, ks)
+
+
+def average_label_distances(
+    queries: Embedded, scores: LabelDistanceScores, ks: Sequence[int]
+) -> dict[str, float]:
+    """What `evaluate_label_distances` gives, of scores that are there already; collective.
+
+    >>> rows = Embedded(torch.tensor([[0.0], [1.0]]), torch.tensor([0.0, 3.0]))
+    >>> scores = score_label_distances(rows, rows, ks=(2,))
+    >>> average_label_distances(rows, scores, ks=(2,))["label_distance@2"]
+    1.5
+    """
+    every = LabelDistanceScores(*(queries.shards.all_gather(column) for column in scores))
+    return {name: score.mean().item() for name, score in every.columns(ks).items()}
 
 
 def score_label_distances(

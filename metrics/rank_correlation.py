@@ -59,8 +59,19 @@ def evaluate_rank_correlation(
         ValueError: Embeddings are not finite or of two dimensions, label distances are not finite,
             or a side is empty.
     """
-    own = score_rank_correlation(queries, gallery, relevance)
-    spearman = queries.shards.all_gather(own).nanmean().item()
+    return average_rank_correlation(queries, score_rank_correlation(queries, gallery, relevance))
+
+
+def average_rank_correlation(
+    queries: Embedded, correlations: Float[Tensor, "n"]
+) -> dict[str, float]:
+    """What `evaluate_rank_correlation` gives, of correlations that are there already; collective.
+
+    >>> rows = Embedded(torch.tensor([[0.0], [1.0]]))
+    >>> average_rank_correlation(rows, torch.tensor([0.5, 1.0]))["spearman"]
+    0.75
+    """
+    spearman = queries.shards.all_gather(correlations).nanmean().item()
     return {"spearman": spearman, "spearman/oracle": 1.0, "spearman/chance": 0.0}
 
 
