@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ranklight.search.embedded import Embedded, check_searchable
+from ranklight.search.embedded import Embedded, check_searchable, own_positions
 from ranklight.search.exact import ExactSearch
 from ranklight.search.neighbours import Prepare, neighbour_lists
 
@@ -150,7 +150,8 @@ def evaluate_retrieval(
 
     Args:
         queries: What to look for, labelled by integer classes, on any device; searched there.
-        gallery: Where to look; among the other queries by default.
+        gallery: Where to look; among the other queries by default. A query that is part of it, by
+            the ids that both were given, is left out for itself.
         ks: Every K of Recall@K. K beyond the gallery looks at all of it.
         search: Prepares the gallery: exact, or a `search.ApproximateSearch`.
         advance: Called with the number of queries each time that some are done.
@@ -204,7 +205,9 @@ def score_retrieval(
     labels = among.shards.all_gather(among.labels)
     classes, sizes = torch.unique(labels, return_counts=True)
     index = torch.searchsorted(classes, queries.labels.contiguous()).clamp(max=len(classes) - 1)
-    relevant = torch.where(classes[index] == queries.labels, sizes[index], 0) - int(gallery is None)
+    own = own_positions(queries, gallery)
+    itself = (own >= 0) & (labels[own] == queries.labels)
+    relevant = torch.where(classes[index] == queries.labels, sizes[index], 0) - itself.long()
     needed = torch.where(relevant > 0, relevant.clamp(min=max(ks)), 0)
     size = (len(relevant), len(ks) + 2)
     scores = torch.full(size, torch.nan, dtype=torch.float64, device=relevant.device)

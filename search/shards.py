@@ -28,7 +28,7 @@ class Shards:
         rank: Which of them this rank is.
     """
 
-    def __init__(self, positions: list[Int[Tensor, "n"]], rank: int = 0) -> None:
+    def __init__(self, positions: list[Int[Tensor, "_"]], rank: int = 0) -> None:
         self.positions = positions
         self.rank = rank
         self.ranks = len(positions)

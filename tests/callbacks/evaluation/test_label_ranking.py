@@ -17,6 +17,7 @@ from ranklight.search import Embedded
 class Points(Dataset):
     def __init__(self, n, seed):
         generator = torch.Generator().manual_seed(seed)
+        self.first = 1000 * seed
         self.labels = torch.rand(n, 2, generator=generator)
         self.images = torch.rand(n, 1, 2, 2, generator=generator)
         self.images[:, 0, 0] += self.labels
@@ -25,7 +26,7 @@ class Points(Dataset):
         return len(self.labels)
 
     def __getitems__(self, places):
-        return Batch(self.images[places], self.labels[places], torch.tensor(places))
+        return Batch(self.images[places], self.labels[places], self.first + torch.tensor(places))
 
 
 class Data(pl.LightningDataModule):

@@ -148,7 +148,8 @@ def test_repeated_rows_count_once_in_any_order(tmp_path):
     data = Points()
     order = torch.randperm(60, generator=torch.Generator().manual_seed(0)).tolist()
     run = trainer(tmp_path, RetrievalEvaluation())
-    (logged,) = run.test(Flatten(), loader(Subset(data, [*order, 3, 3, 59])), verbose=False)
+    with pytest.warns(UserWarning, match="3 of 63 evaluated rows have the index of another"):
+        (logged,) = run.test(Flatten(), loader(Subset(data, [*order, 3, 3, 59])), verbose=False)
     assert logged["test/map@r"] == pytest.approx(expected(data)["map@r"], rel=1e-6)
     assert logged["test/queries"] == 60
 
@@ -338,3 +339,12 @@ def test_no_scores_are_kept_where_they_are_turned_off(tmp_path):
     run = trainer(tmp_path, RetrievalEvaluation(clustering=False, scores=False))
     run.test(Flatten(), loader(), verbose=False)
     assert not (tmp_path / "scores").exists()
+
+
+def test_two_images_with_one_index_are_refused(unchecked):
+    collector = EmbeddingCollector()
+    index = torch.tensor([4, 9, 4])
+    batch = Batch(torch.rand(3, 1, 1, 2), torch.tensor([0, 1, 2]), index)
+    collector.add({"embeddings": batch.images.flatten(1)}, batch)
+    with pytest.raises(ValueError, match="two rows with index 4 have different labels"):
+        collector.rows(torch.device("cpu"))
