@@ -4,6 +4,7 @@ from ranklight.metrics.agreement import adjusted_mutual_information, normalized_
 from ranklight.metrics.clustering import Clusters, evaluate_clustering, kmeans, kmeans_plusplus
 from ranklight.metrics.label_distance import (
     LabelDistanceScores,
+    average_label_distances,
     closeness_ndcg_at_k,
     evaluate_label_distances,
     label_distance_at_k,
@@ -24,22 +25,27 @@ from ranklight.metrics.multi_label import (
     pair_violations,
     ranking_loss,
 )
+from ranklight.metrics.spearman import (
+    average_rank_correlation,
+    evaluate_rank_correlation,
+    rank_correlation,
+    score_rank_correlation,
+)
 from ranklight.metrics.retrieval import (
     QueryScores,
+    average_retrieval,
     evaluate_retrieval,
     map_at_r,
     r_precision,
     recall_at_k,
     score_retrieval,
 )
-from ranklight.metrics.spearman import (
-    evaluate_rank_correlation,
-    rank_correlation,
-    score_rank_correlation,
-)
 from ranklight.metrics.triplets import (
+    TripletScores,
+    average_triplets,
     evaluate_triplets,
     read_triplets,
+    score_triplets,
     similarity_precision,
     triplet_score_at_k,
 )
@@ -51,8 +57,13 @@ __all__ = [
     "LabelSetCounts",
     "LabelSetScores",
     "QueryScores",
+    "TripletScores",
     "adjusted_mutual_information",
+    "average_label_distances",
     "average_precision",
+    "average_rank_correlation",
+    "average_retrieval",
+    "average_triplets",
     "closeness_ndcg_at_k",
     "count_label_sets",
     "coverage",
@@ -78,6 +89,7 @@ __all__ = [
     "score_label_distances",
     "score_rank_correlation",
     "score_retrieval",
+    "score_triplets",
     "similarity_precision",
     "triplet_score_at_k",
 ]

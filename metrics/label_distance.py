@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ranklight.kernels.chunks import chunks
 from ranklight.pairs.relevance import LabelCloseness
-from ranklight.search.embedded import Embedded, check_searchable
+from ranklight.search.embedded import Embedded, check_searchable, own_positions
 from ranklight.search.exact import ExactSearch
 from ranklight.search.neighbours import Prepare, neighbour_lists
 
@@ -78,6 +78,15 @@ class LabelDistanceScores(NamedTuple):
     distance: Float[Tensor, "n 3 c"]
     ndcg: Float[Tensor, "n 3 c"]
 
+    def columns(self, ks: Sequence[int]) -> dict[str, Float[Tensor, "n"]]:
+        """Each score under the name that its mean has in `evaluate_label_distances`."""
+        return {
+            f"{name}@{k}{suffix}": values[:, order, column]
+            for name, values in (("label_distance", self.distance), ("ndcg", self.ndcg))
+            for order, suffix in enumerate(("", "/oracle", "/chance"))
+            for column, k in enumerate(ks)
+        }
+
 
 def evaluate_label_distances(
     queries: Embedded,
@@ -105,7 +114,8 @@ def evaluate_label_distances(
 
     Args:
         queries: What to look for, with labels of whatever kind `relevance` takes.
-        gallery: Where to look; holds no query.
+        gallery: Where to look. A query that is part of it, by the ids that both were given, is left
+            out for itself.
         ks: Every K; K beyond the gallery looks at all of it.
         relevance: From two sets of labels to R = 1 − label distance; `LabelCloseness()` by default.
         search: Prepares the gallery: exact, or a `search.ApproximateSearch`.
@@ -115,14 +125,22 @@ def evaluate_label_distances(
         ValueError: Embeddings are not finite or of two dimensions, label distances are not finite,
             a side is empty, or K is under 1.
     """
-    own = score_label_distances(queries, gallery, ks, relevance, search, advance)
-    scores = LabelDistanceScores(*(queries.shards.all_gather(column) for column in own))
-    means = {}
-    for name, values in (("label_distance", scores.distance), ("ndcg", scores.ndcg)):
-        for order, suffix in enumerate(("", "/oracle", "/chance")):
-            for column, k in enumerate(ks):
-                means[f"{name}@{k}{suffix}"] = values[:, order, column].mean().item()
-    return means
+    scores = score_label_distances(queries, gallery, ks, relevance, search, advance)
+    return average_label_distances(queries, scores, ks)
+
+
+def average_label_distances(
+    queries: Embedded, scores: LabelDistanceScores, ks: Sequence[int]
+) -> dict[str, float]:
+    """What `evaluate_label_distances` gives, of scores that are there already; collective.
+
+    >>> rows = Embedded(torch.tensor([[0.0], [1.0]]), torch.tensor([0.0, 3.0]))
+    >>> scores = score_label_distances(rows, rows, ks=(2,))
+    >>> average_label_distances(rows, scores, ks=(2,))["label_distance@2"]
+    1.5
+    """
+    every = LabelDistanceScores(*(queries.shards.all_gather(column) for column in scores))
+    return {name: score.mean().item() for name, score in every.columns(ks).items()}
 
 
 def score_label_distances(
@@ -145,18 +163,38 @@ def score_label_distances(
     if not ks or min(ks) < 1:
         raise ValueError(f"at least one K is needed, each 1 or more, not {tuple(ks)}")
     labels = gallery.shards.all_gather(gallery.labels)
-    k = min(max(ks), len(labels))
+    own = own_positions(queries, gallery)
+    counts = torch.full_like(queries.ids, min(max(ks), len(labels)))
+    counts = counts.minimum(len(labels) - (own >= 0).long())
+    if (counts == 0).any():
+        raise ValueError("the gallery holds nothing but the query itself: nothing can be found")
     size = (2, len(queries.ids), 3, len(ks))
     scores = torch.empty(size, dtype=torch.float64, device=queries.embeddings.device)
-    counts = torch.full_like(queries.ids, k)
     for block, lists in neighbour_lists(queries, gallery, counts, search):
         for part in chunks(len(block), max(1, _ELEMENTS // len(labels))):
-            row, found = block[part], lists[part]
-            closeness = relevance_to_all(queries.labels, row, labels, relevance)
-            scores[0, row], scores[1, row] = _score(closeness, closeness.gather(1, found), ks)
+            closeness = relevance_to_all(queries.labels, block[part], labels, relevance)
+            for rows in split_by_own(own[block[part]]):
+                row, found = block[part][rows], lists[part][rows]
+                ranked = closeness[rows].gather(1, found[:, : int(counts[row].max())])
+                others = without_own(closeness[rows], own[row])
+                scores[0, row], scores[1, row] = _score(others, ranked, ks)
         if advance is not None:
             advance(len(block))
     return LabelDistanceScores(scores[0], scores[1])
+
+
+def split_by_own(own: Int[Tensor, "b"]) -> list[Int[Tensor, "_"]]:
+    """Rows that are not in the gallery, and rows that are; only what is not empty."""
+    parts = ((own < 0).nonzero().squeeze(1), (own >= 0).nonzero().squeeze(1))
+    return [rows for rows in parts if len(rows)]
+
+
+def without_own(values: Float[Tensor, "b m"], own: Int[Tensor, "b"]) -> Float[Tensor, "b others"]:
+    """Each row without its own column; all rows have one, or none has."""
+    if (own < 0).any():
+        return values
+    others = torch.arange(values.shape[1] - 1, device=own.device).expand(len(own), -1)
+    return values.gather(1, others + (others >= own[:, None]).long())
 
 
 def relevance_to_all(

@@ -155,7 +155,8 @@ class LabelRankingScores(Metric):
 
     `map_macro`, `example_ap`, `lrap`, `ranking_loss`, `pair_violations`, `coverage`. Processes may
     hold shards of any length, also none; rows are put in the order of their index first, so the
-    result does not depend on the number of processes, to the last bit.
+    result does not depend on the number of processes, to the last bit. An image that a sampler
+    repeated counts once, as in `RetrievalEvaluation`.
 
         >>> metric = LabelRankingScores(num_classes=2)
         >>> labels = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
@@ -202,7 +203,11 @@ class LabelRankingScores(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         """The scores of all images of all processes."""
-        order = _joined(self.index).argsort()
+        index = _joined(self.index)
+        order = index.argsort(stable=True)
+        first = torch.ones_like(order, dtype=torch.bool)
+        first[1:] = index[order[1:]] != index[order[:-1]]
+        order = order[first]
         rows = _joined(self.scores)[order], _joined(self.labels)[order]
         classes = average_precision(*rows)
         means = {

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ranklight.search.embedded import Embedded, check_searchable
+from ranklight.search.embedded import Embedded, check_searchable, own_positions
 from ranklight.search.exact import ExactSearch
 from ranklight.search.neighbours import Prepare, neighbour_lists
 
@@ -117,6 +117,11 @@ class QueryScores(NamedTuple):
     r_precision: Float[Tensor, "n"]
     map_at_r: Float[Tensor, "n"]
 
+    def columns(self, ks: Sequence[int]) -> dict[str, Float[Tensor, "n"]]:
+        """Each score under the name that its mean has in `evaluate_retrieval`."""
+        recalls = {f"recall@{k}": self.recall[:, i] for i, k in enumerate(ks)}
+        return recalls | {"r_precision": self.r_precision, "map@r": self.map_at_r}
+
 
 def evaluate_retrieval(
     queries: Embedded,
@@ -145,7 +150,8 @@ def evaluate_retrieval(
 
     Args:
         queries: What to look for, labelled by integer classes, on any device; searched there.
-        gallery: Where to look; among the other queries by default.
+        gallery: Where to look; among the other queries by default. A query that is part of it, by
+            the ids that both were given, is left out for itself.
         ks: Every K of Recall@K. K beyond the gallery looks at all of it.
         search: Prepares the gallery: exact, or a `search.ApproximateSearch`.
         advance: Called with the number of queries each time that some are done.
@@ -157,12 +163,22 @@ def evaluate_retrieval(
         ValueError: Embeddings are not finite or of two dimensions, labels are no classes, a side
             is empty, or K is under 1.
     """
-    columns = score_retrieval(queries, gallery, ks, search, advance)
-    scores = QueryScores(*(queries.shards.all_gather(column.contiguous()) for column in columns))
-    means = {f"recall@{k}": scores.recall[:, i] for i, k in enumerate(ks)}
-    means |= {"r_precision": scores.r_precision, "map@r": scores.map_at_r}
-    counted = (~scores.r_precision.isnan()).sum().item()
-    return {name: score.nanmean().item() for name, score in means.items()} | {"queries": counted}
+    return average_retrieval(queries, score_retrieval(queries, gallery, ks, search, advance), ks)
+
+
+def average_retrieval(
+    queries: Embedded, scores: QueryScores, ks: Sequence[int]
+) -> dict[str, float]:
+    """What `evaluate_retrieval` gives, of scores that are there already; collective.
+
+    >>> rows = Embedded(torch.tensor([[0.0], [1.0], [5.0]]), torch.tensor([0, 0, 1]))
+    >>> average_retrieval(rows, score_retrieval(rows, ks=(1,)), ks=(1,))
+    {'recall@1': 1.0, 'r_precision': 1.0, 'map@r': 1.0, 'queries': 2}
+    """
+    own = scores.columns(ks)
+    every = {name: queries.shards.all_gather(score.contiguous()) for name, score in own.items()}
+    counted = (~every["r_precision"].isnan()).sum().item()
+    return {name: score.nanmean().item() for name, score in every.items()} | {"queries": counted}
 
 
 def score_retrieval(
@@ -189,7 +205,9 @@ def score_retrieval(
     labels = among.shards.all_gather(among.labels)
     classes, sizes = torch.unique(labels, return_counts=True)
     index = torch.searchsorted(classes, queries.labels.contiguous()).clamp(max=len(classes) - 1)
-    relevant = torch.where(classes[index] == queries.labels, sizes[index], 0) - int(gallery is None)
+    own = own_positions(queries, gallery)
+    itself = (own >= 0) & (labels[own] == queries.labels)
+    relevant = torch.where(classes[index] == queries.labels, sizes[index], 0) - itself.long()
     needed = torch.where(relevant > 0, relevant.clamp(min=max(ks)), 0)
     size = (len(relevant), len(ks) + 2)
     scores = torch.full(size, torch.nan, dtype=torch.float64, device=relevant.device)

@@ -7,8 +7,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ranklight.kernels.chunks import chunks
-from ranklight.metrics.label_distance import Relevance, relevance_to_all
-from ranklight.search.embedded import Embedded, check_searchable
+from ranklight.metrics.label_distance import (
+    Relevance,
+    relevance_to_all,
+    split_by_own,
+    without_own,
+)
+from ranklight.search.embedded import Embedded, check_searchable, own_positions
 from ranklight.search.shards import Block
 
 _ELEMENTS = 1 << 22
@@ -52,15 +57,27 @@ def evaluate_rank_correlation(
 
     Args:
         queries: What to look for, with labels of whatever kind `relevance` takes.
-        gallery: What is ordered; holds no query.
+        gallery: What is ordered. A query that is part of it, by the ids that both were given, is
+            left out for itself.
         relevance: From two sets of labels to R = 1 − label distance; `LabelCloseness()` by default.
 
     Raises:
         ValueError: Embeddings are not finite or of two dimensions, label distances are not finite,
             or a side is empty.
     """
-    own = score_rank_correlation(queries, gallery, relevance)
-    spearman = queries.shards.all_gather(own).nanmean().item()
+    return average_rank_correlation(queries, score_rank_correlation(queries, gallery, relevance))
+
+
+def average_rank_correlation(
+    queries: Embedded, correlations: Float[Tensor, "n"]
+) -> dict[str, float]:
+    """What `evaluate_rank_correlation` gives, of correlations that are there already; collective.
+
+    >>> rows = Embedded(torch.tensor([[0.0], [1.0]]))
+    >>> average_rank_correlation(rows, torch.tensor([0.5, 1.0]))["spearman"]
+    0.75
+    """
+    spearman = queries.shards.all_gather(correlations).nanmean().item()
     return {"spearman": spearman, "spearman/oracle": 1.0, "spearman/chance": 0.0}
 
 
@@ -76,13 +93,17 @@ def score_rank_correlation(
     """
     check_searchable(queries, gallery)
     labels = gallery.shards.all_gather(gallery.labels)
-    rows = torch.arange(len(queries.ids), device=queries.embeddings.device)
-    blocks = [rows[part] for part in chunks(len(rows), max(1, _ELEMENTS // len(labels)))]
-    spearman = torch.empty(rows.shape, dtype=torch.float64, device=rows.device)
+    own = own_positions(queries, gallery)
+    every = torch.arange(len(queries.ids), device=queries.embeddings.device)
+    blocks = [every[part] for part in chunks(len(every), max(1, _ELEMENTS // len(labels)))]
+    spearman = torch.empty(every.shape, dtype=torch.float64, device=every.device)
     distances = _squared_distances([queries.embeddings[row] for row in blocks], gallery)
     for distance, row in zip(distances, blocks, strict=True):
         closeness = relevance_to_all(queries.labels, row, labels, relevance)
-        spearman[row] = rank_correlation(distance, 1 - closeness)
+        for rows in split_by_own(own[row]):
+            sides = (values[rows] for values in (distance, 1 - closeness))
+            correlated = rank_correlation(*(without_own(side, own[row][rows]) for side in sides))
+            spearman[row[rows]] = correlated
     return spearman
 
 

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -41,13 +42,62 @@ def evaluate_triplets(
     Raises:
         ValueError: No triplet, or embeddings that are not finite or of two dimensions.
     """
-    if not len(triplets):
-        raise ValueError("there are no triplets to score")
-    check_searchable(queries, gallery)
+    return average_triplets(score_triplets(queries, gallery, triplets, k, search), k)
+
+
+class TripletScores(NamedTuple):
+    """What each triplet adds to the scores; the same on every rank.
+
+    Args:
+        in_order: Whether the positive is nearer.
+        shown: 1 or −1, in order or not, where the triplet is among the k nearest; else 0.
+
+        >>> average_triplets(TripletScores(torch.tensor([True]), torch.tensor([1])), k=5)
+        {'similarity_precision': 1.0, 'score@5': 1, 'triplets': 1}
+    """
+
+    in_order: Bool[Tensor, "t"]
+    shown: Int[Tensor, "t"]
+
+
+def score_triplets(
+    queries: Embedded,
+    gallery: Embedded,
+    triplets: Int[Tensor, "t 3"],
+    k: int = 30,
+    search: Prepare = ExactSearch,
+) -> TripletScores:
+    """What each triplet adds to what `evaluate_triplets` gives; the arguments are the same.
+
+    >>> queries, gallery = Embedded(torch.tensor([[0.0]])), Embedded(torch.arange(4.0)[:, None])
+    >>> score_triplets(queries, gallery, torch.tensor([[0, 1, 3], [0, 3, 2]]), k=2).shown
+    tensor([1, 0])
+    """
+    _check_triplets(queries, gallery, triplets)
+    if k < 1:
+        raise ValueError(f"score-at-top-K needs a K of 1 or more, not {k}")
+    lists = torch.full((len(queries.ids), k), -1, device=queries.embeddings.device)
+    for row, found in neighbour_lists(queries, gallery, torch.full_like(queries.ids, k), search):
+        lists[row] = found
+    shown = torch.zeros(len(triplets), dtype=torch.bool, device=triplets.device)
+    for rows in chunks(len(triplets), _ROWS):
+        found = queries.shards.take(lists, triplets[rows, 0])
+        shown[rows] = (found[:, :, None] == triplets[rows, None, 1:]).flatten(1).any(1)
+    in_order = _in_order(queries, gallery, triplets)
+    return TripletScores(in_order, torch.where(shown, torch.where(in_order, 1, -1), 0))
+
+
+def average_triplets(scores: TripletScores, k: int) -> dict[str, float]:
+    """What `evaluate_triplets` gives, of scores that are there already.
+
+    >>> scores = TripletScores(torch.tensor([True, False]), torch.tensor([1, 0]))
+    >>> average_triplets(scores, k=2)
+    {'similarity_precision': 0.5, 'score@2': 1, 'triplets': 2}
+    """
     return {
-        "similarity_precision": similarity_precision(queries, gallery, triplets).item(),
-        f"score@{k}": triplet_score_at_k(queries, gallery, triplets, k, search).item(),
-        "triplets": len(triplets),
+        "similarity_precision": scores.in_order.double().mean().item(),
+        f"score@{k}": scores.shown.sum().item(),
+        "triplets": len(scores.shown),
     }
 
 
@@ -63,6 +113,7 @@ def similarity_precision(
         >>> similarity_precision(queries, gallery, torch.tensor([[0, 1, 3], [0, 2, 2]]))
         tensor(0.5000, dtype=torch.float64)
     """
+    _check_triplets(queries, gallery, triplets)
     return _in_order(queries, gallery, triplets).double().mean()
 
 
@@ -85,17 +136,7 @@ def triplet_score_at_k(
         >>> triplet_score_at_k(queries, gallery, torch.tensor([[0, 1, 3], [0, 3, 2]]), k=2)
         tensor(1)
     """
-    if k < 1:
-        raise ValueError(f"score-at-top-K needs a K of 1 or more, not {k}")
-    lists = torch.full((len(queries.ids), k), -1, device=queries.embeddings.device)
-    for row, found in neighbour_lists(queries, gallery, torch.full_like(queries.ids, k), search):
-        lists[row] = found
-    shown = torch.zeros(len(triplets), dtype=torch.bool, device=triplets.device)
-    for rows in chunks(len(triplets), _ROWS):
-        found = queries.shards.take(lists, triplets[rows, 0])
-        shown[rows] = (found[:, :, None] == triplets[rows, None, 1:]).flatten(1).any(1)
-    signs = torch.where(_in_order(queries, gallery, triplets), 1, -1)
-    return torch.where(shown, signs, 0).sum()
+    return score_triplets(queries, gallery, triplets, k, search).shown.sum()
 
 
 def read_triplets(
@@ -138,6 +179,24 @@ def read_triplets(
     if not triplets:
         raise ValueError(f"{path} holds no triplet")
     return torch.tensor(triplets)
+
+
+def _check_triplets(queries: Embedded, gallery: Embedded, triplets: Int[Tensor, "t 3"]) -> None:
+    if triplets.ndim != 2 or triplets.shape[1] != 3 or triplets.is_floating_point():
+        raise ValueError(
+            "triplets are rows of three positions (query, positive, negative), not "
+            f"{triplets.dtype} of shape {list(triplets.shape)}"
+        )
+    if not len(triplets):
+        raise ValueError("there are no triplets to score")
+    check_searchable(queries, gallery)
+    sides = (("queries", queries, triplets[:, :1]), ("gallery", gallery, triplets[:, 1:]))
+    for name, rows, positions in sides:
+        if positions.min() < 0 or positions.max() >= rows.shards.size:
+            raise ValueError(
+                f"triplets name rows {int(positions.min())}..{int(positions.max())} of the {name}, "
+                f"which has rows 0..{rows.shards.size - 1}"
+            )
 
 
 def _in_order(

@@ -20,7 +20,8 @@ class Embedded:
         embeddings: One row an image, on any device; their gradient is not followed.
         labels: A class, a vector or whatever else is compared; by default every row's own id, so
             that no two are alike.
-        ids: Which image each row is; by default its position among the rows of all ranks.
+        ids: Which image each row is; by default its position among the rows of all ranks. A query
+            is never found in a gallery under its own id, where both were given ids.
         shards: Which rows these are, where ranks share them; all of them by default.
 
     Raises:
@@ -41,6 +42,7 @@ class Embedded:
             )
         self.embeddings = embeddings.detach()
         self.shards = Shards.unsharded(len(embeddings)) if shards is None else shards
+        self.has_ids = ids is not None
         self.ids = self.shards.own.to(embeddings.device) if ids is None else ids
         self.labels = self.ids if labels is None else labels
         sizes = {"positions": self.shards.own, "ids": self.ids, "labels": self.labels}
@@ -50,9 +52,8 @@ class Embedded:
 
     def to(self, device: torch.device | str) -> "Embedded":
         """The same rows on another device."""
-        return Embedded(
-            self.embeddings.to(device), self.labels.to(device), self.ids.to(device), self.shards
-        )
+        ids = self.ids.to(device) if self.has_ids else None
+        return Embedded(self.embeddings.to(device), self.labels.to(device), ids, self.shards)
 
     def positions_of(self, ids: Int[Tensor, "c"]) -> Int[Tensor, "c"]:
         """At which position among the rows of all ranks each of these images is; collective.
@@ -60,15 +61,44 @@ class Embedded:
         Raises:
             ValueError: An image is not there; names it.
         """
-        known, order = self.shards.all_gather(self.ids).sort()
-        found = torch.searchsorted(known, ids.contiguous()).clamp(max=len(known) - 1)
-        missing = known[found] != ids
+        found = self.find(ids)
+        missing = found < 0
         if missing.any():
             raise ValueError(
                 f"{len(torch.unique(ids[missing]))} images were not embedded, "
                 f"the first is {ids[missing][0].item()}"
             )
-        return order[found]
+        return found
+
+    def find(self, ids: Int[Tensor, "c"]) -> Int[Tensor, "c"]:
+        """At which position each of these images is, −1 where it is not there; collective.
+
+        Raises:
+            ValueError: Two rows have one id; names it.
+        """
+        known, order = self.shards.all_gather(self.ids).sort(stable=True)
+        twice = known[1:] == known[:-1]
+        if twice.any():
+            raise ValueError(
+                f"two rows have the id {known[1:][twice][0].item()}: each image needs its own"
+            )
+        if len(known) == 0:
+            return torch.full_like(ids, -1)
+        found = torch.searchsorted(known, ids.contiguous()).clamp(max=len(known) - 1)
+        return torch.where(known[found] == ids, order[found], -1)
+
+
+def own_positions(queries: Embedded, gallery: Embedded | None) -> Int[Tensor, "n"]:
+    """Where each query itself is in the gallery, −1 where it is not; collective.
+
+    Without a gallery the queries are searched among themselves. Two sets of rows share an image
+    where both were given ids, and share one.
+    """
+    if gallery is None:
+        return queries.shards.own.to(queries.embeddings.device)
+    if gallery is queries or not (queries.has_ids and gallery.has_ids):
+        return torch.full_like(queries.ids, -1)
+    return gallery.find(queries.ids)
 
 
 def check_searchable(queries: Embedded, gallery: Embedded | None = None) -> None:

@@ -9,10 +9,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ranklight.search.backends import TopKBackend
-from ranklight.search.embedded import Embedded, check_searchable
+from ranklight.search.embedded import Embedded, check_searchable, own_positions
 from ranklight.search.exact import ExactSearch
 from ranklight.search.order import distances_of, sort_lists
-from ranklight.search.shards import Block
+from ranklight.search.shards import Block, Shards
 
 _ROWS = 4096
 _ELEMENTS = 1 << 19
@@ -59,7 +59,8 @@ def neighbour_lists(
 
     Args:
         queries: What to find neighbours of.
-        gallery: Where to look; if None among the queries, without each one itself.
+        gallery: Where to look, without each query itself where both have ids; if None among the
+            queries, without each one itself.
         counts: How many neighbours of each query, 0 for none.
         search: Prepares the gallery: exact, or a `search.ApproximateSearch`.
 
@@ -78,9 +79,10 @@ def neighbour_lists(
         lists = searcher.all_nearest(max_k)
         if lists is not None:
             return _asked(lists, counts)
+    own = own_positions(queries, gallery)
     if alone:
-        return _here(queries, gallery, counts, searcher)
-    return _over_ranks(queries, gallery, counts, searcher)
+        return _here(queries, own, counts, searcher)
+    return _over_ranks(queries, among.shards, own, counts, searcher)
 
 
 def nearest(
@@ -124,22 +126,22 @@ def _asked(lists: Iterator[Int[Tensor, "b k"]], counts: Int[Tensor, "n"]) -> Lis
 
 
 def _here(
-    queries: Embedded, gallery: Embedded | None, counts: Int[Tensor, "n"], searcher: Search | None
+    queries: Embedded, own: Int[Tensor, "n"], counts: Int[Tensor, "n"], searcher: Search | None
 ) -> Lists:
     assert searcher is not None, "the gallery has rows, and all of them are here"
+    own_is_there = bool((own >= 0).any())
     for row, k in _blocks(counts):
-        own = queries.shards.own.to(row.device)[row] if gallery is None else None
-        yield row, searcher.nearest(queries.embeddings[row], k, own)
+        yield row, searcher.nearest(queries.embeddings[row], k, own[row] if own_is_there else None)
 
 
 def _over_ranks(
-    queries: Embedded, gallery: Embedded | None, counts: Int[Tensor, "n"], searcher: Search | None
+    queries: Embedded,
+    shards: Shards,
+    own: Int[Tensor, "n"],
+    counts: Int[Tensor, "n"],
+    searcher: Search | None,
 ) -> Lists:
     """Each block visits every rank, which merges what it finds among its own rows."""
-    shards = queries.shards if gallery is None else gallery.shards
-    # No row of another gallery is the query itself, and −1 is no row's position.
-    own = queries.shards.own.to(counts.device)
-    own = own if gallery is None else torch.full_like(own, -1)
 
     def merge(block: Block) -> Block:
         query, itself, distance, found = block

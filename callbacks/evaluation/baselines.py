@@ -2,19 +2,23 @@
 
 import copy
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_info
 from rich.console import Console
 from rich.table import Table
-from torch import nn
+from torch import Tensor, nn
 
 from ranklight.callbacks.evaluation.embedding_collector import EmbeddingCollector
 from ranklight.metrics import evaluate_clustering, evaluate_retrieval
 from ranklight.models import Pixels
+
+_THUMBNAIL = 32
 
 
 class Baselines(Callback):
@@ -22,6 +26,9 @@ class Baselines(Callback):
 
     Also writes them as `results.json` into the run's directory. The untrained encoder is the module
     as it was built, before training or loading a checkpoint.
+
+    Raw pixels of images above 32 × 32 are those of thumbnails of that size: k-means of the 150,528
+    numbers of a 224-pixel image takes longer than training, and larger ones say no more.
 
     On several processes each embeds and searches its share, as `RetrievalEvaluation` does.
 
@@ -48,7 +55,7 @@ class Baselines(Callback):
         assert self.untrained is not None
         untrained = self.untrained.to(pl_module.device).eval()
         rows = {
-            "raw pixels": _score(Pixels(), trainer),
+            "raw pixels": _score(_thumbnail_pixels, trainer),
             "untrained": _score(untrained, trainer),
             "trained": trained,
         }
@@ -66,8 +73,16 @@ class Baselines(Callback):
         rank_zero_info(f"table: {path}")
 
 
+def _thumbnail_pixels(images: Tensor) -> Tensor:
+    size = [min(side, _THUMBNAIL) for side in images.shape[2:]]
+    if list(images.shape[2:]) != size:
+        images = F.interpolate(images.float(), size, mode="area")
+    embeddings: Tensor = Pixels()(images)
+    return embeddings
+
+
 @torch.no_grad()
-def _score(encoder: nn.Module, trainer: Trainer) -> dict[str, float]:
+def _score(encoder: Callable[[Tensor], Tensor], trainer: Trainer) -> dict[str, float]:
     loaders = trainer.test_dataloaders
     loader = loaders[0] if isinstance(loaders, list) else loaders
     assert loader is not None

@@ -7,6 +7,12 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from ranklight.callbacks.evaluation.embedding_collector import EmbeddingCollector
 from ranklight.callbacks.evaluation.progress import describe_embedding
+from ranklight.callbacks.evaluation.scores_file import (
+    Columns,
+    dataset_of,
+    loaders_of,
+    save_query_scores,
+)
 from ranklight.datamodules import Batch
 from ranklight.search import Embedded
 
@@ -17,9 +23,13 @@ class EmbeddingEvaluation(Callback):
     """Collects what every pass of validation and test embeds, and scores it in the end.
 
     A subclass has `evaluate`, and may have `check`. Sanity validation collects and scores nothing.
+
+    Args:
+        scores: Whether to keep the scores of every query, as `scores/<stage>.parquet` of the run.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, scores: bool = True) -> None:
+        self.keep_scores = scores
         self._loaders: dict[int, EmbeddingCollector] = {}
 
     def logs(self) -> set[str]:
@@ -36,6 +46,17 @@ class EmbeddingEvaluation(Callback):
     def collected(self, loader: int, device: torch.device) -> Embedded:
         """This rank's share of what a loader gave; collective, and then forgotten."""
         return self._loaders.pop(loader, EmbeddingCollector()).rows(device)
+
+    def save_scores(
+        self, trainer: Trainer, name: str, queries: Embedded, columns: Columns, loader: int = 0
+    ) -> None:
+        """Keep the scores of every query of a loader, if asked to; collective."""
+        if self.keep_scores:
+            dataset = dataset_of(loaders_of(trainer, name), loader)
+            known = {"id": queries.ids}
+            if queries.labels.ndim == 1 and not queries.labels.is_floating_point():
+                known["class"] = queries.labels
+            save_query_scores(trainer, name, queries.shards, {**known, **columns}, dataset)
 
     def log_scores(
         self, pl_module: LightningModule, name: str, scores: dict[str, float], shown: set[str]

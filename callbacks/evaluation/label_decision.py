@@ -1,6 +1,7 @@
 """Scores what the label decision says, rule by rule, and has it fitted when training ends."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,11 +13,24 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from ranklight.callbacks.evaluation.scores_file import (
+    dataset_of,
+    loaders_of,
+    save_query_scores,
+)
 from ranklight.datamodules import Batch
 from ranklight.markdown import table_lines
-from ranklight.metrics import LabelSetScores
+from ranklight.metrics import (
+    LabelSetScores,
+    coverage,
+    example_average_precision,
+    label_ranking_average_precision,
+    pair_violations,
+    ranking_loss,
+)
 from ranklight.models import top_labels
 from ranklight.running.label_decisions import decide, rules_of
+from ranklight.search import shard
 
 _COLUMNS = {
     "c_precision": "C-P",
@@ -27,6 +41,13 @@ _COLUMNS = {
     "o_f1": "O-F1",
     "mean_class_f1": "mean F1",
     "exact_match": "exact",
+}
+_RANKING = {
+    "example_ap": example_average_precision,
+    "lrap": label_ranking_average_precision,
+    "ranking_loss": ranking_loss,
+    "pair_violations": pair_violations,
+    "coverage": coverage,
 }
 
 
@@ -45,10 +66,15 @@ class LabelDecision(Callback):
 
     Args:
         seed: Of the heads' training.
+        scores: Whether to keep the ranking scores of every image of validation and test, and
+            whether each rule is exactly right, as `scores/<stage>.parquet` of the run; each pass
+            replaces the file.
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, scores: bool = True) -> None:
         self.seed = seed
+        self.keep_scores = scores
+        self._images: list[dict[str, Tensor]] = []
         self._scores: dict[str, LabelSetScores] = {}
         self._results: dict[str, dict[str, float]] = {}
 
@@ -71,6 +97,31 @@ class LabelDecision(Callback):
             decide(pl_module, datamodule, Path(best), self.seed)
         pl_module.cpu()
 
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget what an interrupted epoch scored."""
+        self._images = []
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Score each image of a batch."""
+        if self.keep_scores and not trainer.sanity_checking:
+            self._images.append(_ranking_scores(outputs["scores"], batch))
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the scores of every image."""
+        self._save(trainer, pl_module, "val")
+
+    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget what an interrupted epoch scored."""
+        self._images = []
+
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """One set of counts a rule."""
         classes = cast(int, pl_module.num_classes)
@@ -87,6 +138,7 @@ class LabelDecision(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Count what the rules said of a batch."""
+        images = _ranking_scores(outputs["scores"], batch) if self.keep_scores else {}
         for name, scores in self._scores.items():
             decided = (
                 _oracle(outputs["scores"], batch.labels)
@@ -94,9 +146,14 @@ class LabelDecision(Callback):
                 else outputs[f"decision/{name}"]
             )
             scores.update(decided, batch.labels)
+            images[f"{name}/exact_match"] = _exact(decided, batch.labels)
+        if self.keep_scores:
+            self._images.append(images)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log every score of every rule."""
+        """Log every score of every rule, and keep those of every image."""
+        names = [f"{rule}/exact_match" for rule in self._scores]
+        self._save(trainer, pl_module, "test", names)
         self._results = {}
         for rule, scores in self._scores.items():
             computed = scores.compute()
@@ -104,6 +161,22 @@ class LabelDecision(Callback):
             logged = {f"test/{rule}/{name}": score.float() for name, score in computed.items()}
             # Every rank has the same numbers; their maximum is exact, their mean might not be.
             pl_module.log_dict(logged, sync_dist=True, reduce_fx="max")
+
+    def _save(
+        self, trainer: Trainer, pl_module: LightningModule, stage: str, rules: Sequence[str] = ()
+    ) -> None:
+        """Write the scores of every image, each once; collective."""
+        if not self.keep_scores or trainer.sanity_checking:
+            return
+        device = pl_module.device
+        none = torch.empty(0, dtype=torch.float64, device=device)
+        parts = [{"id": none.long()} | dict.fromkeys([*_RANKING, *rules], none), *self._images]
+        rows = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        order, shards = shard(rows["id"])
+        columns = {name: values[order] for name, values in rows.items()}
+        dataset = dataset_of(loaders_of(trainer, stage), 0)
+        save_query_scores(trainer, stage, shards, columns, dataset)
+        self._images = []
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print the table, write the files."""
@@ -121,6 +194,16 @@ class LabelDecision(Callback):
         (run / "results.json").write_text(json.dumps(results, indent=1) + "\n")
         (run / "decisions.md").write_text(_markdown(self._results))
         rank_zero_info(f"tables: {run / 'results.json'}, {run / 'decisions.md'}")
+
+
+def _ranking_scores(scores: Tensor, batch: Batch) -> dict[str, Tensor]:
+    of_each = {name: score(scores, batch.labels) for name, score in _RANKING.items()}
+    return {"id": batch.index.to(scores.device).long(), **of_each}
+
+
+def _exact(decided: Tensor, labels: Tensor) -> Tensor:
+    """1 for each image whose known labels are all right."""
+    return ((decided == (labels > 0)) | (labels < 0)).all(1).double()
 
 
 def _oracle(scores: Tensor, labels: Tensor) -> Tensor:

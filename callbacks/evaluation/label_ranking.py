@@ -9,7 +9,12 @@ from ranklight.callbacks.evaluation.embedding_evaluation import EmbeddingEvaluat
 from ranklight.callbacks.evaluation.progress import stage_progress
 from ranklight.callbacks.evaluation.query_gallery import check_loader, queries_and_gallery
 from ranklight.datamodules import Batch
-from ranklight.metrics import evaluate_label_distances, evaluate_rank_correlation
+from ranklight.metrics import (
+    average_label_distances,
+    average_rank_correlation,
+    score_label_distances,
+    score_rank_correlation,
+)
 
 
 class LabelRanking(EmbeddingEvaluation):
@@ -30,6 +35,8 @@ class LabelRanking(EmbeddingEvaluation):
         relevance: From two sets of labels to R = 1 − label distance; `pairs.LabelCloseness()` by
             default. Usually what the objective has.
         spearman: Whether to correlate, which sorts the whole gallery for each query.
+        scores: Whether to keep the scores of every query, as `scores/<stage>.parquet` of the run;
+            each pass replaces the file.
     """
 
     def __init__(
@@ -37,8 +44,9 @@ class LabelRanking(EmbeddingEvaluation):
         ks: Sequence[int] = (1, 10, 100),
         relevance: nn.Module | None = None,
         spearman: bool = True,
+        scores: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__(scores)
         self.ks = tuple(ks)
         self.relevance = relevance
         self.spearman = spearman
@@ -58,10 +66,14 @@ class LabelRanking(EmbeddingEvaluation):
         queries, gallery = queries_and_gallery(self, pl_module.device)
         bar = stage_progress(trainer, f"{stage}: search", len(queries.ids), gallery)
         with bar as advance:
-            scores = evaluate_label_distances(
+            distances = score_label_distances(
                 queries, gallery, self.ks, self.relevance, advance=advance
             )
+        columns = distances.columns(self.ks)
+        scores = average_label_distances(queries, distances, self.ks)
         if self.spearman:
-            scores |= evaluate_rank_correlation(queries, gallery, self.relevance)
+            columns["spearman"] = score_rank_correlation(queries, gallery, self.relevance)
+            scores |= average_rank_correlation(queries, columns["spearman"])
+        self.save_scores(trainer, stage, queries, columns)
         shown = {f"label_distance@{min(self.ks, key=lambda k: abs(k - 10))}", "spearman"}
         self.log_scores(pl_module, stage, scores, shown)

@@ -10,7 +10,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from ranklight.callbacks.evaluation.embedding_evaluation import EmbeddingEvaluation, Stage
 from ranklight.callbacks.evaluation.progress import stage_progress
 from ranklight.datamodules import Batch
-from ranklight.metrics import evaluate_clustering, evaluate_retrieval
+from ranklight.metrics import average_retrieval, evaluate_clustering, score_retrieval
 from ranklight.search import ApproximateSearch, Embedded, ExactSearch, index_recall
 from ranklight.search.neighbours import Prepare
 
@@ -47,6 +47,8 @@ class RetrievalEvaluation(EmbeddingEvaluation):
         effort: Of an approximate index; more finds more and takes longer.
         cluster_at_most: Do not cluster more images than these, and warn. Rank 0 needs 8 bytes for
             each dimension of each image: 4 GiB for a million of 512.
+        scores: Whether to keep the scores of every query: `scores/<stage>.parquet` of the run, with
+            several loaders `scores/<stage>-<name>.parquet`; each pass replaces the file.
     """
 
     def __init__(
@@ -59,8 +61,9 @@ class RetrievalEvaluation(EmbeddingEvaluation):
         index: Literal["exact", "IVFFlat", "IVFPQ", "HNSW"] = "exact",
         effort: int = 32,
         cluster_at_most: int = 1_000_000,
+        scores: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__(scores)
         if cluster_every_n_epochs < 1:
             raise ValueError(f"cluster_every_n_epochs is 1 or more, not {cluster_every_n_epochs}")
         self.ks = tuple(ks)
@@ -102,19 +105,23 @@ class RetrievalEvaluation(EmbeddingEvaluation):
             embedded = self.collected(loader, pl_module.device)
             if embedded.shards.size == 0:
                 continue
-            scores = self._search(trainer, name, embedded)
+            scores = self._search(trainer, name, embedded, loader)
             if cluster:
                 scores |= self._cluster(trainer, name, embedded)
             if loader == 0:
                 self.last = embedded.to("cpu")
             self.log_scores(pl_module, name, scores, shown)
 
-    def _search(self, trainer: Trainer, name: str, embedded: Embedded) -> dict[str, float]:
+    def _search(
+        self, trainer: Trainer, name: str, embedded: Embedded, loader: int
+    ) -> dict[str, float]:
         search: Prepare = ExactSearch
         if self.index != "exact":
             search = partial(ApproximateSearch, kind=self.index, effort=self.effort)
         with stage_progress(trainer, f"{name}: search", len(embedded.ids), embedded) as advance:
-            scores = evaluate_retrieval(embedded, ks=self.ks, search=search, advance=advance)
+            queries = score_retrieval(embedded, ks=self.ks, search=search, advance=advance)
+        self.save_scores(trainer, name, embedded, queries.columns(self.ks), loader)
+        scores = average_retrieval(embedded, queries, self.ks)
         if self.index != "exact":
             k = max(self.ks)
             scores[f"index_recall@{k}"] = index_recall(embedded, k, search)

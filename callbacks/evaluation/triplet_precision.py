@@ -9,8 +9,9 @@ from torch import Tensor
 
 from ranklight.callbacks.evaluation.embedding_evaluation import EmbeddingEvaluation, Stage
 from ranklight.callbacks.evaluation.query_gallery import check_loader, queries_and_gallery
+from ranklight.callbacks.evaluation.scores_file import write_scores
 from ranklight.datamodules import Batch
-from ranklight.metrics import evaluate_triplets, read_triplets
+from ranklight.metrics import TripletScores, average_triplets, read_triplets, score_triplets
 from ranklight.search import Embedded
 
 
@@ -27,12 +28,18 @@ class TripletPrecision(EmbeddingEvaluation):
             `triplets("val")`.
         test_file: The same of test; by default `triplets("test")`.
         k: Of score-at-top-K.
+        scores: Whether to keep the scores of every triplet, with the ids of its three images, as
+            `scores/<stage>-triplets.parquet` of the run; each pass replaces the file.
     """
 
     def __init__(
-        self, val_file: str | None = None, test_file: str | None = None, k: int = 30
+        self,
+        val_file: str | None = None,
+        test_file: str | None = None,
+        k: int = 30,
+        scores: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__(scores)
         self.files = {"val": val_file, "test": test_file}
         self.k = k
 
@@ -48,8 +55,30 @@ class TripletPrecision(EmbeddingEvaluation):
         """Score the triplets and log."""
         queries, gallery = queries_and_gallery(self, pl_module.device)
         triplets = self._triplets(trainer, stage, queries, gallery)
-        scores = evaluate_triplets(queries, gallery, triplets, self.k)
-        self.log_scores(pl_module, stage, scores, {"similarity_precision"})
+        scores = score_triplets(queries, gallery, triplets, self.k)
+        if self.keep_scores:
+            self._save(trainer, stage, (queries, gallery), triplets, scores)
+        means = average_triplets(scores, self.k)
+        self.log_scores(pl_module, stage, means, {"similarity_precision"})
+
+    def _save(
+        self,
+        trainer: Trainer,
+        stage: str,
+        sides: tuple[Embedded, Embedded],
+        triplets: Int[Tensor, "t 3"],
+        scores: TripletScores,
+    ) -> None:
+        query, gallery = (rows.shards.all_gather(rows.ids) for rows in sides)
+        ids = (query[triplets[:, 0]], gallery[triplets[:, 1]], gallery[triplets[:, 2]])
+        columns = dict(zip(("query", "positive", "negative"), ids, strict=True))
+        columns |= {
+            "similarity_precision": scores.in_order.double(),
+            f"score@{self.k}": scores.shown,
+        }
+        if trainer.is_global_zero:
+            rows = {name: values.cpu() for name, values in columns.items()}
+            write_scores(trainer, f"{stage}-triplets", rows)
 
     def _triplets(
         self, trainer: Trainer, stage: str, queries: Embedded, gallery: Embedded

@@ -7,6 +7,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from ranklight.callbacks.evaluation.scores_file import class_names_of
 from ranklight.callbacks.pictures import figures
 from ranklight.callbacks.pictures.gallery import last_retrieved
 
@@ -17,15 +18,25 @@ class EmbeddingMap(Callback):
     Shows what `RetrievalEvaluation`, which must be among the callbacks, evaluated last. One thread
     and a fixed start: the same embeddings give the same picture.
 
+    Of more than `classes` classes all images of a few are drawn, evenly spread among the classes.
+
     Args:
         points: At most so many images, evenly spread.
+        classes: At most so many classes, each with a colour and its name; at most 20.
         perplexity: t-SNE's number of effective neighbours; larger shows coarser structure.
         every_n_epochs: Also draw after every so many validated epochs; None: at test only.
     """
 
     def __init__(
-        self, points: int = 1000, perplexity: float = 30.0, every_n_epochs: int | None = None
+        self,
+        points: int = 1000,
+        perplexity: float = 30.0,
+        every_n_epochs: int | None = None,
+        classes: int = 10,
     ) -> None:
+        if not 1 <= classes <= 20:
+            raise ValueError(f"a map has colours for 1 to 20 classes, not for {classes}")
+        self.classes = classes
         self.points = points
         self.perplexity = perplexity
         self.every_n_epochs = every_n_epochs
@@ -44,23 +55,32 @@ class EmbeddingMap(Callback):
         last = last_retrieved(trainer)
         if last is None or last.shards.size < 4:
             return
-        device, size = trainer.strategy.root_device, last.shards.size
-        shown = torch.linspace(0, size - 1, min(self.points, size), device=device).long()
-        embeddings, labels = (
-            last.shards.take(rows.to(device), shown).cpu()
-            for rows in (last.embeddings, last.labels)
-        )
+        device = trainer.strategy.root_device
+        of_all = last.shards.all_gather(last.labels.to(device)).cpu()
+        rows = _rows_of_few_classes(of_all, self.classes)
+        shown = rows[torch.linspace(0, len(rows) - 1, min(self.points, len(rows))).long()]
+        embeddings = last.shards.take(last.embeddings.to(device), shown.to(device)).cpu()
         if trainer.is_global_zero:
-            figures.save(self._figure(embeddings, labels), name, trainer)
+            names = class_names_of(trainer)
+            figures.save(self._figure(embeddings, of_all[shown], names), name, trainer)
 
-    def _figure(self, embeddings: Tensor, labels: Tensor) -> Any:
+    def _figure(self, embeddings: Tensor, labels: Tensor, names: list[str]) -> Any:
+        from matplotlib import colormaps
+
         points = self._layout(embeddings)
-        classes = labels if labels.ndim == 1 else labels.flatten(1).float().argmax(1)
-        figure = figures.new_figure(5.5, 5.0)
+        figure = figures.new_figure(7 if labels.ndim == 1 else 5.5, 5)
         axes = figure.add_subplot()
-        dots = axes.scatter(points[:, 0], points[:, 1], c=classes, cmap="tab10", s=8)
-        if labels.ndim == 1 and len(torch.unique(labels)) <= 10:
-            axes.legend(*dots.legend_elements(), title="class", fontsize=8, loc="best")
+        if labels.ndim == 1 and not labels.is_floating_point():
+            palette = "tab10" if self.classes <= 10 else "tab20"
+            for place, label in enumerate(torch.unique(labels).tolist()):
+                of_class = points[labels == label]
+                name = names[label] if names else f"class {label}"
+                colour = colormaps[palette](place)
+                axes.scatter(of_class[:, 0], of_class[:, 1], color=colour, s=8, label=name)
+            axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+        else:
+            values = labels.flatten(1).float().argmax(1) if labels.ndim > 1 else labels
+            axes.scatter(points[:, 0], points[:, 1], c=values, s=8)
         axes.set(xticks=[], yticks=[], title="embeddings (t-SNE)")
         return figure
 
@@ -73,3 +93,12 @@ class EmbeddingMap(Callback):
             warnings.simplefilter("ignore")
             layout = TSNE(init="pca", perplexity=perplexity, random_state=0)
             return torch.as_tensor(layout.fit_transform(embeddings.float().numpy()))
+
+
+def _rows_of_few_classes(labels: Tensor, classes: int) -> Tensor:
+    """All rows of at most so many classes, spread evenly; every row where labels are no classes."""
+    if labels.ndim > 1 or labels.is_floating_point():
+        return torch.arange(len(labels))
+    present = torch.unique(labels)
+    chosen = present[torch.linspace(0, len(present) - 1, min(classes, len(present))).long()]
+    return torch.isin(labels, chosen).nonzero().squeeze(1)

@@ -1,5 +1,7 @@
 """What the model finds for a few queries."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -7,16 +9,19 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from ranklight.callbacks.evaluation.retrieval import RetrievalEvaluation
+from ranklight.callbacks.evaluation.scores_file import class_names_of, dataset_of, files_of
 from ranklight.callbacks.pictures import figures
 from ranklight.pairs import SameClass
 from ranklight.search import Embedded, neighbour_lists
 
 _RIGHT, _WRONG = "tab:green", "tab:red"
+_LONGEST = 20
 
 
 class Gallery(Callback):
     """Draws queries beside their nearest neighbours: relevant ones framed green, others red.
 
+    Pictures are shown as they were before they were normalised, with the names of class and file.
     Shows what `RetrievalEvaluation`, which must be among the callbacks, evaluated last. Relevant is
     what the objective's relevance says (R > 0).
 
@@ -54,20 +59,16 @@ class Gallery(Callback):
         )
         queries = _spread(labels, self.queries)
         found = self._neighbours(embedded, queries)
-        if not trainer.is_global_zero:
-            return
-        relevance = relevance_of(pl_module)
-        dataset = (loader[0] if isinstance(loader, list) else loader).dataset
-        figure = figures.new_figure(found.shape[1] + 1.4, float(len(queries)))
-        grid = figure.subplots(len(queries), found.shape[1] + 1, squeeze=False)
-        for axes, query, neighbours in zip(grid, queries, found, strict=True):
-            related = relevance(labels[query : query + 1], labels[neighbours])[0] > 0
-            _show(axes[0], _image(dataset, ids[query]), None)
-            for cell, neighbour, right in zip(axes[1:], neighbours, related, strict=True):
-                _show(cell, _image(dataset, ids[neighbour]), _RIGHT if right else _WRONG)
-        grid[0, 0].set_title("query", fontsize=9)
-        grid[0, 1].set_title("nearest first →", fontsize=9, loc="left")
-        figures.save(figure, name, trainer)
+        if trainer.is_global_zero:
+            dataset = dataset_of(loader, 0)
+            names = _Names(labels, ids, class_names_of(trainer), dataset)
+            relevance = relevance_of(pl_module)
+            related = [
+                relevance(labels[query : query + 1], labels[those])[0] > 0
+                for query, those in zip(queries, found, strict=True)
+            ]
+            figure = _figure(queries, found, related, lambda row: _image(dataset, ids[row]), names)
+            figures.save(figure, name, trainer)
 
     def _neighbours(self, embedded: Embedded, queries: Tensor) -> Tensor:
         """Positions of the nearest of some rows; each rank asks for its own, all get all."""
@@ -105,16 +106,64 @@ def _spread(labels: Tensor, count: int) -> Tensor:
     return order[(torch.arange(count) * 2 + 1) * len(labels) // (2 * count)]
 
 
+class _Names:
+    """What stands beside a picture: its class and its file, as far as they are known."""
+
+    def __init__(self, labels: Tensor, ids: Tensor, classes: list[str], dataset: Any) -> None:
+        self.labels = labels
+        self.ids = ids
+        self.classes = classes
+        self.dataset = dataset
+
+    def __call__(self, row: Tensor) -> str:
+        lines = []
+        if self.labels.ndim == 1 and not self.labels.is_floating_point():
+            label = int(self.labels[row])
+            lines.append(self.classes[label] if self.classes else f"class {label}")
+        files = files_of(self.dataset, self.ids[row][None])
+        lines.append(Path(files[0]).name if files else f"image {int(self.ids[row])}")
+        return "\n".join(line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…" for line in lines)
+
+
+def _figure(
+    queries: Tensor,
+    found: Tensor,
+    related: list[Tensor],
+    image: Callable[[Tensor], Tensor],
+    names: Callable[[Tensor], str],
+) -> Any:
+    """One line a query: the query, then its neighbours, each above its names."""
+    figure = figures.new_figure(found.shape[1] + 1.4, 1.35 * len(queries))
+    grid = figure.subplots(len(queries), found.shape[1] + 1, squeeze=False)
+    for axes, query, neighbours, right in zip(grid, queries, found, related, strict=True):
+        _show(axes[0], image(query), None, names(query))
+        for cell, neighbour, is_right in zip(axes[1:], neighbours, right, strict=True):
+            _show(cell, image(neighbour), _RIGHT if is_right else _WRONG, names(neighbour))
+    grid[0, 0].set_title("query", fontsize=9)
+    grid[0, 1].set_title("nearest first →", fontsize=9, loc="left")
+    return figure
+
+
 def _image(dataset: Any, image_id: Tensor) -> Tensor:
+    """An image as it was before the data set's transform normalised it, 0..1."""
     row = int((dataset.indices == image_id).nonzero()[0])
-    image: Tensor = dataset.__getitems__([row]).images[0].float()
-    low, high = image.amin(), image.amax()
-    return (image - low) / (high - low).clamp(min=1e-6)
+    image: Tensor = dataset.__getitems__([row]).images[0]
+    if image.dtype == torch.uint8:
+        return image.float() / 255
+    image = image.float()
+    for step in reversed(getattr(getattr(dataset, "transform", None), "transforms", [])):
+        if type(step).__name__ == "Normalize":
+            mean, std = (torch.as_tensor(of).view(-1, 1, 1) for of in (step.mean, step.std))
+            image = image * std + mean
+    return image.clamp(0, 1)
 
 
-def _show(axes: Any, image: Tensor, frame: str | None) -> None:
+def _show(axes: Any, image: Tensor, frame: str | None, names: str) -> None:
     grey = image.shape[0] == 1
-    axes.imshow(image[0] if grey else image.permute(1, 2, 0), cmap="gray" if grey else None)
+    shown = image[0] if grey else image.permute(1, 2, 0)
+    # Fixed limits: matplotlib would stretch a grey image from its darkest to its lightest pixel.
+    axes.imshow(shown, cmap="gray" if grey else None, vmin=0, vmax=1)
+    axes.set_xlabel(names, fontsize=5)
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():

@@ -182,3 +182,14 @@ def scored_on_ranks(size):
 def test_ranks_with_uneven_or_empty_shards_give_one_process_score(run_on_ranks, size):
     alone = scored_on_ranks(size)
     assert run_on_ranks(scored_on_ranks, 2, size) == [alone, alone]
+
+
+def test_an_image_that_a_sampler_repeated_counts_once():
+    draw = torch.Generator().manual_seed(0)
+    scores = torch.rand(6, 3, generator=draw)
+    labels = (torch.rand(6, 3, generator=draw) < 0.5).float()
+    once, twice = LabelRankingScores(3, per_class=True), LabelRankingScores(3, per_class=True)
+    once.update(scores, labels, torch.arange(6))
+    again = torch.tensor([4, 0, 1, 2, 3, 4, 5, 0])
+    twice.update(scores[again], labels[again], again)
+    assert twice.compute() == once.compute()

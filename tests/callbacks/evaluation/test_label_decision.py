@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 import pytorch_lightning as pl
 import torch
+from pyarrow import parquet
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import nn
 from torch.utils.data import Dataset
@@ -17,7 +18,7 @@ from ranklight.datamodules import (
     TrainLoader,
     evaluation_loader,
 )
-from ranklight.datamodules.loaders import epochs_and_places
+from ranklight.datamodules.loaders import epochs_and_positions
 from ranklight.kernels.distributed import rank_and_world_size
 from ranklight.lightning_modules import MultiLabelClassification
 from ranklight.losses import BinaryCrossEntropyLoss, LSEPLoss
@@ -50,7 +51,7 @@ class Squares(Dataset[Batch]):
         return len(self.labels)
 
     def __getitems__(self, keys):
-        epochs, places = epochs_and_places(keys)
+        epochs, places = epochs_and_positions(keys)
         images = self.images[places]
         if epochs[0] is not None:
             images = images + 0.1 * torch.randn_like(images)
@@ -196,6 +197,19 @@ def test_ranking_scores_are_logged(run):
     assert {"test/lrap", "test/ranking_loss", "test/coverage", "test/pair_violations"} <= names
     classes = [logged[f"test/ap/{k}"] for k in range(CLASSES)]
     assert sum(classes) / CLASSES == pytest.approx(logged["test/map_macro"])
+
+
+def test_the_scores_of_every_image_are_kept(run):
+    folder, _, logged = run
+    rows = parquet.read_table(folder / "scores/test.parquet").to_pydict()
+    assert rows.pop("id") == Quarters().test.index.tolist()
+    assert {f"{name}/exact_match" for name in [*rules(), "oracle"]} < set(rows)
+    assert len(rows) == 5 + 6
+    for name, values in rows.items():
+        assert logged[f"test/{name}"] == pytest.approx(sum(values) / len(values), rel=1e-6)
+    validated = parquet.read_table(folder / "scores/val.parquet").to_pydict()
+    assert validated["id"] == Quarters().val.index.tolist()
+    assert list(validated) == ["id", *list(rows)[:5]]
 
 
 def test_predictions_hold_scores_and_what_each_rule_says(run):

@@ -2,6 +2,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
+from pyarrow import parquet
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy
 from torch.utils.data import Dataset
@@ -16,6 +17,7 @@ from ranklight.search import Embedded
 class Points(Dataset):
     def __init__(self, n, seed):
         generator = torch.Generator().manual_seed(seed)
+        self.first = 1000 * seed
         self.labels = torch.rand(n, 2, generator=generator)
         self.images = torch.rand(n, 1, 2, 2, generator=generator)
         self.images[:, 0, 0] += self.labels
@@ -24,7 +26,7 @@ class Points(Dataset):
         return len(self.labels)
 
     def __getitems__(self, places):
-        return Batch(self.images[places], self.labels[places], torch.tensor(places))
+        return Batch(self.images[places], self.labels[places], self.first + torch.tensor(places))
 
 
 class Data(pl.LightningDataModule):
@@ -151,3 +153,18 @@ def test_two_processes_log_the_numbers_of_one(run_on_ranks, tmp_path, rows, monk
     first, second = run_on_ranks(on_a_rank, 2, tmp_path, rows)
     monkeypatch.setattr(Data, "sets", (Points(rows, 0), Points(30, 1)))
     assert first == second == pytest.approx(expected("test", ks=(1, 10)), rel=1e-5)
+
+
+def test_the_scores_of_every_query_are_kept_and_their_means_are_those_logged(tmp_path):
+    run = trainer(tmp_path, LabelRanking(ks=(1, 10)))
+    run.test(Flatten(), datamodule=Data(), verbose=False)
+    rows = parquet.read_table(tmp_path / "scores/test.parquet").to_pydict()
+    assert rows.pop("id") == list(range(9))
+    assert "class" not in rows
+    assert len(rows) == 13
+    for name, values in rows.items():
+        logged = run.callback_metrics[f"test/{name}"].item()
+        assert logged == pytest.approx(sum(values) / 9, rel=1e-6)
+    run = trainer(tmp_path / "off", LabelRanking(ks=(1,), scores=False))
+    run.test(Flatten(), datamodule=Data(), verbose=False)
+    assert not (tmp_path / "off/scores").exists()

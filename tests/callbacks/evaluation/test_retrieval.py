@@ -6,6 +6,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
+from pyarrow import parquet
 from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy
@@ -107,7 +108,7 @@ def test_sanity_validation_evaluates_nothing(tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("evaluated")
 
-    monkeypatch.setattr(module, "evaluate_retrieval", refuse)
+    monkeypatch.setattr(module, "score_retrieval", refuse)
     monkeypatch.setattr(module, "evaluate_clustering", refuse)
     evaluation = RetrievalEvaluation()
     run = trainer(tmp_path, evaluation, OnlySanity(), num_sanity_val_steps=-1)
@@ -147,7 +148,8 @@ def test_repeated_rows_count_once_in_any_order(tmp_path):
     data = Points()
     order = torch.randperm(60, generator=torch.Generator().manual_seed(0)).tolist()
     run = trainer(tmp_path, RetrievalEvaluation())
-    (logged,) = run.test(Flatten(), loader(Subset(data, [*order, 3, 3, 59])), verbose=False)
+    with pytest.warns(UserWarning, match="3 of 63 evaluated rows have the index of another"):
+        (logged,) = run.test(Flatten(), loader(Subset(data, [*order, 3, 3, 59])), verbose=False)
     assert logged["test/map@r"] == pytest.approx(expected(data)["map@r"], rel=1e-6)
     assert logged["test/queries"] == 60
 
@@ -267,6 +269,9 @@ def test_processes_share_the_rows_and_get_the_numbers_of_one(run_on_ranks, tmp_p
         alone = {f"test/{name}": value for name, value in expected(data).items()}
         assert logged == pytest.approx(alone, rel=1e-6)
         assert torch.equal(last[0], data.images.flatten(1)[last[1]])
+    alone = trainer(tmp_path / "alone", RetrievalEvaluation())
+    alone.test(Flatten(), loader(data), verbose=False)
+    assert scores_of(tmp_path, "test") == scores_of(tmp_path / "alone", "test")
     shown = torch.cat([last[1] for *_, last in ranks])
     assert shown.sort().values.tolist() == list(range(61))
 
@@ -284,3 +289,62 @@ def test_an_approximate_index_reports_what_it_finds(tmp_path):
     (logged,) = run.test(Flatten(), loader(), verbose=False)
     assert logged["test/index_recall@8"] == 1
     assert logged["test/map@r"] == pytest.approx(expected(Points())["map@r"], rel=1e-6)
+
+
+def scores_of(folder, name):
+    return parquet.read_table(folder / "scores" / f"{name}.parquet").to_pydict()
+
+
+class Named(Points):
+    """Points that come from files."""
+
+    def __init__(self, n=60):
+        super().__init__(n)
+        self.indices = torch.arange(n)
+        self.files = [f"images/{index}.png" for index in range(n)]
+
+
+class NamedClasses(pl.LightningDataModule):
+    class_names = tuple("abcdef")
+
+    def test_dataloader(self):
+        return loader(Named())
+
+
+def test_the_scores_of_every_query_are_kept_and_their_means_are_those_logged(tmp_path):
+    run = trainer(tmp_path, RetrievalEvaluation())
+    (logged,) = run.test(Flatten(), datamodule=NamedClasses(), verbose=False)
+    rows = scores_of(tmp_path, "test")
+    assert rows.pop("id") == list(range(60))
+    assert rows.pop("file") == Named().files
+    assert rows.pop("class") == Points().labels.tolist()
+    assert rows.pop("class_name") == [NamedClasses.class_names[k] for k in Points().labels]
+    assert set(rows) == {f"recall@{k}" for k in (1, 2, 4, 8)} | {"r_precision", "map@r"}
+    for name, values in rows.items():
+        assert logged[f"test/{name}"] == pytest.approx(sum(values) / 60, rel=1e-6)
+
+
+def test_scores_are_kept_of_each_loader_and_of_the_last_epoch_of_fit(tmp_path):
+    run = trainer(tmp_path, RetrievalEvaluation(clustering=False), max_epochs=2)
+    run.fit(Flatten(), loader(), [loader(Points(seed=1)), loader(Points(30, seed=2))])
+    assert len(scores_of(tmp_path, "val-0")["id"]) == 60
+    assert len(scores_of(tmp_path, "val-1")["id"]) == 30
+    assert sorted(path.name for path in (tmp_path / "scores").iterdir()) == [
+        "val-0.parquet",
+        "val-1.parquet",
+    ]
+
+
+def test_no_scores_are_kept_where_they_are_turned_off(tmp_path):
+    run = trainer(tmp_path, RetrievalEvaluation(clustering=False, scores=False))
+    run.test(Flatten(), loader(), verbose=False)
+    assert not (tmp_path / "scores").exists()
+
+
+def test_two_images_with_one_index_are_refused(unchecked):
+    collector = EmbeddingCollector()
+    index = torch.tensor([4, 9, 4])
+    batch = Batch(torch.rand(3, 1, 1, 2), torch.tensor([0, 1, 2]), index)
+    collector.add({"embeddings": batch.images.flatten(1)}, batch)
+    with pytest.raises(ValueError, match="two rows with index 4 have different labels"):
+        collector.rows(torch.device("cpu"))

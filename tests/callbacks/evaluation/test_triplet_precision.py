@@ -1,6 +1,7 @@
 import pytest
 import pytorch_lightning as pl
 import torch
+from pyarrow import parquet
 
 from ranklight.callbacks import SamplerStatistics, TripletPrecision
 from ranklight.datamodules import DigitRelevance
@@ -49,7 +50,7 @@ def expected(module, triplets, k):
         Embedded(Pixels()(split.__getitems__(list(range(len(split)))).images))
         for split in module.test
     ]
-    starts = torch.stack([split.index[0] for split in (queries, gallery, gallery)])
+    starts = torch.stack([split.indices[0] for split in (queries, gallery, gallery)])
     scores = evaluate_triplets(*embedded, triplets - starts, k)
     return {f"test/{name}": value for name, value in scores.items()}
 
@@ -110,3 +111,16 @@ def test_the_samplers_statistics_are_logged(tmp_path):
     counted = module.train_sampler.statistics()
     assert logged == pytest.approx({f"train/sampler/{name}": v for name, v in counted.items()})
     assert 0 < logged["train/sampler/acceptance"] < 1
+
+
+def test_the_scores_of_every_triplet_are_kept(tmp_path):
+    module = data()
+    logged = run(tmp_path, TripletPrecision(k=5), module)
+    rows = parquet.read_table(tmp_path / "scores/test-triplets.parquet").to_pydict()
+    images = list(zip(rows["query"], rows["positive"], rows["negative"], strict=True))
+    assert images == [tuple(triplet) for triplet in module.triplets("test").tolist()]
+    precision = rows["similarity_precision"]
+    assert logged["test/similarity_precision"] == pytest.approx(sum(precision) / len(precision))
+    assert logged["test/score@5"] == sum(rows["score@5"])
+    run(tmp_path / "off", TripletPrecision(k=5, scores=False), data())
+    assert not (tmp_path / "off/scores").exists()

@@ -1,115 +1,80 @@
-"""What is on the pictures, read from their axes."""
+"""What pictures show: frames, order, colours, names; and the baselines' thumbnails."""
 
-import csv
+from types import SimpleNamespace
 
-import pytest
-import pytorch_lightning as pl
 import torch
-from matplotlib.colors import to_rgb
-from torch.utils.data import DataLoader, Dataset
+from matplotlib.colors import to_rgba
+from torchvision.transforms import v2
 
-from ranklight.callbacks import EmbeddingMap, Gallery, RetrievalEvaluation, TrainingCurves
-from ranklight.callbacks.pictures import figures
+from ranklight.callbacks import EmbeddingMap
+from ranklight.callbacks.evaluation.baselines import _thumbnail_pixels
+from ranklight.callbacks.pictures.embedding_map import _rows_of_few_classes
+from ranklight.callbacks.pictures.gallery import _figure, _image, _Names
 from ranklight.datamodules import Batch
-from ranklight.running import MetricsFile
-
-LABELS = [0, 0, 1, 1, 1, 0]
-PLACES = [0.0, 1.0, 3.0, 6.0, 7.5, 12.0]
-NEAREST = [[1, 2, 3], [0, 2, 3], [1, 0, 3], [4, 2, 1], [3, 2, 5], [4, 3, 2]]
+from ranklight.models import Pixels
 
 
-class OnALine(Dataset):
-    """Images whose first pixel is where they stand on a line, so each shows which one it is."""
+class Pictures:
+    """Pictures of one grey each, normalised as for a network."""
 
-    def __init__(self):
-        self.labels = torch.tensor(LABELS)
-        self.members = torch.arange(6)
-        self.images = torch.zeros(6, 1, 2, 2)
-        self.images[:, 0, 0, 0] = torch.tensor(PLACES)
-        self.images[:, 0, 1, 1] = 20
-
-    def __len__(self):
-        return 6
+    transform = v2.Compose([v2.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))])
+    indices = torch.tensor([30, 10, 20, 40])
+    files = ("folder/white.png", "folder/black.png", "folder/grey.png", "folder/dark.png")
+    greys = torch.tensor([1.0, 0.0, 0.5, 0.25])
 
     def __getitems__(self, rows):
-        return Batch(self.images[rows], self.labels[rows], self.members[rows])
+        images = self.greys[rows].view(-1, 1, 1, 1).expand(-1, 3, 4, 4)
+        return Batch(self.transform(images), torch.zeros(len(rows)), self.indices[rows])
 
 
-class FirstPixel(pl.LightningModule):
-    def test_step(self, batch, batch_idx):
-        return {"embeddings": batch.images[:, 0, 0]}
+def test_a_picture_is_shown_as_it_was_before_it_was_normalised():
+    for index, grey in zip(Pictures.indices, Pictures.greys, strict=True):
+        torch.testing.assert_close(_image(Pictures(), index), torch.full((3, 4, 4), grey.item()))
 
 
-@pytest.fixture
-def drawn(monkeypatch):
-    """Figures by name, as they would be saved."""
-    saved = {}
-    monkeypatch.setattr(figures, "save", lambda figure, name, trainer: saved.update({name: figure}))
-    return saved
-
-
-def run_a_test(folder, *callbacks):
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        default_root_dir=folder,
-        callbacks=[RetrievalEvaluation(clustering=False), *callbacks],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    loader = DataLoader(OnALine(), batch_size=4, collate_fn=lambda batch: batch)
-    trainer.test(FirstPixel(), loader, verbose=False)
-
-
-def shown(axes):
-    """Which image an axes shows."""
-    pixels = axes.images[0].get_array()
-    return PLACES.index(round(float(pixels[0, 0] * 20), 3))
-
-
-def test_a_gallery_shows_neighbours_nearest_first_in_frames_that_say_if_they_are_right(
-    tmp_path, drawn
-):
-    run_a_test(tmp_path, Gallery(queries=6, neighbours=3))
-    axes = drawn["gallery"].axes
-    rows = [axes[start : start + 4] for start in range(0, 24, 4)]
-    assert sorted(shown(row[0]) for row in rows) == list(range(6))
-    for query, *neighbours in rows:
-        assert [shown(cell) for cell in neighbours] == NEAREST[shown(query)]
-        assert not any(spine.get_visible() for spine in query.spines.values())
-        for cell in neighbours:
-            right = LABELS[shown(cell)] == LABELS[shown(query)]
-            expected = to_rgb("tab:green" if right else "tab:red")
-            assert all(spine.get_visible() for spine in cell.spines.values())
-            assert {spine.get_edgecolor()[:3] for spine in cell.spines.values()} == {expected}
-    assert axes[0].get_title() == "query"
-
-
-def test_a_map_keeps_classes_apart_and_colours_them(tmp_path, drawn):
-    run_a_test(tmp_path, EmbeddingMap(points=6, perplexity=1.5))
-    (axes,) = drawn["map"].axes
-    (dots,) = axes.collections
-    assert dots.get_array().tolist() == LABELS
-    assert dots.get_offsets().shape == (6, 2)
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
-        "$\\mathdefault{0}$",
-        "$\\mathdefault{1}$",
+def test_the_gallery_shows_neighbours_in_order_with_frames_and_names():
+    ids, labels = torch.tensor([10, 20, 30, 40]), torch.tensor([0, 1, 1, 1])
+    names = _Names(labels, ids, ["cat", "dog"], Pictures())
+    queries, found = torch.tensor([2]), torch.tensor([[1, 0, 3]])
+    related = [torch.tensor([True, False, True])]
+    figure = _figure(queries, found, related, lambda row: _image(Pictures(), ids[row]), names)
+    greys = [float(axes.images[0].get_array().mean()) for axes in figure.axes]
+    torch.testing.assert_close(greys, [1.0, 0.5, 0.0, 0.25])
+    assert [axes.get_xlabel() for axes in figure.axes] == [
+        "dog\nwhite.png",
+        "dog\ngrey.png",
+        "cat\nblack.png",
+        "dog\ndark.png",
     ]
+    frames = [axes.spines["left"].get_edgecolor() for axes in figure.axes[1:]]
+    assert frames == [to_rgba(of) for of in ("tab:green", "tab:red", "tab:green")]
+    assert not figure.axes[0].spines["left"].get_visible()
 
 
-def test_curves_are_what_was_logged(tmp_path, drawn):
-    file = MetricsFile(tmp_path)
-    with (tmp_path / "metrics.csv").open("w", newline="") as rows:
-        writer = csv.writer(rows)
-        writer.writerow(["step", "train/loss", "val/map@r", "lr"])
-        writer.writerows([[1, 3.0, "", 0.1], [5, 2.0, 0.25, 0.1], [9, 1.5, 0.5, 0.1]])
-    trainer = pl.Trainer(accelerator="cpu", default_root_dir=tmp_path, logger=file)
-    TrainingCurves().on_fit_end(trainer, FirstPixel())
-    curves = {
-        axes.get_title(): axes.lines[0].get_xydata().tolist() for axes in drawn["curves"].axes
-    }
-    assert curves == {
-        "train/loss": [[1, 3.0], [5, 2.0], [9, 1.5]],
-        "val/map@r": [[5, 0.25], [9, 0.5]],
-    }
+def test_a_map_of_many_classes_shows_all_images_of_a_few_by_name():
+    labels = torch.arange(3000) % 955
+    rows = _rows_of_few_classes(labels, 10)
+    shown = torch.unique(labels[rows])
+    assert len(shown) == 10
+    assert torch.equal(rows, torch.isin(labels, shown).nonzero().squeeze(1))
+    few = rows[:40]
+    names = [f"bird {number}" for number in range(955)]
+    embeddings = torch.randn(40, 4, generator=torch.Generator().manual_seed(0))
+    figure = EmbeddingMap()._figure(embeddings, labels[few], names)
+    drawn = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert drawn == [names[label] for label in torch.unique(labels[few])]
+    colours = {tuple(dots.get_facecolor()[0]) for dots in figure.axes[0].collections}
+    assert len(colours) == len(drawn)
+
+
+def test_raw_pixels_of_large_images_are_those_of_thumbnails():
+    small, large = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 224, 64)
+    assert torch.equal(_thumbnail_pixels(small), Pixels()(small))
+    assert _thumbnail_pixels(large).shape == (2, 3 * 32 * 32)
+    even = _thumbnail_pixels(torch.full((1, 1, 64, 64), 0.5))
+    torch.testing.assert_close(even, torch.full((1, 1024), 1 / 32))
+
+
+def test_names_are_what_is_known():
+    names = _Names(torch.tensor([3]), torch.tensor([8]), [], SimpleNamespace())
+    assert names(torch.tensor(0)) == "class 3\nimage 8"
