@@ -11,6 +11,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities import rank_zero_info
 
 from ranklight.running.run_directory import mark_latest
+from ranklight.running.writing import replacing
 
 _OF_THE_COMMAND = ("ckpt_path", "config", "run", "runs", "trainer.default_root_dir")
 
@@ -25,8 +26,8 @@ class SaveConfig(SaveConfigCallback):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, "overwrite": True, "save_to_log_dir": False})
-        dumped = self.parser.dump(self.config, skip_none=False)
-        self.resolved: dict[str, Any] = yaml.safe_load(dumped)
+        self._text = self.parser.dump(self.config, skip_none=False)
+        self.resolved: dict[str, Any] = yaml.safe_load(self._text)
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write config.yaml when a run is fitted or has none yet, and tell the trackers."""
@@ -35,14 +36,8 @@ class SaveConfig(SaveConfigCallback):
             mark_latest(run)
         elif (run / self.config_filename).exists():
             return
-        run.mkdir(parents=True, exist_ok=True)
-        self.parser.save(
-            self.config,
-            str(run / self.config_filename),
-            skip_none=False,
-            overwrite=True,
-            multifile=False,
-        )
+        with replacing(run / self.config_filename) as fresh:
+            fresh.write_text(self._text)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.log_hyperparams(self.resolved)
