@@ -121,6 +121,7 @@ class ClassData(SplitData):
             training_transform(self.image_size),
             evaluation_transform(self.image_size, self.resize),
             self.seed,
+            [image.location for image in images],
         )
         self.split_hash = split_hash(*splits)
         self.train_sampler = self.batches.sampler(classes[splits[0]], self.seed)

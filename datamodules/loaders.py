@@ -6,8 +6,12 @@ data set these are), one entry an image, and `__getitems__`, which turns a list 
 `TrainLoader`; validation and test go through `evaluation_loader`.
 """
 
+import re
+import signal
+import threading
 from collections.abc import Iterator, Sequence
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -55,6 +59,7 @@ class TrainLoader(DataLoader[Batch]):
             num_workers=num_workers,
             pin_memory=pin_memory,
             persistent_workers=num_workers > 0,
+            worker_init_fn=_leave_signals_to_the_run,
             collate_fn=_as_it_is,
             generator=torch.Generator(),
         )
@@ -62,7 +67,9 @@ class TrainLoader(DataLoader[Batch]):
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         self.progress.begin()
-        for batch in super().__iter__():
+        with _death_of_a_worker_raises_nothing():
+            batches = super().__iter__()
+        for batch in _told_in_one_sentence(batches):
             self.progress.position += 1
             yield batch
 
@@ -79,9 +86,18 @@ class TrainLoader(DataLoader[Batch]):
         self.progress.load_state_dict(state)
 
 
+class EvaluationLoader(DataLoader[Batch]):
+    """Torch's loader, whose workers' faults are told in one sentence; see `evaluation_loader`."""
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        with _death_of_a_worker_raises_nothing():
+            batches = super().__iter__()
+        return _told_in_one_sentence(batches)
+
+
 def evaluation_loader(
     dataset: Dataset[Batch], batch_size: int, num_workers: int = 0, pin_memory: bool = False
-) -> DataLoader[Batch]:
+) -> EvaluationLoader:
     """This rank's shard of a split, in order, each image on exactly one rank.
 
     Args:
@@ -90,13 +106,14 @@ def evaluation_loader(
         num_workers: Processes that prepare batches.
         pin_memory: Put batches in page-locked memory, for faster copies to a GPU.
     """
-    return DataLoader(
+    return EvaluationLoader(
         dataset,
         batch_size=batch_size,
         sampler=Sharded(len(dataset), *rank_and_world_size()),  # type: ignore[arg-type]
         num_workers=num_workers,
         pin_memory=pin_memory,
         persistent_workers=num_workers > 0,
+        worker_init_fn=_leave_signals_to_the_run,
         collate_fn=_as_it_is,
         generator=torch.Generator(),
     )
@@ -124,3 +141,55 @@ class _WithEpochs:
 
 def _as_it_is(batch: Any) -> Any:
     return batch
+
+
+def _leave_signals_to_the_run(worker: int) -> None:
+    """Ctrl-C and SLURM's SIGTERM reach every process, and the run has its step to finish first.
+
+    A worker ends when the loader tells it to, or when its parent is gone.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+@contextmanager
+def _death_of_a_worker_raises_nothing() -> Iterator[None]:
+    """Without torch's handler of SIGCHLD, which raises wherever a worker's death finds the run.
+
+    That may be in the middle of a step, or of a checkpoint that is being written. Without it the
+    death is found when a batch of that worker is waited for, within five seconds.
+    """
+    handler = signal.getsignal(signal.SIGCHLD)
+    yield
+    if handler is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, handler)
+
+
+def _told_in_one_sentence(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Raise what a worker raised, without the worker's traceback in its message.
+
+    Raises:
+        ChildProcessError: A worker is gone.
+    """
+    try:
+        yield from batches
+    except (ValueError, OSError) as error:
+        _raise_as_in_the_worker(error)
+    except RuntimeError as error:
+        gone = re.fullmatch(r"DataLoader worker \(pid\(s\) (.+)\) exited unexpectedly", str(error))
+        if gone is None:
+            raise
+        raise ChildProcessError(
+            f"a worker process that prepares batches (pid {gone[1]}) was killed or crashed: most "
+            "often the machine is out of memory or of shared memory (/dev/shm), then lower "
+            "num_workers; what was saved is whole"
+        ) from error
+
+
+def _raise_as_in_the_worker(error: Exception) -> NoReturn:
+    kind = type(error)
+    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    traceback, _, message = str(error).rpartition(f"\n{module}{kind.__qualname__}: ")
+    if not traceback.startswith("Caught "):
+        raise error
+    raise kind(message.rstrip()) from error

@@ -108,6 +108,7 @@ class MultiLabelData(SplitData):
             training_transform(self.image_size),
             evaluation_transform(self.image_size, self.resize),
             self.seed,
+            [image.location for image in images],
         )
         self.split_hash = split_hash(*splits)
         rank_zero_info(self._summary(int((published == _DROPPED).sum())))

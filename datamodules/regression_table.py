@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torchvision.transforms import v2
 
+from ranklight.datamodules.reading.annotations import Location
 from ranklight.datamodules.reading.image_files import (
     ImageFiles,
     Transform,
@@ -116,7 +117,13 @@ class RegressionTable(SplitData):
         indices = _split_rows(self.table, [str(split) for split in splits], self.split_seed)
         plain = evaluation_transform(self.image_size, self.resize)
         self.train, *others = image_splits(
-            files, labels, indices, self._training_transform(), plain, self.seed
+            files,
+            labels,
+            indices,
+            self._training_transform(),
+            plain,
+            self.seed,
+            [Location(self.table, row + 1, "row") for row in range(len(files))],
         )
         self.val, self.test = others[:2], others[2:]
         self.split_hash = split_hash(*indices)

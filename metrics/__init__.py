@@ -25,12 +25,6 @@ from ranklight.metrics.multi_label import (
     pair_violations,
     ranking_loss,
 )
-from ranklight.metrics.spearman import (
-    average_rank_correlation,
-    evaluate_rank_correlation,
-    rank_correlation,
-    score_rank_correlation,
-)
 from ranklight.metrics.retrieval import (
     QueryScores,
     average_retrieval,
@@ -39,6 +33,12 @@ from ranklight.metrics.retrieval import (
     r_precision,
     recall_at_k,
     score_retrieval,
+)
+from ranklight.metrics.spearman import (
+    average_rank_correlation,
+    evaluate_rank_correlation,
+    rank_correlation,
+    score_rank_correlation,
 )
 from ranklight.metrics.triplets import (
     TripletScores,

@@ -8,6 +8,8 @@ from typing import Any
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
+from ranklight.running.writing import naming, replacing
+
 
 class MetricsFile(Logger):
     """Writes `metrics.csv` in a run's directory: a row for each time something is logged.
@@ -53,7 +55,7 @@ class MetricsFile(Logger):
         if unknown:
             self._rewrite([*columns, *unknown], self.rows())
             columns += unknown
-        with self.path.open("a", newline="") as file:
+        with naming(self.path), self.path.open("a", newline="") as file:
             csv.DictWriter(file, columns).writerow(row)
 
     def rows(self) -> list[dict[str, str]]:
@@ -77,10 +79,7 @@ class MetricsFile(Logger):
             return next(csv.reader(file), [])
 
     def _rewrite(self, columns: list[str], rows: list[dict[str, str]]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self.path.with_suffix(".csv.part")
-        with fresh.open("w", newline="") as file:
+        with replacing(self.path) as fresh, fresh.open("w", newline="") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(rows)
-        fresh.replace(self.path)

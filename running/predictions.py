@@ -10,6 +10,7 @@ from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
 from ranklight.datamodules import Batch
+from ranklight.running.writing import replacing
 
 
 class SavePredictions(Callback):
@@ -42,11 +43,11 @@ class SavePredictions(Callback):
         """Write the file."""
         shard = f"-{trainer.global_rank}" if trainer.world_size > 1 else ""
         path = Path(trainer.default_root_dir) / f"predictions{shard}.npz"
-        path.parent.mkdir(parents=True, exist_ok=True)
         arrays: dict[str, Any] = {
             name: torch.cat(parts).numpy() for name, parts in self._parts.items()
         }
-        np.savez(path, **arrays, **_names(trainer, arrays.get("index")))
+        with replacing(path) as fresh, fresh.open("wb") as file:
+            np.savez(file, **arrays, **_names(trainer, arrays.get("index")))
         self._parts.clear()
         rank_zero_info(f"predictions: {path}")
 

@@ -18,6 +18,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import nn
 
 from ranklight import __version__
+from ranklight.running.writing import replacing
 
 FILE = "run.json"
 _PACKAGES = {
@@ -120,11 +121,8 @@ class Provenance(Callback):
         self._record = None
 
     def _write(self, trainer: Trainer, records: list[dict[str, Any]]) -> None:
-        run = Path(trainer.default_root_dir)
-        run.mkdir(parents=True, exist_ok=True)
-        fresh = run / f"{FILE}.part"
-        fresh.write_text(json.dumps({"stages": records}, indent=1) + "\n")
-        fresh.replace(run / FILE)
+        with replacing(Path(trainer.default_root_dir) / FILE) as fresh:
+            fresh.write_text(json.dumps({"stages": records}, indent=1) + "\n")
 
 
 def read_records(run: Path) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities import rank_zero_info
 
 from ranklight.running.run_directory import mark_latest
+from ranklight.running.writing import replacing
 
 _OF_ONE_COMMAND = (
     "ckpt_path",
@@ -46,10 +47,10 @@ class SaveConfig(SaveConfigCallback):
             mark_latest(run)
         elif (run / self.config_filename).exists():
             return
-        run.mkdir(parents=True, exist_ok=True)
         kept = yaml.safe_dump(without_what_belongs_to_one_command(self.resolved), sort_keys=False)
         header = "".join(f"# {line}\n" for line in self.parser.dump_header or [])
-        (run / self.config_filename).write_text(header + kept, encoding="utf-8")
+        with replacing(run / self.config_filename) as fresh:
+            fresh.write_text(header + kept, encoding="utf-8")
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.log_hyperparams(self.resolved)

@@ -15,6 +15,7 @@ from torchvision.transforms import v2
 from ranklight.datamodules.batch import Batch
 from ranklight.datamodules.loaders import Key, epochs_and_positions
 from ranklight.datamodules.randomness import image_seed, seeded
+from ranklight.datamodules.reading.annotations import Location
 
 Transform = Callable[[Image.Image], Tensor]
 
@@ -33,6 +34,7 @@ class ImageFiles(Dataset[Batch]):
         indices: Which files are in this split.
         transform: From an RGB image to a tensor; all results have one shape.
         seed: Another seed is another augmentation.
+        locations: Where each file is referred to, for messages; one entry a file.
     """
 
     def __init__(
@@ -42,12 +44,14 @@ class ImageFiles(Dataset[Batch]):
         indices: Int[np.ndarray, "n"],
         transform: Transform,
         seed: int = 0,
+        locations: Sequence[Location] | None = None,
     ) -> None:
         self.indices = torch.from_numpy(indices)
         self.files = [str(files[index]) for index in indices]
         self.labels = labels[self.indices]
         self.transform = transform
         self.seed = seed
+        self.locations = None if locations is None else [locations[index] for index in indices]
 
     def __len__(self) -> int:
         return len(self.files)
@@ -59,9 +63,17 @@ class ImageFiles(Dataset[Batch]):
         return Batch(torch.stack(images), self.labels[positions], self.indices[positions])
 
     def _image(self, epoch: int | None, position: int) -> Tensor:
-        image = read_image(self.files[position])
+        image = self._read(position)
         with seeded(image_seed(self.seed, epoch, int(self.indices[position]))):
             return self.transform(image)
+
+    def _read(self, position: int) -> Image.Image:
+        try:
+            return read_image(self.files[position])
+        except ValueError as error:
+            if self.locations is None:
+                raise
+            raise ValueError(f"{self.locations[position]}: {error}") from error
 
 
 def image_splits(
@@ -71,6 +83,7 @@ def image_splits(
     training: Transform,
     evaluation: Transform,
     seed: int,
+    locations: Sequence[Location] | None = None,
 ) -> list[ImageFiles]:
     """The splits of a data set; the first is for training, the others are always seen alike.
 
@@ -81,11 +94,15 @@ def image_splits(
         training: The first split's transform.
         evaluation: That of the others.
         seed: Of what `training` draws.
+        locations: Where each file is referred to, for messages; one entry a file.
     """
     train, *others = splits
     return [
-        ImageFiles(files, labels, train, training, seed),
-        *(ImageFiles(files, labels, indices, evaluation) for indices in others),
+        ImageFiles(files, labels, train, training, seed, locations),
+        *(
+            ImageFiles(files, labels, indices, evaluation, locations=locations)
+            for indices in others
+        ),
     ]
 
 
@@ -93,11 +110,13 @@ def read_image(file: str | Path) -> Image.Image:
     """An image file in RGB.
 
     Raises:
-        ValueError: The file is not a readable image; names it.
+        ValueError: The file is gone, or not a readable image; names it.
     """
     try:
         with Image.open(file) as image:
             return image.convert("RGB")
+    except FileNotFoundError as error:
+        raise ValueError(f"the image {file} was there at the start and is gone") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{file} is not a readable image: {error}") from error
 

@@ -59,7 +59,7 @@ def stages(run, *records):
     (run / "run.json").write_text(json.dumps({"stages": records}))
 
 
-def tested(run, score, checkpoint="best", outcome="finished"):
+def with_test(run, score, checkpoint="best", outcome="finished"):
     scores = {"test/recall@1": score}
     file = str(run / "checkpoints" / f"{checkpoint}.ckpt")
     return {"stage": "test", "outcome": outcome, "checkpoint": file, "scores": scores}
@@ -83,8 +83,8 @@ def refused(runs, monkeypatch, capsys, *options):
 
 def test_the_test_of_the_runs_own_best_counts(runs, monkeypatch, capsys):
     run = runs / "b" / "0"
-    of_last, of_another = tested(run, 0.1, "last"), tested(runs / "a" / "1", 0.2)
-    stages(run, FIT, tested(run, 0.3), tested(run, 0.4), of_last, of_another)
+    of_last, of_another = with_test(run, 0.1, "last"), with_test(runs / "a" / "1", 0.2)
+    stages(run, FIT, with_test(run, 0.3), with_test(run, 0.4), of_last, of_another)
     lines, _ = compared(runs, monkeypatch, capsys)
     assert lines[1] == "| b | 1 | 0.400 |"
 
@@ -103,9 +103,9 @@ def test_the_test_of_the_runs_own_best_counts(runs, monkeypatch, capsys):
 def test_what_is_no_fit_with_a_test_is_left_out(runs, monkeypatch, capsys, records, reason):
     run = runs / "a" / "0"
     kinds = {
-        "test": tested(run, 0.9),
-        "test of last": tested(run, 0.9, "last"),
-        "NaN": tested(run, None),
+        "test": with_test(run, 0.9),
+        "test of last": with_test(run, 0.9, "last"),
+        "NaN": with_test(run, None),
     }
     stages(run, *(kinds[each] if isinstance(each, str) else each for each in records))
     lines, said = compared(runs, monkeypatch, capsys)

@@ -1,0 +1,38 @@
+"""Files that are whole, or as they were, and named when they cannot be written."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path beside a file to write to; it takes the file's place when all is written.
+
+    Raises:
+        OSError: It could not be written; names the file, which is as it was.
+    """
+    part = path.with_name(f"{path.name}.part")
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield part
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """A disk that is full says so without naming the file.
+
+    Raises:
+        OSError: It could not be written; names the file.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            f"{path} could not be written ({error.strerror or error}); make room or allow writing "
+            "there, checkpoints from before are untouched"
+        ) from error
