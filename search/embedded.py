@@ -45,7 +45,7 @@ class Embedded:
         self.has_ids = ids is not None
         self.ids = self.shards.own.to(embeddings.device) if ids is None else ids
         self.labels = self.ids if labels is None else labels
-        sizes = {"labels": self.labels, "ids": self.ids, "positions": self.shards.own}
+        sizes = {"positions": self.shards.own, "ids": self.ids, "labels": self.labels}
         for name, values in sizes.items():
             if len(values) != len(embeddings):
                 raise ValueError(f"{len(embeddings)} embeddings came with {len(values)} {name}")
