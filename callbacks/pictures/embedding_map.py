@@ -68,7 +68,7 @@ class EmbeddingMap(Callback):
         from matplotlib import colormaps
 
         points = self._layout(embeddings)
-        figure = figures.new_figure(7 if labels.ndim == 1 else 5.5, 5)
+        figure = figures.new_figure(7.0 if labels.ndim == 1 else 5.5, 5.0)
         axes = figure.add_subplot()
         if labels.ndim == 1 and not labels.is_floating_point():
             palette = "tab10" if self.classes <= 10 else "tab20"
