@@ -31,7 +31,7 @@ _SPLITS = ("train", "val_query", "val_gallery", "test_query", "test_gallery")
 class RegressionTable(SplitData):
     """Image retrieval under continuous labels, from a table of image files.
 
-    `table` is a CSV file with a header, or a Parquet file (needs pyarrow). A row is an image: its
+    `table` is a CSV file with a header, or a Parquet file. A row is an image: its
     path from `root`, numbers as labels, and the split it is in: `train`, `val_query`,
     `val_gallery`, `test_query`, `test_gallery`; or `val` or `test`, of which a fifth are drawn as
     queries. Without images for validation a tenth of the training split is held out for it.
@@ -157,7 +157,6 @@ def read_columns(table: Path, names: Sequence[str]) -> list[list[Any]]:
 
     Raises:
         FileNotFoundError: No such file.
-        ModuleNotFoundError: A Parquet file without pyarrow.
         ValueError: A column that is not there, another kind of file, or no rows; names the file.
     """
     if not table.is_file():
@@ -181,12 +180,8 @@ def read_columns(table: Path, names: Sequence[str]) -> list[list[Any]]:
 
 
 def _parquet(table: Path, names: Sequence[str]) -> tuple[list[str], list[list[Any]]]:
-    try:
-        from pyarrow import parquet
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"{table} needs pyarrow, which is not installed: pip install pyarrow, or save as CSV"
-        ) from error
+    from pyarrow import parquet
+
     known: list[str] = parquet.read_schema(table).names
     if not set(names) <= set(known):
         return known, [[]] * len(names)

@@ -1,5 +1,3 @@
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -61,13 +59,6 @@ def test_parquet_holds_the_same(folder):
     assert torch.equal(one.train.labels, other.train.labels)
     with pytest.raises(ValueError, match=r"table\.parquet has no column size; it has image, age"):
         make(str(folder / "table.parquet"), ["age", "size"])
-
-
-def test_parquet_without_pyarrow_says_what_to_do(folder, monkeypatch):
-    (folder / "table.parquet").write_bytes(b"")
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ModuleNotFoundError, match="pip install pyarrow, or save as CSV"):
-        make(str(folder / "table.parquet"))
 
 
 def test_validation_is_held_out_where_there_is_none(folder):

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ranklight.datamodules import Batch, ClassBalanced, TrainLoader, evaluation_loader
-from ranklight.datamodules.loaders import epochs_and_places
+from ranklight.datamodules.loaders import epochs_and_positions
 from ranklight.datamodules.randomness import image_seed
 from ranklight.lightning_modules import MetricLearning
 from ranklight.losses import TripletLoss
@@ -30,7 +30,7 @@ class Noise(torch.utils.data.Dataset):
         return SIZE
 
     def __getitems__(self, keys):
-        epochs, places = epochs_and_places(keys)
+        epochs, places = epochs_and_positions(keys)
         seeds = [image_seed(0, *pair) for pair in zip(epochs, places, strict=True)]
         draws = [torch.Generator().manual_seed(seed) for seed in seeds]
         images = torch.stack([torch.rand(1, 2, 3, generator=draw) for draw in draws])
