@@ -5,6 +5,9 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor, nn
 
+_PLAIN = (Tensor, nn.Parameter)
+_stands_for_many = torch._C._functorch.is_functorch_wrapped_tensor
+
 
 def eager_on_cpu(tensor: Tensor) -> bool:
     """Whether shapes may depend on data: nothing waits for a device, and nothing is compiled."""
@@ -18,9 +21,9 @@ def holds_values(tensor: Tensor) -> bool:
     """
     return (
         not torch.compiler.is_compiling()
-        and type(tensor) in (Tensor, nn.Parameter)
+        and type(tensor) in _PLAIN
         and tensor.device.type != "meta"
-        and not torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+        and not _stands_for_many(tensor)
     )
 
 
