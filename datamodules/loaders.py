@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import torch
 from torch.utils.data import DataLoader, Dataset
-from torch.utils.data._utils.signal_handling import _error_if_any_worker_fails
+from torch.utils.data._utils.signal_handling import _error_if_any_worker_fails  # type: ignore[attr-defined]
 
 from ranklight.datamodules.batch import Batch
 from ranklight.datamodules.samplers import BatchSampler, Sharded
