@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import torch
 from torch.utils.data import DataLoader, Dataset
+from torch.utils.data._utils.signal_handling import _error_if_any_worker_fails  # type: ignore[attr-defined]
 
 from ranklight.datamodules.batch import Batch
 from ranklight.datamodules.samplers import BatchSampler, Sharded
@@ -67,9 +68,9 @@ class TrainLoader(DataLoader[Batch]):
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         self.progress.begin()
-        with _death_of_a_worker_raises_nothing():
+        with _torchs_handler_taken_away():
             batches = super().__iter__()
-        for batch in _told_in_one_sentence(batches):
+        for batch in _told_in_one_sentence(batches, self.num_workers):
             self.progress.position += 1
             yield batch
 
@@ -90,9 +91,9 @@ class EvaluationLoader(DataLoader[Batch]):
     """Torch's loader, whose workers' faults are told in one sentence; see `evaluation_loader`."""
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        with _death_of_a_worker_raises_nothing():
+        with _torchs_handler_taken_away():
             batches = super().__iter__()
-        return _told_in_one_sentence(batches)
+        return _told_in_one_sentence(batches, self.num_workers)
 
 
 def evaluation_loader(
@@ -153,40 +154,61 @@ def _leave_signals_to_the_run(worker: int) -> None:
 
 
 @contextmanager
-def _death_of_a_worker_raises_nothing() -> Iterator[None]:
-    """Without torch's handler of SIGCHLD, which raises wherever a worker's death finds the run.
+def _torchs_handler_taken_away() -> Iterator[None]:
+    """Torch's handler of SIGCHLD raises wherever a worker's death finds the run.
 
-    That may be in the middle of a step, or of a checkpoint that is being written. Without it the
-    death is found when a batch of that worker is waited for, within five seconds.
+    That may be in the middle of a step, or of a checkpoint that is being written.
     """
     handler = signal.getsignal(signal.SIGCHLD)
     yield
-    if handler is not None and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGCHLD, handler)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, handler or signal.SIG_DFL)
 
 
-def _told_in_one_sentence(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """Raise what a worker raised, without the worker's traceback in its message.
-
-    Raises:
-        ChildProcessError: A worker is gone.
-    """
+@contextmanager
+def _death_of_a_worker_raises() -> Iterator[None]:
+    """What torch's handler does, here alone: also to a read that would wait for the dead."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGCHLD, lambda *_: _error_if_any_worker_fails())
     try:
-        yield from batches
-    except (ValueError, OSError) as error:
-        _raise_as_in_the_worker(error)
-    except RuntimeError as error:
-        gone = re.fullmatch(r"DataLoader worker \(pid\(s\) (.+)\) exited unexpectedly", str(error))
-        if gone is None:
-            raise
-        raise ChildProcessError(
-            f"a worker process that prepares batches (pid {gone[1]}) was killed or crashed: most "
-            "often the machine is out of memory or of shared memory (/dev/shm), then lower "
-            "num_workers; what was saved is whole"
-        ) from error
+        _error_if_any_worker_fails()
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
 
 
-def _raise_as_in_the_worker(error: Exception) -> NoReturn:
+def _told_in_one_sentence(batches: Iterator[Batch], num_workers: int) -> Iterator[Batch]:
+    """Raise what a worker raised, without the worker's traceback in its message."""
+    while True:
+        try:
+            with _death_of_a_worker_raises():
+                batch = next(batches)
+        except StopIteration:
+            return
+        except (ValueError, OSError) as error:
+            if num_workers and isinstance(error, ConnectionError):
+                _raise_that_a_worker_is_gone(error)
+            _raise_as_in_the_worker(error)
+        except RuntimeError as error:
+            if not re.match(r"DataLoader worker \(pid.*(unexpectedly|killed by)", str(error)):
+                raise
+            _raise_that_a_worker_is_gone(error)
+        yield batch
+
+
+def _raise_that_a_worker_is_gone(error: Exception) -> NoReturn:
+    """Torch names its process, but for one that dies while it hands over a batch."""
+    pid = re.search(r"\(pid(?:\(s\))? [\d, ]+\)", str(error))
+    raise ChildProcessError(
+        f"a worker process that prepares batches {pid[0] + ' ' if pid else ''}was killed or "
+        "crashed: most often the machine is out of memory or of shared memory (/dev/shm), then "
+        "lower num_workers; what was saved is whole"
+    ) from error
+
+
+def _raise_as_in_the_worker(error: ValueError | OSError) -> NoReturn:
     kind = type(error)
     module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
     traceback, _, message = str(error).rpartition(f"\n{module}{kind.__qualname__}: ")
