@@ -59,10 +59,10 @@ def stages(run, *records):
     (run / "run.json").write_text(json.dumps({"stages": records}))
 
 
-def tested(run, score, checkpoint="best", outcome="finished"):
+def a_test(run, score, checkpoint="best"):
     scores = {"test/recall@1": score}
     file = str(run / "checkpoints" / f"{checkpoint}.ckpt")
-    return {"stage": "test", "outcome": outcome, "checkpoint": file, "scores": scores}
+    return {"stage": "test", "outcome": "finished", "checkpoint": file, "scores": scores}
 
 
 FIT = {"stage": "fit", "outcome": "finished"}
@@ -83,8 +83,8 @@ def refused(runs, monkeypatch, capsys, *options):
 
 def test_the_test_of_the_runs_own_best_counts(runs, monkeypatch, capsys):
     run = runs / "b" / "0"
-    of_last, of_another = tested(run, 0.1, "last"), tested(runs / "a" / "1", 0.2)
-    stages(run, FIT, tested(run, 0.3), tested(run, 0.4), of_last, of_another)
+    of_last, of_another = a_test(run, 0.1, "last"), a_test(runs / "a" / "1", 0.2)
+    stages(run, FIT, a_test(run, 0.3), a_test(run, 0.4), of_last, of_another)
     lines, _ = compared(runs, monkeypatch, capsys)
     assert lines[1] == "| b | 1 | 0.400 |"
 
@@ -103,9 +103,9 @@ def test_the_test_of_the_runs_own_best_counts(runs, monkeypatch, capsys):
 def test_what_is_no_fit_with_a_test_is_left_out(runs, monkeypatch, capsys, records, reason):
     run = runs / "a" / "0"
     kinds = {
-        "test": tested(run, 0.9),
-        "test of last": tested(run, 0.9, "last"),
-        "NaN": tested(run, None),
+        "test": a_test(run, 0.9),
+        "test of last": a_test(run, 0.9, "last"),
+        "NaN": a_test(run, None),
     }
     stages(run, *(kinds[each] if isinstance(each, str) else each for each in records))
     lines, said = compared(runs, monkeypatch, capsys)
