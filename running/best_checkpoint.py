@@ -101,6 +101,8 @@ class BestCheckpoint(ModelCheckpoint):
     ) -> None:
         score: Any = monitor_candidates.get(str(self.monitor))
         if score is None:
+            if not trainer.fit_loop.epoch_loop.val_loop._has_run:
+                return  # It ends before it was validated: nothing is the best yet.
             there = ", ".join(sorted(name for name in monitor_candidates if "/" in name))
             raise ValueError(
                 f"best.monitor needs a score that is logged, got {self.monitor}; there are {there}"

@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import time
 
 import pytest
 
@@ -81,34 +82,34 @@ def test_the_run_of_a_config(tmp_path):
     assert run_of_config(tmp_path / "other.yaml") is None
 
 
-def _start(root, name, go, let_go, answers):
+def _start(root, name, go, answers):
     os.environ.pop("RANKLIGHT_RUN", None)
     go.wait()
     try:
         answers.put(("run", str(new_run(root, "a", name))))
     except OSError as error:
         answers.put(("refused", str(error)))
-    let_go.wait()
+    time.sleep(600)
 
 
 @pytest.fixture
 def at_once(tmp_path):
-    """Several processes that start a run at the same moment, and stay until they may end."""
+    """Several processes that start a run at the same moment, and stay until they are ended."""
     context = multiprocessing.get_context("fork")
-    go, let_go, answers = context.Event(), context.Event(), context.Queue()
+    go, answers = context.Event(), context.Queue()
     started = []
 
     def start(name, count=4):
         for _ in range(count):
-            arguments = (tmp_path, name, go, let_go, answers)
+            arguments = (tmp_path, name, go, answers)
             started.append(context.Process(target=_start, args=arguments))
             started[-1].start()
         go.set()
         return [answers.get(timeout=600) for _ in range(count)], started
 
     yield start
-    let_go.set()
     for process in started:
+        process.kill()
         process.join()
 
 
