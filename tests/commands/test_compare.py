@@ -59,11 +59,7 @@ def stages(run, *records):
     (run / "run.json").write_text(json.dumps({"stages": records}))
 
 
-<<<<<<< HEAD
-def with_test(run, score, checkpoint="best", outcome="finished"):
-=======
 def a_test(run, score, checkpoint="best"):
->>>>>>> part-g
     scores = {"test/recall@1": score}
     file = str(run / "checkpoints" / f"{checkpoint}.ckpt")
     return {"stage": "test", "outcome": "finished", "checkpoint": file, "scores": scores}
@@ -87,13 +83,8 @@ def refused(runs, monkeypatch, capsys, *options):
 
 def test_the_test_of_the_runs_own_best_counts(runs, monkeypatch, capsys):
     run = runs / "b" / "0"
-<<<<<<< HEAD
-    of_last, of_another = with_test(run, 0.1, "last"), with_test(runs / "a" / "1", 0.2)
-    stages(run, FIT, with_test(run, 0.3), with_test(run, 0.4), of_last, of_another)
-=======
     of_last, of_another = a_test(run, 0.1, "last"), a_test(runs / "a" / "1", 0.2)
     stages(run, FIT, a_test(run, 0.3), a_test(run, 0.4), of_last, of_another)
->>>>>>> part-g
     lines, _ = compared(runs, monkeypatch, capsys)
     assert lines[1] == "| b | 1 | 0.400 |"
 
@@ -112,15 +103,9 @@ def test_the_test_of_the_runs_own_best_counts(runs, monkeypatch, capsys):
 def test_what_is_no_fit_with_a_test_is_left_out(runs, monkeypatch, capsys, records, reason):
     run = runs / "a" / "0"
     kinds = {
-<<<<<<< HEAD
-        "test": with_test(run, 0.9),
-        "test of last": with_test(run, 0.9, "last"),
-        "NaN": with_test(run, None),
-=======
         "test": a_test(run, 0.9),
         "test of last": a_test(run, 0.9, "last"),
         "NaN": a_test(run, None),
->>>>>>> part-g
     }
     stages(run, *(kinds[each] if isinstance(each, str) else each for each in records))
     lines, said = compared(runs, monkeypatch, capsys)
