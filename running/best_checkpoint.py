@@ -19,7 +19,7 @@ class BestCheckpoint(ModelCheckpoint):
 
     Args:
         dirpath: Directory of the files; the run's `checkpoints` on the command line.
-        monitor: The logged score that decides.
+        monitor: The logged score that decides; None: there is no best checkpoint.
         mode: Whether the smallest (min) or the largest (max) is best; None: as the metric's name
             has it (`label_distance`, `loss`, ... fall; `recall`, `map`, ... rise).
         save_top_k: How many to keep; -1: all, 0: none. With more than one the others are
@@ -34,14 +34,14 @@ class BestCheckpoint(ModelCheckpoint):
     def __init__(
         self,
         dirpath: str | None = None,
-        monitor: str = "val/recall@1",
+        monitor: str | None = "val/recall@1",
         mode: Literal["min", "max"] | None = None,
         save_top_k: int = 1,
         save_weights_only: bool = False,
         verbose: bool = False,
     ) -> None:
-        known = direction_of(monitor)
-        if known is None and mode is None:
+        known = None if monitor is None else direction_of(monitor)
+        if monitor is not None and known is None and mode is None:
             raise ValueError(
                 f"whether {monitor} is best when it is large or small is not known: give "
                 "--best.mode max or min"
@@ -53,7 +53,7 @@ class BestCheckpoint(ModelCheckpoint):
             filename="best" if save_top_k == 1 else "step-{step}",
             monitor=monitor,
             mode=mode or known or "max",
-            save_top_k=save_top_k,
+            save_top_k=0 if monitor is None else save_top_k,
             save_weights_only=save_weights_only,
             verbose=verbose,
             auto_insert_metric_name=False,

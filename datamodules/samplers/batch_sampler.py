@@ -34,6 +34,11 @@ class Progress:
 
     Raises:
         ValueError: The batch cannot be shared equally, or there is no such rank.
+
+    Examples:
+        >>> progress = Progress(length=2, batch_size=2, rank=1, world_size=2, identity={})
+        >>> list(progress.remaining(lambda *_: np.array([[0, 1], [2, 3]])))
+        [(0, [1]), (0, [3])]
     """
 
     def __init__(
@@ -104,6 +109,15 @@ class BatchSampler(Sampler[list[int]], ABC):
     A subclass builds `progress` in its constructor and says in `batches` which images make a batch
     of all ranks; one pass over the sampler yields the rest of an epoch as this rank's share. Its
     state is that of `progress`, the same on every rank.
+
+    Examples:
+        >>> class InOrder(BatchSampler):
+        ...     progress = Progress(length=2, batch_size=3, rank=0, world_size=1, identity={})
+        ...
+        ...     def batches(self, epoch, first, last):
+        ...         return np.arange(6).reshape(2, 3)[first:last]
+        >>> list(InOrder())
+        [[0, 1, 2], [3, 4, 5]]
     """
 
     progress: Progress

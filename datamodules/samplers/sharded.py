@@ -20,6 +20,10 @@ class Sharded(Sampler[int]):
 
     Raises:
         ValueError: There is no such rank.
+
+    Examples:
+        >>> [list(Sharded(5, rank, world_size=2)) for rank in range(2)]
+        [[0, 2, 4], [1, 3]]
     """
 
     def __init__(self, size: int, rank: int = 0, world_size: int = 1) -> None:
