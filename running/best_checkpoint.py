@@ -99,7 +99,9 @@ class BestCheckpoint(ModelCheckpoint):
     def _save_topk_checkpoint(
         self, trainer: Trainer, monitor_candidates: dict[str, Tensor]
     ) -> None:
-        score: Any = monitor_candidates.get(str(self.monitor))
+        if self.monitor is None:
+            return
+        score: Any = monitor_candidates.get(self.monitor)
         if score is None:
             if not trainer.fit_loop.epoch_loop.val_loop._has_run:
                 return  # It ends before it was validated: nothing is the best yet.
