@@ -33,7 +33,7 @@ def save_query_scores(
     """
     gathered = {name: shards.gather_to_rank0(of.contiguous()) for name, of in columns.items()}
     rows = {name: values.cpu() for name, values in gathered.items() if values is not None}
-    if trainer.is_global_zero:
+    if rows:
         write_scores(trainer, name, rows | _names(trainer, dataset, rows))
 
 

@@ -53,6 +53,8 @@ def test_fit_then_test_leaves_everything_in_one_directory(ranklight):
         "metrics.csv",
         "results.json",
         "run.json",
+        "scores/val.parquet",
+        "scores/test.parquet",
         "checkpoints/best.ckpt",
         "checkpoints/last.ckpt",
         "plots/curves.png",
