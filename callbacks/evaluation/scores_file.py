@@ -88,6 +88,6 @@ def files_of(dataset: Any, ids: Int[Tensor, "n"]) -> list[str] | None:
 def _names(trainer: Trainer, dataset: Any, rows: Mapping[str, Tensor]) -> dict[str, list[str]]:
     files, names = files_of(dataset, rows["id"]), class_names_of(trainer)
     found = {} if files is None else {"file": files}
-    if names and "class" in rows:
+    if "class" in rows and len(rows["class"]) and int(rows["class"].max()) < len(names):
         found["class_name"] = [names[label] for label in rows["class"].tolist()]
     return found
