@@ -87,7 +87,9 @@ def ending():
         names = ("checkpoints/last.ckpt", "checkpoints/best.ckpt")
         last, best = (torch.load(run / name, weights_only=True) for name in names)
         states = last["callbacks"]
-        (score,) = (states[key]["best_model_score"] for key in states if "BestCheckpoint" in key)
+        (score,) = (
+            state["best_model_score"] for state in states.values() if "best_model_score" in state
+        )
         parts = ("global_step", "epoch", "state_dict", "optimizer_states", "lr_schedulers")
         parts += ("random_states", "metrics_rows")
         ends = {
