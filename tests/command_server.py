@@ -7,6 +7,7 @@ leaves its exit code in `log`.exit when it ends. Importing costs seconds, a fork
 import json
 import os
 import select
+import signal
 import sys
 from pathlib import Path
 
@@ -40,6 +41,8 @@ def become(call: dict) -> None:
     os.dup2(log, 2)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.environ.update(call["environment"])
+    # A test before may have left Ctrl-C ignored, which processes inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = ["ranklight", *call["arguments"]]
     code = 1
     try:

@@ -22,6 +22,13 @@ _RANK_SCRIPT = Path(__file__).with_name("one_rank.py")
 _PATIENCE = 600.0  # seconds; a machine with many times its load is slow, not broken
 
 
+@pytest.fixture(autouse=True)
+def _ctrl_c_is_heard() -> Iterator[None]:
+    """A trainer that was interrupted leaves Ctrl-C ignored, for this process and its children."""
+    yield
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture
 def run_on_ranks(tmp_path: Path) -> Callable[..., list[Any]]:
     """`run_on_ranks(function, world_size, *args)` -> what `function(*args)` returned on each rank.

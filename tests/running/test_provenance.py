@@ -1,4 +1,5 @@
 import subprocess
+import sys
 
 import pytest
 import pytorch_lightning as pl
@@ -57,7 +58,8 @@ def trainer(folder):
     )
 
 
-def test_every_stage_is_a_record(tmp_path):
+def test_every_stage_is_a_record(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["ranklight", "fit", "-c", "a recipe.yaml"])
     model, run = Model(), trainer(tmp_path)
     before = weights_hash(model)
     pl.seed_everything(7)
@@ -74,7 +76,7 @@ def test_every_stage_is_a_record(tmp_path):
     assert fit["world_size"] == 1
     assert fit["versions"] == versions()
     assert fit["versions"]["torch"] == torch.__version__.split("+")[0]
-    assert fit["command"].startswith("ranklight ")
+    assert fit["command"] == "ranklight fit -c 'a recipe.yaml'"
 
 
 def test_it_says_how_it_failed(tmp_path):
