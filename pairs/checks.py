@@ -89,10 +89,13 @@ def check_finite_labels(labels: Tensor) -> None:
     """Refuse, on the CPU, labels that are not numbers.
 
     Raises:
-        ValueError: A label is NaN or infinite.
+        ValueError: A label is NaN or infinite; names the first.
     """
-    if labels.is_floating_point() and eager_on_cpu(labels) and not labels.isfinite().all():
-        raise ValueError("labels must be finite numbers; got NaN or infinity")
+    if not (labels.is_floating_point() and eager_on_cpu(labels)):
+        return
+    if not (finite := labels.isfinite()).all():
+        first = int((~finite).nonzero()[0, 0])
+        raise ValueError(f"labels must be finite numbers; label {first} is NaN or infinite")
 
 
 def check_classes(labels: Tensor, classes: int, user: str) -> None:

@@ -80,9 +80,9 @@ def test_no_file_of_ours_imports_it_at_its_top():
 
 
 def at_top(tree):
-    imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    names = {alias.name for node in imports for alias in node.names}
+    whole = [node for node in tree.body if isinstance(node, ast.Import)]
+    parts = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
     return {
-        *(name.split(".")[0] for name in names),
-        *(node.module.split(".")[0] for node in imports if isinstance(node, ast.ImportFrom)),
+        *(alias.name.split(".")[0] for node in whole for alias in node.names),
+        *(node.module.split(".")[0] for node in parts),
     }
