@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ranklight.datamodules import Batch
 from ranklight.lightning_modules.checkpoint import check_same_architecture
 from ranklight.lightning_modules.optimizers import configure
+from ranklight.models import Pictures
 from ranklight.pairs import Objective
 from ranklight.pairs.checks import check_finite_labels
 
@@ -45,7 +46,7 @@ class MetricLearning(pl.LightningModule):
         self.lr_scheduler = lr_scheduler
         self.lr_interval = lr_interval
 
-    def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    def forward(self, images: Pictures) -> Float[Tensor, "n d"]:
         """Embeddings of a batch of images."""
         embeddings: Tensor = self.encoder(images)
         return embeddings

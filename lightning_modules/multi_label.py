@@ -13,6 +13,7 @@ from ranklight.kernels.masked import at_least_float32
 from ranklight.lightning_modules.checkpoint import check_same_architecture
 from ranklight.lightning_modules.optimizers import configure
 from ranklight.metrics import LabelRankingScores
+from ranklight.models import Pictures
 from ranklight.pairs.checks import check_finite_labels
 
 
@@ -63,12 +64,12 @@ class MultiLabelClassification(pl.LightningModule):
         self.val_scores = LabelRankingScores(num_classes)
         self.test_scores = LabelRankingScores(num_classes, per_class=True)
 
-    def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+    def forward(self, images: Pictures) -> Float[Tensor, "n k"]:
         """One logit a class, in float32 or wider."""
         return self.scores_and_features(images)[0]
 
     def scores_and_features(
-        self, images: Float[Tensor, "n c h w"]
+        self, images: Pictures
     ) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n d"]]:
         """Logits and what they were computed of, both in float32 or wider."""
         features: Tensor = self.encoder(images)

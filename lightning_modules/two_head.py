@@ -15,7 +15,7 @@ from ranklight.datamodules import Batch
 from ranklight.kernels.masked import at_least_float32
 from ranklight.lightning_modules.checkpoint import check_same_architecture
 from ranklight.lightning_modules.optimizers import configure
-from ranklight.models import TwoHeads, unit_vectors
+from ranklight.models import Pictures, TwoHeads, unit_vectors
 from ranklight.pairs import Objective
 from ranklight.pairs.checks import check_classes
 
@@ -70,7 +70,7 @@ class TwoHeadClassification(pl.LightningModule):
         self.val_accuracy = accuracy.clone(prefix="val/")
         self.test_accuracy = accuracy.clone(prefix="test/")
 
-    def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
+    def forward(self, images: Pictures) -> Float[Tensor, "n classes"]:
         """Logits of a batch of images."""
         logits: Tensor = self.model(images).logits
         return logits

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ranklight.models.encoder import pool, unit_vectors
+from ranklight.models.inputs import Pictures, inputs_of
 
 
 class TwoHeadOutput(NamedTuple):
@@ -44,13 +45,14 @@ class TwoHeads(nn.Module):
         embedding_dim: int = 256,
     ) -> None:
         super().__init__()
+        self.inputs = inputs_of(trunk)
         self.trunk = trunk
         self.class_head = nn.Linear(cast(int, trunk.channels), num_classes)
         self.embedding_head = nn.Linear(_flat_size(trunk, image_shape), embedding_dim)
 
-    def forward(self, images: Float[Tensor, "n c h w"]) -> TwoHeadOutput:
+    def forward(self, images: Pictures) -> TwoHeadOutput:
         """Both heads on one pass."""
-        maps = self.trunk(images)
+        maps = self.trunk(self.inputs(images))
         pooled = pool(maps, "average")
         embeddings = unit_vectors(self.embedding_head(maps.flatten(1)))
         return TwoHeadOutput(self.class_head(pooled), embeddings, pooled)
