@@ -20,4 +20,5 @@ class RanklightTrainer(Trainer):
                 f"{type(model).__name__} and {ckpt_path}"
             )
         datamodule.setup("fit")
+        model.complete(datamodule)
         decide(model.to(self.strategy.root_device), datamodule, Path(ckpt_path))
