@@ -34,10 +34,10 @@ from ranklight.running.best_checkpoint import BestCheckpoint
 from ranklight.running.checkpoint_io import AtomicCheckpointIO, newest_whole
 from ranklight.running.checks_before_training import CheckBeforeTraining
 from ranklight.running.compile_network import CompileNetwork
+from ranklight.running.data_wait import DataWait
 from ranklight.running.experiment_name import experiment_name
 from ranklight.running.last_checkpoint import LastCheckpoint
 from ranklight.running.metrics_file import MetricsFile
-from ranklight.running.data_wait import DataWait
 from ranklight.running.non_finite import StopOnNonFiniteLoss
 from ranklight.running.plain_progress import PlainProgress
 from ranklight.running.predictions import SavePredictions

@@ -60,7 +60,7 @@ class MultiLabelClassification(pl.LightningModule):
         self.lr_scheduler = lr_scheduler
         self.lr_interval = lr_interval
         self.dropout = dropout
-        self.register_module("head", None)
+        self.num_classes: int | None = None
         self.decisions = nn.ModuleDict(decisions or {})
         if num_classes is not None:
             self._build(num_classes)
@@ -71,7 +71,7 @@ class MultiLabelClassification(pl.LightningModule):
 
     def complete(self, data: LightningDataModule | None) -> None:
         """Build what depends on the data, once."""
-        if self.head is None:
+        if self.num_classes is None:
             self._build(num_classes_of(data))
 
     def _build(self, num_classes: int) -> None:

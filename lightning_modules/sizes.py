@@ -42,7 +42,8 @@ def training_classes_of(data: Data) -> Int[Tensor, " c"]:
             "ClassCenters needs one class an image; the labels of training are "
             f"{list(labels.shape)} of {labels.dtype}"
         )
-    return labels.unique()
+    classes: Tensor = torch.unique(labels)  # type: ignore[no-untyped-call]
+    return classes
 
 
 def picture_shape_of(data: Data) -> tuple[int, int, int]:

@@ -60,7 +60,7 @@ class TwoHeadClassification(pl.LightningModule):
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.lr_interval = lr_interval
-        if model.class_head is not None:
+        if None not in (model.num_classes, model.image_shape):
             self._score_classes()
 
     def setup(self, stage: str) -> None:
@@ -69,7 +69,7 @@ class TwoHeadClassification(pl.LightningModule):
 
     def complete(self, data: LightningDataModule | None) -> None:
         """Build what depends on the data, once."""
-        if self.model.class_head is None:
+        if None in (self.model.num_classes, self.model.image_shape):
             self.model.complete(
                 self.model.num_classes or num_classes_of(data),
                 self.model.image_shape or picture_shape_of(data),

@@ -1,6 +1,6 @@
 """What anchors are compared with: embeddings, their labels, and which pairs count (M)."""
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.distributed as dist
@@ -201,7 +201,8 @@ class ClassCenters(nn.Module):
         total = torch.zeros_like(centers).index_add_(0, closest, centers[closest] - embeddings)
         count = centers.new_zeros(len(centers), 1)
         count.index_add_(0, closest, centers.new_ones(len(closest), 1))
-        self.centers.copy_(centers - rate * all_reduce_sum(total) / (1 + all_reduce_sum(count)))
+        moved = centers - rate * all_reduce_sum(total) / (1 + all_reduce_sum(count))
+        cast(Tensor, self.centers).copy_(moved)
 
 
 def _without_diagonal(mask: Tensor) -> Tensor:

@@ -11,9 +11,9 @@ class DataWait(Callback):
 
         waited / (waited + stepped)
 
-    From the end of a step to the beginning of the next one the process waits for a batch; validation
-    and checkpoints in between do not count. On a GPU a step ends for the process before it ends on
-    the device, so a share of nearly 0 says that batches are ready in time; above about 0.1, more
+    From the end of a step to the beginning of the next one the process waits for a batch; what
+    validation takes in between does not count. On a GPU a step ends for the process before it ends
+    on the device, so a share of nearly 0 says that batches are ready in time; above about 0.1, more
     `num_workers` or smaller images help.
     """
 
