@@ -4,6 +4,12 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, JpegImagePlugin
 
+try:
+    from simplejpeg import decode_jpeg
+except ImportError:
+    # There is no wheel for every platform.
+    decode_jpeg = None
+
 _REDUCTIONS = (8, 4, 2)
 
 
@@ -24,12 +30,29 @@ def largest_reduction(side: int, least_side: int | None) -> int:
 
 
 def jpeg_pixels(image: Image.Image, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
-    """The pixels as they are stored, in RGB.
+    """The pixels as they are stored, in RGB, by simplejpeg (libjpeg-turbo) or else by Pillow.
 
     Args:
         image: As Pillow opened it, not yet loaded.
         reduction: 8, 4, 2 or 1: each side becomes this much shorter, rounded up.
     """
+    if decode_jpeg is not None:
+        assert image.fp is not None
+        image.fp.seek(0)
+        width, height = (-(-side // reduction) for side in image.size)
+        try:
+            pixels: UInt8[np.ndarray, "h w 3"] = decode_jpeg(
+                image.fp.read(), "RGB", min_height=height, min_width=width
+            )
+        except ValueError:
+            # A rare subsampling, or a broken file: Pillow reads it, or says what is wrong.
+            return _by_pillow(image, reduction)
+        return pixels
+    return _by_pillow(image, reduction)
+
+
+def _by_pillow(image: Image.Image, reduction: int) -> UInt8[np.ndarray, "h w 3"]:
     width, height = image.size
+    # Rounded down, because Pillow looks for the largest reduction that is no smaller than this.
     image.draft(None, (max(1, width // reduction), max(1, height // reduction)))
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))

@@ -14,7 +14,7 @@ from torch import Tensor
 from ranklight.datamodules.reading.jpeg import is_plain_jpeg, jpeg_pixels, largest_reduction
 from ranklight.datamodules.reading.rgb import rgb_pixels
 
-Color = tuple[int, int, int]
+Colour = tuple[int, int, int]
 Box = tuple[int, int, int, int]
 
 WHITE = (255, 255, 255)
@@ -33,7 +33,7 @@ _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 
 def read_picture(
     file: str | Path,
-    background: Color = WHITE,
+    background: Colour = WHITE,
     box: Box | None = None,
     least_side: int | None = None,
 ) -> UInt8[Tensor, "3 h w"]:
