@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -27,7 +26,11 @@ def main(device: str = "cuda") -> bool:
     cores = len(os.sched_getaffinity(0))
     print(f"\n## Reading for a step of ResNet-50, {WORKERS} workers on {cores} cores\n")
     print(f"- {read:,.0f} images a second read, {trained:,.0f} trained on: ", end="")
-    print("no step waits" if read >= trained else f"**steps wait** {1 - read / trained:.0%} of the time")
+    print(
+        "no step waits"
+        if read >= trained
+        else f"**steps wait** {1 - read / trained:.0%} of the time"
+    )
     return read >= trained or cores < WORKERS
 
 

@@ -1,8 +1,11 @@
 """JPEG, decoded fast and, where that will do, at a part of its size."""
 
+from typing import TypeGuard
+
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, JpegImagePlugin
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 try:
     from simplejpeg import decode_jpeg
@@ -13,9 +16,9 @@ except ImportError:
 _REDUCTIONS = (8, 4, 2)
 
 
-def is_plain_jpeg(image: Image.Image) -> bool:
+def is_plain_jpeg(image: Image.Image) -> TypeGuard[JpegImageFile]:
     """Whether it is a JPEG in grey, or in RGB or YCbCr as photographs are; CMYK is not."""
-    return isinstance(image, JpegImagePlugin.JpegImageFile) and image.mode in ("L", "RGB")
+    return isinstance(image, JpegImageFile) and image.mode in ("L", "RGB")
 
 
 def largest_reduction(side: int, least_side: int | None) -> int:
@@ -29,7 +32,7 @@ def largest_reduction(side: int, least_side: int | None) -> int:
     return next((factor for factor in _REDUCTIONS if side >= factor * least_side), 1)
 
 
-def jpeg_pixels(image: Image.Image, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
+def jpeg_pixels(image: JpegImageFile, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
     """The pixels as they are stored, in RGB, by simplejpeg (libjpeg-turbo) or else by Pillow.
 
     Args:
@@ -51,7 +54,7 @@ def jpeg_pixels(image: Image.Image, reduction: int = 1) -> UInt8[np.ndarray, "h 
     return _by_pillow(image, reduction)
 
 
-def _by_pillow(image: Image.Image, reduction: int) -> UInt8[np.ndarray, "h w 3"]:
+def _by_pillow(image: JpegImageFile, reduction: int) -> UInt8[np.ndarray, "h w 3"]:
     width, height = image.size
     # Rounded down, because Pillow looks for the largest reduction that is no smaller than this.
     image.draft(None, (max(1, width // reduction), max(1, height // reduction)))

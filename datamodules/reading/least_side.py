@@ -1,9 +1,9 @@
-"""How small a picture may be decoded without being seen in what a list of transforms makes of it."""
+"""How small a picture may be decoded, so that a list of transforms makes the same of it."""
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from torch import nn
 from torchvision.transforms import InterpolationMode, v2
 
 # They work pixel by pixel or mirror the whole, and so do the same to a picture of any size.
@@ -30,7 +30,7 @@ _OF_ANY_SIZE = (
 _SMOOTH = (InterpolationMode.BILINEAR, InterpolationMode.BICUBIC, "bilinear", "bicubic")
 
 
-def least_side_for(transforms: Sequence[nn.Module]) -> int | None:
+def least_side_for(transforms: Sequence[Any]) -> int | None:
     """How many pixels the shorter side of a picture needs before these transforms.
 
     For `RandomResizedCrop` as many as keep its smallest and narrowest crop from being enlarged: of
@@ -47,26 +47,28 @@ def least_side_for(transforms: Sequence[nn.Module]) -> int | None:
     """
     for transform in _flattened(transforms):
         # Not isinstance: a class of one's own may do anything.
-        if type(transform) is v2.RandomResizedCrop and _is_smooth(transform):
+        if type(transform) is v2.RandomResizedCrop and is_smooth(transform):
             return _for_crop(transform)
-        if type(transform) is v2.Resize and transform.size and _is_smooth(transform):
-            return 2 * max(transform.size)
+        if type(transform) is v2.Resize and transform.size and is_smooth(transform):
+            return 2 * int(max(transform.size))
         if type(transform) not in _OF_ANY_SIZE:
             return None
     return None
 
 
-def _for_crop(crop: v2.RandomResizedCrop) -> int:
+def _for_crop(crop: Any) -> int:
     height, width = crop.size
     (share, _), (narrowest, widest) = crop.scale, crop.ratio
-    return math.ceil(max(width / math.sqrt(share * narrowest), height * math.sqrt(widest / share)))
+    least: float = max(width / math.sqrt(share * narrowest), height * math.sqrt(widest / share))
+    return math.ceil(least)
 
 
-def _is_smooth(transform: v2.RandomResizedCrop | v2.Resize) -> bool:
+def is_smooth(transform: Any) -> bool:
+    """Whether each of its pixels is a mean of all that it stands for."""
     return bool(transform.antialias) and transform.interpolation in _SMOOTH
 
 
-def _flattened(transforms: Sequence[nn.Module]) -> Iterator[nn.Module]:
+def _flattened(transforms: Sequence[Any]) -> Iterator[Any]:
     for transform in transforms:
         if type(transform) is v2.Compose:
             yield from _flattened(transform.transforms)

@@ -1,9 +1,11 @@
 """A picture from its file: upright, RGB, 8 bits, whatever the file's format and depth."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from io import BytesIO
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -28,13 +30,17 @@ SUFFIXES = frozenset(
 )
 # Named, because Pillow also knows formats that run a program (EPS) or are no pictures.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "JPEG2000")
-_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx")
+
+
+class BoxOutsideError(ValueError):
+    """A box that does not lie within its picture."""
 
 
 def read_picture(
     file: str | Path,
     background: Colour = WHITE,
-    box: Box | None = None,
+    box: Box | Callable[[int, int], Box] | None = None,
     least_side: int | None = None,
 ) -> UInt8[Tensor, "3 h w"]:
     """A picture as it is looked at.
@@ -46,34 +52,34 @@ def read_picture(
     Args:
         file: JPEG, PNG, WebP, AVIF, GIF, BMP, TIFF, PPM, JPEG 2000; HEIC with pillow-heif.
         background: What shows through where the picture is transparent, red, green, blue in 0..255.
-        box: The part that is wanted, (left, top, right, bottom) in pixels of the upright picture;
-            right and bottom are outside of it.
+        box: The part that is wanted, (left, top, right, bottom) in pixels of the upright picture,
+            right and bottom outside of it; or what gives it for a width and a height.
         least_side: A JPEG may be decoded at a half, a quarter or an eighth of its size, as long as
             the shorter side (of the box, if there is one) stays at least this many pixels; None
             decodes at full size.
 
     Raises:
-        ValueError: The file is gone, empty, cut off, too large, or not a picture, or the box
-            lies outside of it; names the file.
+        BoxOutsideError: The box reaches beyond the picture; names the file.
+        ValueError: The file is gone, empty, cut off, too large, or not a picture; names it.
     """
-    reduction = 1
-    with _opened(file) as image:
-        size = image.size
+    with _opened(file, _content) as image:
         if is_plain_jpeg(image):
-            side = min(size) if box is None else min(box[2] - box[0], box[3] - box[1])
-            reduction = largest_reduction(side, least_side)
-            pixels = jpeg_pixels(image, reduction)
+            orientation = _orientation(image)
+            size = _turned_size(image.size, orientation)
+            left, top, right, bottom = _part(file, box, size)
+            reduction = largest_reduction(min(right - left, bottom - top), least_side)
+            upright = _turned(jpeg_pixels(image, reduction), orientation)
         else:
+            reduction = 1
             pixels = rgb_pixels(image, background)
-        # Only now, because a PNG may state it behind the pixels, and Pillow turns TIFF by itself.
-        orientation = _orientation(image)
-    upright = _turned(pixels, orientation)
-    if box is not None:
-        _check_box(file, box, _turned_size(size, orientation))
-        left, top, right, bottom = box
-        rows = slice(top // reduction, -(-bottom // reduction))
-        upright = upright[rows, left // reduction : -(-right // reduction)]
-    return torch.from_numpy(np.ascontiguousarray(upright)).permute(2, 0, 1)
+            # Only now: a PNG may state it behind the pixels, and Pillow turns TIFF by itself.
+            upright = _turned(pixels, _orientation(image))
+            height, width, _ = upright.shape
+            left, top, right, bottom = _part(file, box, (width, height))
+    rows = _reduced(top, bottom, reduction, upright.shape[0])
+    columns = _reduced(left, right, reduction, upright.shape[1])
+    # A copy of a part, so that no more than it is held.
+    return torch.from_numpy(np.ascontiguousarray(upright[rows, columns])).permute(2, 0, 1)
 
 
 def picture_size(file: str | Path) -> tuple[int, int]:
@@ -84,20 +90,32 @@ def picture_size(file: str | Path) -> tuple[int, int]:
     Raises:
         ValueError: The file is gone, empty, too large, or not a picture; names the file.
     """
-    with _opened(file) as image:
+    with _opened(file, _stream) as image:
         # Pillow has turned the size of TIFF.
         turned = image.format != "TIFF"
         return _turned_size(image.size, _orientation(image)) if turned else image.size
 
 
+def _content(file: str | Path) -> BytesIO:
+    """All of a file in one read, since each costs as much as a tenth of a small picture."""
+    with Path(file).open("rb", buffering=0) as stream:
+        return BytesIO(stream.read())
+
+
+def _stream(file: str | Path) -> IO[bytes]:
+    return Path(file).open("rb")
+
+
 @contextmanager
-def _opened(file: str | Path) -> Iterator[Image.Image]:
+def _opened(file: str | Path, opener: Callable[[str | Path], IO[bytes]]) -> Iterator[Image.Image]:
     """The picture with its header read; whatever goes wrong inside becomes one sentence."""
     try:
-        with Path(file).open("rb") as stream, Image.open(stream, formats=_formats()) as image:
+        with opener(file) as stream, Image.open(stream, formats=_formats()) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise Image.DecompressionBombError
             yield image
+    except BoxOutsideError:
+        raise
     # A broken file makes decoders raise nearly anything.
     except Exception as error:
         raise ValueError(_what_is_wrong(Path(file), error)) from error
@@ -121,20 +139,21 @@ def _what_is_wrong(file: Path, error: Exception) -> str:
 def _why_no_header(file: Path) -> str:
     """Pillow keeps to itself why it knows no format of a file."""
     with file.open("rb") as stream:
-        start = stream.read(16)
+        start = stream.read(64)
         if not start:
             return "it is empty"
+        # Asked before Pillow's AVIF, which takes HEIC for its own.
+        if start[4:8] == b"ftyp" and any(brand in start for brand in _HEIF_BRANDS):
+            return "it is HEIC, for which pillow-heif is needed: pip install pillow-heif"
         for name in _formats():
             try:
                 factory, accept = Image.OPEN[name]
-                if accept is not None and accept(start):
+                if accept is not None and accept(start[:16]):
                     stream.seek(0)
                     factory(stream, str(file))
             except Exception as error:
                 return f"as {name}: {error}"
-    if start[4:8] == b"ftyp" and start[8:12] in _HEIF_BRANDS:
-        return "it is HEIC, for which pillow-heif is needed: pip install pillow-heif"
-    return f"it is none of {', '.join(_formats())}; it begins with {start!r}"
+    return f"it is none of {', '.join(_formats())}; it begins with {start[:16]!r}"
 
 
 @cache
@@ -174,11 +193,35 @@ def _turned_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
     return (height, width) if orientation >= 5 else (width, height)
 
 
-def _check_box(file: str | Path, box: Box, size: tuple[int, int]) -> None:
+def _part(
+    file: str | Path, box: Box | Callable[[int, int], Box] | None, size: tuple[int, int]
+) -> Box:
+    """The box, or the whole picture."""
+    width, height = size
+    if box is None:
+        return (0, 0, width, height)
+    part = box(width, height) if callable(box) else box
+    check_box(file, part, size)
+    return part
+
+
+def _reduced(start: int, end: int, reduction: int, side: int) -> slice:
+    """A stretch of a side in a reduced picture: as long, rounded up, at the nearest place."""
+    length = -(-(end - start) // reduction)
+    first = min((start + reduction // 2) // reduction, side - length)
+    return slice(first, first + length)
+
+
+def check_box(file: str | Path, box: Box, size: tuple[int, int]) -> None:
+    """Refuse a box that does not lie within the upright picture of a width and a height.
+
+    Raises:
+        BoxOutsideError: It reaches beyond, or is empty; names the file.
+    """
     left, top, right, bottom = box
     width, height = size
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
-        raise ValueError(
+        raise BoxOutsideError(
             f"the box {box} (left, top, right, bottom) must lie within the image {file}, which is "
             f"{width} x {height} pixels, and be at least one pixel wide and high"
         )

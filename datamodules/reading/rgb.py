@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
-from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
 _DEEP_GREY = ("I", "I;16", "I;16B", "I;16L", "I;16N")
@@ -82,7 +81,8 @@ def _from_float(values: Shaped[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
     # Not turned around, so that nan is refused, too.
     if not (least >= 0 and most <= 1):
         raise ValueError(f"its values are {least:g}..{most:g}; float values are read in 0..1")
-    return np.rint(values * 255).astype(np.uint8)
+    scaled: UInt8[np.ndarray, "h w"] = np.rint(values * 255).astype(np.uint8)
+    return scaled
 
 
 def _three_times(grey: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
@@ -91,5 +91,6 @@ def _three_times(grey: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
 
 def _rawmode(image: Image.Image) -> Any:
     """What the pixels are in the file, where Pillow's reader of the format says so."""
-    arguments: Any = image.tile[0][3] if getattr(image, "tile", None) else None
-    return arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    tiles: Any = getattr(image, "tile", None)
+    arguments = tiles[0][3] if tiles else None
+    return arguments[0] if isinstance(arguments, tuple) else arguments
