@@ -112,7 +112,12 @@ def model(decisions=None, loss=None):
     decisions = rules() if decisions is None else decisions
     optimizer = partial(torch.optim.Adam, lr=0.05)
     return MultiLabelClassification(
-        Flat(), loss or LSEPLoss(), CLASSES, optimizer, dropout=0.1, decisions=decisions
+        Flat(),
+        loss or LSEPLoss(),
+        optimizer,
+        num_classes=CLASSES,
+        dropout=0.1,
+        decisions=decisions,
     )
 
 
