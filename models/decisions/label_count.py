@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from ranklight.models.decisions.head import DecisionHead, Inputs, num_inputs, select
-from ranklight.models.decisions.rule import check_examples, check_fitted
+from ranklight.models.decisions.rule import Examples, check_examples, check_fitted
 from ranklight.models.decisions.top_k import top_labels
 
 
@@ -74,25 +74,15 @@ class LabelCount(nn.Module):
         self.head = DecisionHead(size, hidden, outputs, steps)
         self.register_buffer("fitted", torch.tensor(False))
 
-    def fit(
-        self,
-        scores: Float[Tensor, "n c"],
-        features: Float[Tensor, "n d"],
-        targets: Float[Tensor, "n c"],
-        seed: int = 0,
-    ) -> None:
+    def fit(self, examples: Examples, seed: int = 0) -> None:
         """Train the head.
 
         Raises:
             ValueError: There are no images; scores, features, targets and what the head was built
                 for do not match; or labels are unknown, so that nobody knows how many apply.
         """
-        check_examples(self, scores, features, targets)
-        if scores.shape[1] != self.num_classes:
-            raise ValueError(
-                f"LabelCount was built to count the labels of {self.num_classes} classes; the "
-                f"scores have {scores.shape[1]}"
-            )
+        check_examples(self, examples, self.num_classes)
+        scores, features, targets = examples
         partial = int((targets < 0).any(1).sum())
         if partial:
             raise ValueError(

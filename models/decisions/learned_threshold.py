@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ranklight.models.decisions.head import DecisionHead, Inputs, num_inputs, select
-from ranklight.models.decisions.rule import check_examples, check_fitted
+from ranklight.models.decisions.rule import Examples, check_examples, check_fitted
 
 
 class LearnedThreshold(nn.Module):
@@ -53,25 +53,15 @@ class LearnedThreshold(nn.Module):
         self.register_buffer("mean", torch.zeros(num_classes))
         self.register_buffer("fitted", torch.tensor(False))
 
-    def fit(
-        self,
-        scores: Float[Tensor, "n c"],
-        features: Float[Tensor, "n d"],
-        targets: Float[Tensor, "n c"],
-        seed: int = 0,
-    ) -> None:
+    def fit(self, examples: Examples, seed: int = 0) -> None:
         """Train the head; unknown labels do not count.
 
         Raises:
             ValueError: There are no images, or scores, features, targets and what the head was
                 built for do not match.
         """
-        check_examples(self, scores, features, targets)
-        if scores.shape[1] != len(self.mean):
-            raise ValueError(
-                f"LearnedThreshold was built for {len(self.mean)} classes; the scores have "
-                f"{scores.shape[1]}"
-            )
+        check_examples(self, examples, len(self.mean))
+        scores, features, targets = examples
         self.mean.copy_(scores.mean(0))
         above = scores - self.mean
 

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.models.decisions.rule import check_examples, check_fitted
+from ranklight.models.decisions.rule import Examples, check_examples, check_fitted
 
 
 class GlobalThreshold(nn.Module):
@@ -31,23 +31,17 @@ class GlobalThreshold(nn.Module):
         self.register_buffer("threshold", torch.tensor(0.0))
         self.register_buffer("fitted", torch.tensor(False))
 
-    def fit(
-        self,
-        scores: Float[Tensor, "n c"],
-        features: Float[Tensor, "n d"],
-        targets: Float[Tensor, "n c"],
-        seed: int = 0,
-    ) -> None:
+    def fit(self, examples: Examples, seed: int = 0) -> None:
         """Find the threshold; unknown labels do not count.
 
         Raises:
             ValueError: There are no images, or scores, features and targets do not match.
         """
-        check_examples(self, scores, features, targets)
-        ordered, f1 = _f1_of_cuts(scores, targets)
+        check_examples(self, examples)
+        ordered, f1 = _f1_of_cuts(examples.scores, examples.targets)
         gain = f1.diff(dim=0, prepend=torch.zeros_like(f1[:1])).flatten()
         every, order = ordered.flatten().sort(descending=True, stable=True)
-        mean_f1 = gain[order].cumsum(0) / scores.shape[1]
+        mean_f1 = gain[order].cumsum(0) / f1.shape[1]
         self.threshold.copy_(_best(every[:, None], mean_f1[:, None]).squeeze())
         self.fitted.fill_(True)
 
@@ -84,26 +78,15 @@ class PerClassThreshold(nn.Module):
         self.register_buffer("threshold", torch.zeros(num_classes))
         self.register_buffer("fitted", torch.tensor(False))
 
-    def fit(
-        self,
-        scores: Float[Tensor, "n c"],
-        features: Float[Tensor, "n d"],
-        targets: Float[Tensor, "n c"],
-        seed: int = 0,
-    ) -> None:
+    def fit(self, examples: Examples, seed: int = 0) -> None:
         """Find the thresholds; unknown labels do not count.
 
         Raises:
             ValueError: There are no images, another number of classes than said, or scores,
                 features and targets do not match.
         """
-        check_examples(self, scores, features, targets)
-        if scores.shape[1] != len(self.threshold):
-            raise ValueError(
-                f"PerClassThreshold was built for {len(self.threshold)} classes; the scores have "
-                f"{scores.shape[1]}"
-            )
-        self.threshold.copy_(_best(*_f1_of_cuts(scores, targets)))
+        check_examples(self, examples, len(self.threshold))
+        self.threshold.copy_(_best(*_f1_of_cuts(examples.scores, examples.targets)))
         self.fitted.fill_(True)
 
     def forward(

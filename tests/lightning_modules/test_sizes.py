@@ -77,7 +77,7 @@ def test_two_heads_have_the_classes_and_the_pictures_of_the_data():
     assert module.model.class_head.weight.shape == (10, 32)
     assert module.model.embedding_head.weight.shape == (5, 32 * 4 * 4)
     assert references.centers.shape == (10, 5)
-    assert module.val_accuracy["accuracy_macro"].num_classes == 10
+    assert module.val_accuracy.score.keywords == {"classes": 10}
 
 
 def test_class_centers_are_those_of_the_classes_that_training_has():
