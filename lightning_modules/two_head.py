@@ -91,20 +91,20 @@ class TwoHeadClassification(pl.LightningModule):
         return {"loss": loss, "embeddings": output.embeddings.detach()}
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
-        """Accuracy, and an embedding for the callbacks to score."""
+        """Accuracy; for the callbacks an embedding to score, and the predicted class."""
         return self._evaluate(batch, self.val_accuracy)
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
-        """Accuracy, and an embedding for the callbacks to score."""
+        """Accuracy; for the callbacks an embedding to score, and the predicted class."""
         return self._evaluate(batch, self.test_accuracy)
 
     def _evaluate(self, batch: Batch, accuracy: MetricCollection) -> dict[str, Tensor]:
         output = self.model(batch.images)
         accuracy.update(output.logits, batch.labels)
         self.log_dict(accuracy, batch_size=len(batch.index))
-        if self.retrieve_by == "pooled":
-            return {"embeddings": unit_vectors(output.pooled)}
-        return {"embeddings": output.embeddings}
+        pooled = self.retrieve_by == "pooled"
+        embeddings = unit_vectors(output.pooled) if pooled else output.embeddings
+        return {"embeddings": embeddings, "predicted": output.logits.argmax(1)}
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
         """Class probabilities and the embedding."""
