@@ -140,7 +140,7 @@ class EmbeddingMap(Picture):
         with threadpool_limits(1), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             layout = TSNE(init="pca", perplexity=perplexity, random_state=0)
-            # The start has two dimensions: a column of zeros beside a single one changes no distance.
+            # A map starts from two dimensions; a column of zeros changes no distance.
             rows = F.pad(embeddings.float(), (0, max(0, 2 - embeddings.shape[1])))
             return torch.as_tensor(layout.fit_transform(rows.numpy()))
 
