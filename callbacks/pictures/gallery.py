@@ -166,7 +166,7 @@ class Gallery(Picture):
 
     def _predicted_of(self, ids: Tensor) -> dict[int, int]:
         """The class that was predicted of each of these images, from whichever rank has seen it."""
-        own = {}
+        own: dict[int, int] = {}
         for index, predicted in self._predicted:
             shown = torch.isin(index, ids.to(index.device))
             own |= dict(zip(index[shown].tolist(), predicted[shown].tolist(), strict=True))

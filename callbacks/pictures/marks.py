@@ -49,7 +49,7 @@ class Shade:
 
         greens = LinearSegmentedColormap.from_list("relevance", [_PALE, _DARK])
         scale = Normalize(_SLIGHTEST, 1)
-        self.colours = ScalarMappable(scale, greens.with_extremes(under=WRONG))
+        self.colours: Any = ScalarMappable(scale, greens.with_extremes(under=WRONG))
 
     def frame(self, relevance: float) -> Any:
         """A green as dark as it is relevant."""

@@ -37,8 +37,9 @@ class Panel(NamedTuple):
 def draw_sheet(rows: Sequence[Sequence[Panel]]) -> Any:
     """The figure of a grid of panels; rows may be of different lengths."""
     columns = max(len(row) for row in rows)
-    words = max(len(panel.lines) for row in rows for panel in row) * _LINE
-    figure = figures.new_figure(_CELL * columns + _BORDER, (_CELL + words) * len(rows) + _BORDER)
+    lines = sum(max(len(panel.lines) for panel in row) for row in rows)
+    height = _CELL * len(rows) + _LINE * lines
+    figure = figures.new_figure(_CELL * columns + _BORDER, height + _BORDER)
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for cells, row in zip(grid, rows, strict=True):
         for axes in cells[len(row) :]:
