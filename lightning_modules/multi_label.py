@@ -84,7 +84,7 @@ class MultiLabelClassification(pl.LightningModule):
         self.test_scores = LabelRankingScores(num_classes, per_class=True)
         for rule in self.decisions.values():
             if hasattr(rule, "complete"):
-                rule.complete(num_classes, features)
+                cast(Any, rule).complete(num_classes, features)
 
     def forward(self, images: Pictures) -> Float[Tensor, "n k"]:
         """One logit a class, in float32 or wider."""

@@ -110,7 +110,7 @@ class TwoHeadClassification(pl.LightningModule):
         return {"loss": loss, "embeddings": output.embeddings.detach()}
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
-        """Accuracy, and an embedding for the callbacks to score."""
+        """Accuracy; for the callbacks an embedding to score, and the predicted class."""
         return self._evaluate(batch, self.val_accuracy)
 
     def logs(self) -> set[str]:
@@ -122,7 +122,7 @@ class TwoHeadClassification(pl.LightningModule):
         log_scores(self, "val", self.val_accuracy)
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
-        """Accuracy, and an embedding for the callbacks to score."""
+        """Accuracy; for the callbacks an embedding to score, and the predicted class."""
         return self._evaluate(batch, self.test_accuracy)
 
     def on_test_epoch_end(self) -> None:
@@ -133,9 +133,9 @@ class TwoHeadClassification(pl.LightningModule):
         output = self.model(batch.images)
         predicted = output.logits.argmax(1)
         accuracy.update(batch.index, predicted=predicted, labels=batch.labels)
-        if self.retrieve_by == "pooled":
-            return {"embeddings": unit_vectors(output.pooled)}
-        return {"embeddings": output.embeddings}
+        pooled = self.retrieve_by == "pooled"
+        embeddings = unit_vectors(output.pooled) if pooled else output.embeddings
+        return {"embeddings": embeddings, "predicted": predicted}
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
         """Class probabilities and the embedding."""

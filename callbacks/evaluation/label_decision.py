@@ -111,7 +111,19 @@ class LabelDecision(Callback):
         self._images = []
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """One set of counts a rule."""
+        """One set of counts a rule.
+
+        Raises:
+            ValueError: A rule was not fitted.
+        """
+        unfitted = [
+            name for name, rule in rules_of(pl_module).items() if not cast(Any, rule).fitted
+        ]
+        if unfitted:
+            raise ValueError(
+                f"the decision rules {', '.join(unfitted)} were not fitted: fit does it at its end, "
+                "if it has validated and so has a best checkpoint; `ranklight decide` does it, too"
+            )
         classes = cast(int, pl_module.num_classes)
         names = [*rules_of(pl_module), "oracle"]
         self._scores = {name: LabelSetScores(classes).to(pl_module.device) for name in names}

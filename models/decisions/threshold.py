@@ -66,17 +66,24 @@ class PerClassThreshold(nn.Module):
     infinite: it is never said.
 
     Args:
-        num_classes: c.
+        num_classes: c; None: that of the data, when a run begins.
     """
 
     threshold: Tensor
     fitted: Tensor
     fit_on: Literal["train", "val"] = "val"
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_classes: int | None = None) -> None:
         super().__init__()
-        self.register_buffer("threshold", torch.zeros(num_classes))
+        self.num_classes = num_classes
+        self.register_buffer("threshold", torch.zeros(num_classes or 0))
         self.register_buffer("fitted", torch.tensor(False))
+
+    def complete(self, num_classes: int, num_features: int) -> None:
+        """Make a threshold for each class, now that they are known; what was given stays."""
+        if self.num_classes is None:
+            self.num_classes = num_classes
+            self.threshold = self.threshold.new_zeros(num_classes)
 
     def fit(self, examples: Examples, seed: int = 0) -> None:
         """Find the thresholds; unknown labels do not count.

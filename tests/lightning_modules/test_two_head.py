@@ -87,9 +87,9 @@ def test_either_embedding_is_evaluated():
     torch.testing.assert_close(by_head, output.embeddings)
     module = learner(retrieve_by="pooled")
     module.log_dict = lambda *_, **__: None
-    torch.testing.assert_close(
-        module.validation_step(batch(), 0)["embeddings"], F.normalize(output.pooled)
-    )
+    said = module.validation_step(batch(), 0)
+    torch.testing.assert_close(said["embeddings"], F.normalize(output.pooled))
+    assert torch.equal(said["predicted"], output.logits.argmax(1))
 
 
 def test_micro_and_macro_accuracy_of_uneven_classes():
