@@ -121,7 +121,7 @@ class LabelDecision(Callback):
         ]
         if unfitted:
             raise ValueError(
-                f"the decision rules {', '.join(unfitted)} were not fitted: fit does it at its end, "
+                f"the decision rules {', '.join(unfitted)} were not fitted: fit does it at its end "
                 "if it has validated and so has a best checkpoint; `ranklight decide` does it, too"
             )
         classes = cast(int, pl_module.num_classes)
