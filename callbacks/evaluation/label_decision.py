@@ -121,8 +121,8 @@ class LabelDecision(Callback):
         ]
         if unfitted:
             raise ValueError(
-                f"the decision rules {', '.join(unfitted)} were not fitted: fit does it at its "
-                "end, if it has validated and so has a best checkpoint; so does `ranklight decide`"
+                f"the decision rules {', '.join(unfitted)} were not fitted: fit does it at its end "
+                "if it has validated and so has a best checkpoint; `ranklight decide` does it, too"
             )
         classes = cast(int, pl_module.num_classes)
         names = [*rules_of(pl_module), "oracle"]

@@ -73,7 +73,7 @@ def metric_learning(parts, freeze=False, memory=False):
     module = torch.nn.ModuleDict({"encoder": network, "objective": ranking})
 
     def loss(batch):
-        return ranking(network(batch.images.double()), batch.labels, batch.index)
+        return ranking(network(batch.images), batch.labels, batch.index)
 
     return config, part("ranklight.datamodules.Digits", **BATCHES), Digits(**BATCHES), module, loss
 
@@ -97,7 +97,7 @@ def two_heads(parts, freeze=False):
     module = torch.nn.ModuleDict({"model": network, "objective": ranking})
 
     def loss(batch):
-        output = network(batch.images.double())
+        output = network(batch.images)
         cross_entropy = F.cross_entropy(output.logits, batch.labels)
         return cross_entropy + 0.5 * ranking(output.embeddings, batch.labels, batch.index)
 
@@ -119,7 +119,7 @@ def multi_label(parts, freeze=False):
 
     def loss(batch):
         labels = batch.labels.double()
-        return ranking(head(network(batch.images.double())), labels, labels >= 0)
+        return ranking(head(network(batch.images)), labels, labels >= 0)
 
     few = {"batch_size": 16, "train_scenes": 100, "val_scenes": 20, "test_scenes": 20}
     return (
