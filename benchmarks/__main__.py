@@ -5,6 +5,7 @@ import sys
 
 TABLES = [
     "startup",
+    "reading",
     "sampler",
     "nearest_labels",
     "evaluation",

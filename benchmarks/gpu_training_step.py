@@ -35,6 +35,13 @@ def main(device: str = "cuda") -> bool:
     return all(met)
 
 
+def images_a_second(device: str = "cuda") -> float:
+    """How many images a second a whole step trains on."""
+    objective, step = _objectives()["multi-similarity, mined"], _Step(device)
+    seconds = medians({"step": waited_for(lambda: step.whole(objective))}, REPEATS)["step"]
+    return BATCH / seconds
+
+
 def _objectives() -> dict[str, Objective]:
     return {
         "multi-similarity, mined": Objective(MultiSimilarityLoss(), MultiSimilarityMiner()),

@@ -14,6 +14,7 @@ from ranklight.datamodules.loaders import Key, epochs_and_positions
 from ranklight.datamodules.randomness import image_seed, seeded
 from ranklight.datamodules.reading.annotations import Location
 from ranklight.datamodules.reading.pictures import Box, Colour, read_picture
+from ranklight.datamodules.reading.reader import Reader, reader_for
 from ranklight.datamodules.reading.transforms import Transform
 
 
@@ -48,7 +49,7 @@ class ImageFiles(Dataset[Batch]):
         self.indices = torch.from_numpy(indices)
         self.files = [str(files[index]) for index in indices]
         self.labels = labels[self.indices]
-        self.transform = transform
+        self.reader, self.transform = reader_for(transform)
         self.seed = seed
         self.locations = None if locations is None else [locations[index] for index in indices]
         self.boxes = None if boxes is None else [boxes[index] for index in indices]
@@ -64,9 +65,8 @@ class ImageFiles(Dataset[Batch]):
         return Batch(torch.stack(images), self.labels[positions], self.indices[positions])
 
     def _image(self, epoch: int | None, position: int) -> Tensor:
-        picture = self.picture(position)
         with seeded(image_seed(self.seed, epoch, int(self.indices[position]))):
-            transformed: Tensor = self.transform(picture)
+            transformed: Tensor = self.transform(self._read(position, self.reader))
         return transformed
 
     def picture(self, position: int) -> UInt8[Tensor, "3 h w"]:
@@ -75,9 +75,12 @@ class ImageFiles(Dataset[Batch]):
         Raises:
             ValueError: It cannot be read; names the file and where that is written.
         """
+        return self._read(position, read_picture)
+
+    def _read(self, position: int, read: Reader) -> UInt8[Tensor, "3 h w"]:
         box = None if self.boxes is None else self.boxes[position]
         try:
-            return read_picture(self.files[position], self.background, box)
+            return read(self.files[position], background=self.background, box=box)
         except ValueError as error:
             if self.locations is None:
                 raise
