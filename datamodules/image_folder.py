@@ -36,7 +36,7 @@ class ImageFolder(TableData):
         test_fraction: How many of the classes are for test, without the folders above.
         validation: "class_disjoint": whole classes; "image_disjoint": of each class some images.
         validation_fraction: How much of the training split is for validation, without `val`.
-        **options: Of `ImageFileData`: sizes, transforms, seeds and loaders.
+        **options: Of `ImageFileData`: what is seen of pictures, seeds and loaders.
 
     Attributes:
         class_names: The folder's name for each class index.

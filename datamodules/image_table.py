@@ -13,6 +13,7 @@ from ranklight.datamodules.graded_triplets import graded_triplets
 from ranklight.datamodules.labels.kind import Labels, Rows
 from ranklight.datamodules.labels.one_class import OneClass
 from ranklight.datamodules.reading.tables import Table, read_table
+from ranklight.datamodules.reading.transforms import Transform
 from ranklight.datamodules.table_data import LabelledFiles, TableData
 from ranklight.datamodules.table_splits import HeldOutBy, HoldOut, read_places
 
@@ -55,7 +56,7 @@ class ImageTable(TableData):
         validation_fraction: How much of the rest is for validation, where none is marked.
         query_fraction: How much of validation and of test is drawn as queries where no role says
             it, the rest being the gallery; by default nothing is.
-        **options: Of `ImageFileData`: sizes, transforms, seeds and loaders.
+        **options: Of `ImageFileData`: what is seen of pictures, seeds and loaders.
 
     Attributes:
         class_names: One a class index, or a column of a multi-hot label; none for numbers.
@@ -80,18 +81,25 @@ class ImageTable(TableData):
         query_fraction: float | None = None,
         **options: Any,
     ) -> None:
-        kind = labels or OneClass()
+        self.kind = labels or OneClass()
         super().__init__(**options)
         if box is not None and len(box) != 4:
             raise ValueError(f"a box has four columns, such as {', '.join(_BOX)}; got {box}")
         self.table = Path(table)
-        self.kind = kind
         self.root = self.table.parent if root is None else Path(root)
         self.image = image
         self.split, self.role, self.group, self.box = split, role, group, box
-        self.batches = batches or kind.batches()
-        by = hold_out or kind.held_out_by
+        self.batches = batches or self.kind.batches()
+        by = hold_out or self.kind.held_out_by
         self.held_out = HoldOut(by, by, test_fraction, validation_fraction, query_fraction)
+
+    def default_train_transforms(self) -> list[Transform]:
+        """As suits the labels."""
+        return self.kind.train_transforms(self.image_size)
+
+    def default_eval_transforms(self) -> list[Transform]:
+        """As suits the labels."""
+        return self.kind.eval_transforms(self.image_size, self.resize)
 
     def read(self) -> LabelledFiles:
         """All rows of the table."""

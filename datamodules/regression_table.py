@@ -3,9 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+from torchvision.transforms import v2
+
 from ranklight.datamodules.batches import NearestBatches
 from ranklight.datamodules.image_table import read_rows
 from ranklight.datamodules.labels.numbers import Numbers
+from ranklight.datamodules.reading.transforms import Transform
 from ranklight.datamodules.table_data import LabelledFiles, TableData
 from ranklight.datamodules.table_splits import HoldOut
 
@@ -34,7 +37,7 @@ class RegressionTable(TableData):
         cache_dir: Where neighbour lists are kept; None finds them at each start.
         least_crop: Smallest part of the image's area that training sees; 1 shows the centre.
         mirror: Mirror training images half of the time; not where left and right are in the labels.
-        **options: Of `ImageFileData`: sizes, transforms, seeds and loaders.
+        **options: Of `ImageFileData`: what is seen of pictures, seeds and loaders.
 
     Attributes:
         split_hash: Names which row is in which split.
@@ -57,6 +60,8 @@ class RegressionTable(TableData):
         mirror: bool = False,
         **options: Any,
     ) -> None:
+        self.least_crop = least_crop
+        self.mirror = mirror
         super().__init__(**options)
         self.table = Path(table)
         self.root = self.table.parent if root is None else Path(root)
@@ -64,8 +69,13 @@ class RegressionTable(TableData):
         self.image, self.split = image, split
         self.batches = NearestBatches(batch_size, anchors, neighbours, lists, cache_dir)
         self.held_out = HoldOut("image", "image", 0.2, 0.1, query_fraction=0.2)
-        self.least_crop = least_crop
-        self.mirror = mirror
+
+    def default_train_transforms(self) -> list[Transform]:
+        """The centre, or a random part of at least `least_crop`, mirrored if asked for."""
+        flip = [v2.RandomHorizontalFlip()] if self.mirror else []
+        if self.least_crop >= 1:
+            return [*self.default_eval_transforms(), *flip]
+        return [v2.RandomResizedCrop(self.image_size, (self.least_crop, 1.0)), *flip]
 
     def read(self) -> LabelledFiles:
         """All rows of the table."""

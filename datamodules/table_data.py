@@ -18,6 +18,7 @@ from ranklight.datamodules.reading.copies import warn_of_copies
 from ranklight.datamodules.reading.files_there import file_sizes
 from ranklight.datamodules.reading.found import summary
 from ranklight.datamodules.reading.image_files import ImageFiles
+from ranklight.datamodules.reading.pictures import Box
 from ranklight.datamodules.seen_classes import seen_classes, warn_of_classes
 from ranklight.datamodules.splits import split_hash
 from ranklight.datamodules.table_splits import HoldOut, Places, shared_rows, split_rows
@@ -56,6 +57,9 @@ class TableData(ImageFileData):
         split_hash: Names which row is in which split.
     """
 
+    train: ImageFiles
+    val: ImageFiles | list[ImageFiles]
+    test: ImageFiles | list[ImageFiles]
     batches: Batches
     held_out: HoldOut
     row_labels: RowLabels
@@ -97,7 +101,8 @@ class TableData(ImageFileData):
         for sides, own in zip(shown, splits, strict=True):
             _check_same_labels(found, sides, own)
         flat, own = ([rows for sides in of for rows in sides] for of in (shown, splits))
-        sets = self.pictures(found.files, found.labels.values, flat, found.locations, found.boxes)
+        boxes = None if found.boxes is None else _whole_pixels(found.boxes)
+        sets = self.pictures(found.files, found.labels.values, flat, found.locations, boxes)
         for each, rows in zip(sets, own, strict=True):
             each.groups = torch.from_numpy(found.places.group[rows])
             each.roles = torch.from_numpy(found.places.role[rows])
@@ -137,6 +142,12 @@ def _check_files(found: LabelledFiles) -> None:
             )
     if found.boxes is not None and found.locations is not None:
         check_boxes(found.files, found.boxes, found.locations)
+
+
+def _whole_pixels(boxes: Float[np.ndarray, "rows 4"]) -> list[Box]:
+    """The smallest boxes of whole pixels around boxes."""
+    whole = np.hstack([np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])]).astype(np.int64)
+    return [(left, top, right, bottom) for left, top, right, bottom in whole.tolist()]
 
 
 def _same_image(found: LabelledFiles) -> Int[np.ndarray, "rows"]:

@@ -9,6 +9,7 @@ from jaxtyping import Bool
 from ranklight.datamodules.batches import Batches
 from ranklight.datamodules.labels.rows import RowLabels
 from ranklight.datamodules.reading.tables import Table
+from ranklight.datamodules.reading.transforms import Size, Transform, centre, random_part
 from ranklight.datamodules.table_splits import HeldOutBy
 
 
@@ -31,14 +32,9 @@ class Labels(ABC):
 
     Attributes:
         held_out_by: How splits are held out by default.
-        whole_objects: Whether training must see the whole picture, for what is labelled may stand
-            in its corner.
-        mirrored: Whether a mirrored picture has the same label.
     """
 
     held_out_by: ClassVar[HeldOutBy] = "image"
-    whole_objects: ClassVar[bool] = False
-    mirrored: ClassVar[bool] = True
 
     @abstractmethod
     def read(self, rows: Rows) -> RowLabels:
@@ -51,3 +47,11 @@ class Labels(ABC):
     @abstractmethod
     def batches(self) -> Batches:
         """How training batches are drawn by default."""
+
+    def train_transforms(self, size: Size) -> list[Transform]:
+        """What training does to a picture by default: a random part, mirrored half of the time."""
+        return random_part(size)
+
+    def eval_transforms(self, size: Size, resize: int) -> list[Transform]:
+        """What evaluation does to a picture by default: the centre is cut out."""
+        return centre(size, resize)

@@ -1,7 +1,7 @@
 """A set of labels an image."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from ranklight.datamodules.batches import Batches, ShuffledBatches
 from ranklight.datamodules.labels.kind import Labels, Rows
 from ranklight.datamodules.labels.rows import RowLabels
 from ranklight.datamodules.reading.tables import Table
+from ranklight.datamodules.reading.transforms import Size, Transform, mirrored_whole, whole
 
 if TYPE_CHECKING:
     import pyarrow
@@ -29,8 +30,8 @@ class LabelSet(Labels):
     Either a column of sets, as `cat|dog` or as a list, where an empty one is an image without
     labels; or a column a class, of 1 (true, yes), 0 (false, no), or unknown (empty, ?, −1).
 
-    By default batches are shuffled, some of the images are held out, and training sees whole
-    pictures, for a crop might leave out what is labelled.
+    By default batches are shuffled, some of the images are held out, and whole pictures are seen,
+    for a crop might leave out what is labelled.
 
     Args:
         column: Of the sets.
@@ -41,8 +42,6 @@ class LabelSet(Labels):
     Raises:
         ValueError: Names beside columns; names or columns that repeat, or none.
     """
-
-    whole_objects: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -79,6 +78,14 @@ class LabelSet(Labels):
     def batches(self) -> Batches:
         """Shuffled ones."""
         return ShuffledBatches()
+
+    def train_transforms(self, size: Size) -> list[Transform]:
+        """The whole picture, mirrored half of the time."""
+        return mirrored_whole(size)
+
+    def eval_transforms(self, size: Size, resize: int) -> list[Transform]:
+        """The whole picture."""
+        return whole(size)
 
     def _of_sets(self, table: Table) -> RowLabels:
         row, names, codes = _members(table, self.column, self.separator)

@@ -1,17 +1,17 @@
 """Numbers as labels."""
 
-from typing import ClassVar
-
 import numpy as np
 import torch
 from jaxtyping import Float
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
+from torchvision.transforms import v2
 
 from ranklight.datamodules.batches import Batches, NearestBatches
 from ranklight.datamodules.labels.kind import Labels, Rows
 from ranklight.datamodules.labels.rows import RowLabels
 from ranklight.datamodules.reading.tables import Table
+from ranklight.datamodules.reading.transforms import Size, Transform
 
 
 class Numbers(Labels):
@@ -32,8 +32,6 @@ class Numbers(Labels):
         ValueError: No columns, or another number of weights.
     """
 
-    mirrored: ClassVar[bool] = False
-
     def __init__(self, columns: list[str], weights: list[float] | None = None) -> None:
         if not columns:
             raise ValueError("numbers need at least one label column; got none")
@@ -53,6 +51,10 @@ class Numbers(Labels):
     def batches(self) -> Batches:
         """Anchors with the images of the nearest labels."""
         return NearestBatches()
+
+    def train_transforms(self, size: Size) -> list[Transform]:
+        """A random part of at least 64 % of the area."""
+        return [v2.RandomResizedCrop(size, (0.64, 1.0))]
 
 
 def float32_numbers(

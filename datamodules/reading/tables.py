@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 import numpy as np
 from jaxtyping import Float
@@ -58,10 +58,10 @@ class Table(Sequence[Location]):
         return self._rows
 
     @overload
-    def __getitem__(self, row: int) -> Location: ...
+    def __getitem__(self, row: SupportsIndex) -> Location: ...
     @overload
     def __getitem__(self, row: slice) -> list[Location]: ...
-    def __getitem__(self, row: int | slice) -> Location | list[Location]:
+    def __getitem__(self, row: SupportsIndex | slice) -> Location | list[Location]:
         if isinstance(row, slice):
             return [self[each] for each in range(len(self))[row]]
         return Location(self.file, range(len(self))[row] + 1, "row")

@@ -101,7 +101,11 @@ def changed(row, column, value):
         (changed(6, 2, "heavy"), ValueError, "row 7: weight is 'heavy', which is no number"),
         (changed(6, 2, ""), ValueError, "row 7: weight is '', which is no number"),
         (changed(2, 4, "tset"), ValueError, "row 3: split is 'tset', which is none of train"),
-        (changed(9, 0, "gone.png"), FileNotFoundError, r"1 of 48 image files .*gone\.png \(.*row 10\)"),
+        (
+            changed(9, 0, "gone.png"),
+            FileNotFoundError,
+            r"1 of 48 image files .*gone\.png \(.*row 10\)",
+        ),
         (rows(["train"] * 48), ValueError, "no image in the split test"),
         ([], ValueError, "has no rows"),
     ],
