@@ -172,4 +172,5 @@ def _files(table: Table, name: str, root: Path) -> list[str]:
 def _boxes(table: Table, names: Sequence[str] | None) -> Float[np.ndarray, "rows 4"] | None:
     if names is None or not any([*map(table.has, names, _BOX)]):
         return None
+    table.check_has(*names)
     return table.numbers(names)

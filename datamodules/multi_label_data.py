@@ -107,6 +107,7 @@ class MultiLabelData(ImageFileData):
             [image.location for image in images],
         )
         self.split_hash = split_hash(*splits)
+        self.warn_of_copies()
         rank_zero_info(self._summary(int((published == _DROPPED).sum())))
         warn_never_seen(self.class_names, (self.train.labels == 1).sum(0).numpy())
         self.train_sampler = Shuffled(

@@ -14,7 +14,6 @@ from ranklight.datamodules.image_file_data import ImageFileData
 from ranklight.datamodules.labels.rows import RowLabels
 from ranklight.datamodules.reading.annotations import SPLITS, Location
 from ranklight.datamodules.reading.boxes import check_boxes
-from ranklight.datamodules.reading.copies import warn_of_copies
 from ranklight.datamodules.reading.files_there import file_sizes
 from ranklight.datamodules.reading.found import summary
 from ranklight.datamodules.reading.image_files import ImageFiles
@@ -85,8 +84,7 @@ class TableData(ImageFileData):
         seen = seen_classes(labels, [np.concatenate(split) for split in splits])
         rank_zero_info(summary(self, self._sizes(splits, seen), *found.notes))
         warn_of_classes(labels, splits, seen)
-        stages = [("train", [self.train]), ("val", _each(self.val)), ("test", _each(self.test))]
-        warn_of_copies([(name, side.files) for name, sides in stages for side in sides])
+        self.warn_of_copies()
         if stage in (None, "fit"):
             self.train_sampler = self.batches.sampler(labels.of(splits[0][0]), self.seed)
 
@@ -119,10 +117,6 @@ class TableData(ImageFileData):
             images = " queries in ".join(str(len(side)) for side in sides) + " images"
             words[name] = f"{images} of {classes.sum()} classes" if seen.size else images
         return words
-
-
-def _each(split: ImageFiles | list[ImageFiles]) -> list[ImageFiles]:
-    return split if isinstance(split, list) else [split]
 
 
 def _check_files(found: LabelledFiles) -> None:

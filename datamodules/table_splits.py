@@ -1,5 +1,6 @@
 """Which rows of a table are for training, validation and test, and which are queries."""
 
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -90,7 +91,7 @@ def read_places(table: Table, split: str | None, role: str | None, group: str | 
 
 
 def _coded(
-    table: Table, name: str, known: dict[str, tuple[int, ...]], more: str
+    table: Table, name: str, known: Mapping[str, tuple[int, ...]], more: str
 ) -> Int[np.ndarray, "rows k"]:
     encoded = table.texts(name).dictionary_encode()
     written, codes = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()

@@ -65,7 +65,8 @@ class GradedRelevance(Labels):
             ValueError: There is no such column, or a value that is no finite number; names the row.
         """
         values = float32_numbers(rows.table, self.columns, self.weights)
-        names, classes = (), np.zeros(len(values), np.int64)
+        names: tuple[str, ...] = ()
+        classes = np.zeros(len(values), np.int64)
         if self.class_column is not None:
             of_class = OneClass(self.class_column).read(rows)
             assert of_class.classes is not None
@@ -172,7 +173,7 @@ def _rows_of(
             f"{pairs[row]}: the image {named[row].as_py()!r} is not in {table.file} "
             f"({missing.sum()} of {len(pairs)} rows name such images)"
         )
-    return found.astype(np.int64)
+    return np.asarray(found, np.int64)
 
 
 def _looked_up(

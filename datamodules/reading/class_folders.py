@@ -41,8 +41,8 @@ def read_class_folders(root: Path) -> ClassFiles:
     """
     if not root.is_dir():
         raise FileNotFoundError(f"the data folder {root} does not exist (from {Path.cwd()})")
-    left_out = LeftOut()
-    names = [path.name for path in _folders(root, LeftOut())]
+    left_out = LeftOut(root)
+    names = [path.name for path in _folders(root, LeftOut(root))]
     in_splits = bool(names) and set(names) <= set(SPLITS)
     if in_splits:
         _check_splits(root, names)

@@ -19,7 +19,7 @@ Masks = Mapping[str, int]
 """Of each file the splits that it is in, a bit each."""
 
 
-@rank_zero_only  # type: ignore[untyped-decorator]
+@rank_zero_only
 def warn_of_copies(
     splits: Sequence[tuple[str, Sequence[str]]], most_bytes: int = _MOST_BYTES
 ) -> None:
@@ -43,7 +43,7 @@ def warn_of_copies(
     if copies:
         shown = first_names([_described(group, masks, names) for group in copies])
         rank_zero_warn(
-            f"{len(copies)} images are in more than one split, as one file or as exact copies: "
+            f"images in more than one split, as one file or as exact copies, {len(copies)}: "
             f"{shown}; what is learnt by heart is then scored"
         )
     if reader.left < 0:

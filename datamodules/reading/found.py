@@ -1,6 +1,8 @@
 """What was found of a data set's files, and what was left out and why, in one line."""
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 _SHOWN = 3
 
@@ -8,24 +10,28 @@ _SHOWN = 3
 class LeftOut:
     """Counts what is left out, by reason, and keeps the first names.
 
+    Args:
+        root: The folder that names are told from.
+
     Examples:
-        >>> left_out = LeftOut()
-        >>> for name in ("a/notes.txt", "a/more.txt", "b/.DS_Store"):
+        >>> left_out = LeftOut("data")
+        >>> for name in ("data/a/notes.txt", "data/a/more.txt", "data/b/.DS_Store"):
         ...     left_out.add("hidden" if "/." in name else "no image", name)
         >>> str(left_out)
         'left out: 2 no image (a/notes.txt, a/more.txt), 1 hidden (b/.DS_Store)'
     """
 
-    def __init__(self) -> None:
+    def __init__(self, root: str | Path) -> None:
+        self.root = root
         self.counts: dict[str, int] = {}
         self.first: dict[str, list[str]] = {}
 
-    def add(self, reason: str, name: object) -> None:
+    def add(self, reason: str, name: str | Path) -> None:
         """One more for this reason."""
         self.counts[reason] = self.counts.get(reason, 0) + 1
         shown = self.first.setdefault(reason, [])
         if len(shown) < _SHOWN:
-            shown.append(str(name))
+            shown.append(os.path.relpath(name, self.root))
 
     def __str__(self) -> str:
         parts = [

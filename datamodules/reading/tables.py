@@ -146,8 +146,7 @@ class Table(Sequence[Location]):
         if column.null_count:
             row = int(column.is_null().to_numpy().argmax())
             raise ValueError(f"{self[row]}: {name} has no value, where a number is needed")
-        numbers: NDArray[np.float64] = column.to_numpy().astype(np.float64)
-        return numbers
+        return np.asarray(column.to_numpy(), np.float64)
 
     def _vectors(self, name: str, column: "pyarrow.ChunkedArray") -> NDArray[np.float64]:
         from pyarrow import compute
@@ -159,7 +158,7 @@ class Table(Sequence[Location]):
                 f"{self[row]}: {name} is a list of {lengths[row]}, and of {lengths[0]} in row 1"
             )
         values = compute.list_flatten(column).to_numpy(zero_copy_only=False)
-        return values.astype(np.float64).reshape(len(column), -1)
+        return np.asarray(values, np.float64).reshape(len(column), -1)
 
     def _written_numbers(self, name: str) -> NDArray[np.float64]:
         import pyarrow
@@ -169,8 +168,7 @@ class Table(Sequence[Location]):
         if self._decimal_comma:
             text = compute.replace_substring(text, ",", ".")
         try:
-            numbers: NDArray[np.float64] = text.cast(pyarrow.float64()).to_numpy()
-            return numbers
+            return np.asarray(text.cast(pyarrow.float64()).to_numpy(), np.float64)
         except pyarrow.ArrowInvalid:
             return np.array([self._number(name, *each) for each in enumerate(text.to_pylist())])
 
@@ -232,11 +230,16 @@ def _csv(file: Path) -> Table:
     heading = io.TextIOWrapper(io.BytesIO(content), "utf-8", newline="")
     separator = _separator(content)
     names = next(csv.reader(heading, delimiter=separator), [])
-    ragged: list[arrow_csv.InvalidRow] = []
+    ragged: list[Any] = []
+
+    def leave_out(row: Any) -> str:
+        ragged.append(row)
+        return "skip"
+
     parsing = arrow_csv.ParseOptions(
         delimiter=separator,
         newlines_in_values=True,
-        invalid_row_handler=lambda row: ragged.append(row) or "skip",
+        invalid_row_handler=leave_out,
     )
     as_text = arrow_csv.ConvertOptions(
         column_types=dict.fromkeys(names, pyarrow.string()), strings_can_be_null=False

@@ -285,7 +285,7 @@ def test_what_can_be_held_out_is_said(table):
         ),
         (
             {"split": SPLITS, "image": [*(f"images/{n}.png" for n in range(19)), "images/0.png"]},
-            r"1 images are in more than one split.*images/0\.png \(train and test\)",
+            r"images in more than one split.*, 1: .*images/0\.png \(train and test\)",
         ),
     ],
 )
