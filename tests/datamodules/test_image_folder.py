@@ -243,7 +243,7 @@ def test_what_is_left_out_is_counted_with_the_first_names(root, caplog):
         prepared(root)
     (line,) = [record.message for record in caplog.records if "ImageFolder:" in record.message]
     for words in (
-        "train 20 images of 4 classes",
+        "train 16 images of 4 classes",
         "1 hidden",
         "1 beside the class folders",
         "(beside.png)",
