@@ -326,6 +326,23 @@ def one_column(base, turned):
     assert torch.equal(turned.train.labels, base.train.labels[:, :1])
 
 
+def shuffled(batch_size):
+    return part("ranklight.datamodules.ShuffledBatches", batch_size=batch_size)
+
+
+def two_columns(base, turned):
+    assert base.train.labels.ndim == 1
+    assert turned.train.labels.shape[1] == turned.num_classes == 2
+
+
+def groups_apart(base, turned):
+    apart = [
+        set(data.train.groups.tolist()).isdisjoint(data.test.groups.tolist())
+        for data in (base, turned)
+    ]
+    assert apart == [False, True]
+
+
 def kept_on_disk(base, turned):
     assert any(Path("lists").iterdir())
 
@@ -434,6 +451,28 @@ SUBJECTS = {
             [Turn("validation_fraction", 0.5, more_validation)],
         ],
     ),
+    "ImageTable": (
+        {**FILES, "batches": shuffled(4)},
+        [
+            LOADERS,
+            SEED,
+            [IMAGE_SIZE],
+            [RESIZE],
+            [Turn("table", "nowhere.csv", refused("nowhere.csv does not exist"))],
+            [Turn("root", "nowhere", refused("do not exist, first nowhere"))],
+            [Turn("image", "picture", refused("no column picture"))],
+            [Turn("split", "part", refused("no column part"))],
+            [Turn("role", "part", refused("no column part"))],
+            [Turn("group", "part", refused("no column part"))],
+            [Turn("box", ["age", "weight", "age", "weight"], refused("row 1: the box"))],
+            [Turn("labels", part("ranklight.datamodules.LabelSet"), two_columns)],
+            [Turn("batches", shuffled(5), batch_of(5))],
+            [Turn("hold_out", "group", groups_apart)],
+            [Turn("test_fraction", 0.5, images("test", [20]))],
+            [Turn("validation_fraction", 0.5, more_validation)],
+            [Turn("query_fraction", 0.5, images("test", [5, 5]))],
+        ],
+    ),
     "RegressionTable": (
         {
             **FILES,
@@ -530,6 +569,8 @@ def set_up(tmp_path_factory):
 
 def base_on_files(kind, root):
     base = {"root": str(root)} if kind is not datamodules.RegressionTable else {}
+    if kind is datamodules.ImageTable:
+        base = {"table": str(root / "table.csv")}
     if issubclass(kind, (ClassData, MultiLabelData)):
         base |= {**FILES, "check_counts": False, "validation_fraction": 0.2}
         base |= BALANCED if issubclass(kind, ClassData) else {"batch_size": 3}
