@@ -41,6 +41,7 @@ _SECTIONS = {
     "machine": "Machine",
 }
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
+_NAMED = 5
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -143,10 +144,10 @@ def _print_finding(console: Console, finding: Finding) -> None:
     level = f"[{_STYLES[finding.level]}]{finding.level}[/]"
     console.print(level, end=": ")
     console.print(finding.sentence, markup=False)
-    for name in finding.names:
+    for name in finding.names[:_NAMED]:
         console.print(f"    {name}", markup=False)
-    if finding.count > len(finding.names):
-        console.print(f"    ... and {finding.count - len(finding.names):,} more", markup=False)
+    if more := len(finding.names[_NAMED:]):
+        console.print(f"    and {more:,} more, which --json names", markup=False)
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:

@@ -7,8 +7,6 @@ Level = Literal["error", "warning", "note"]
 Section = Literal[
     "found", "pictures", "copies", "labels", "training", "memory", "network", "machine"
 ]
-_NAMED = 5
-
 
 class Finding(NamedTuple):
     """One sentence about one thing.
@@ -17,15 +15,13 @@ class Finding(NamedTuple):
         level: What fit would stop at, or should not be begun with, is an error.
         section: Where on the page it stands.
         sentence: What is so, and what to do.
-        names: The first few of what it is about.
-        count: Of how many.
+        names: All that it is about, such as files or classes.
     """
 
     level: Level
     section: Section
     sentence: str
     names: tuple[str, ...] = ()
-    count: int = 0
 
 
 class Diagnosis:
@@ -43,9 +39,8 @@ class Diagnosis:
     def add(
         self, level: Level, section: Section, sentence: str, names: Sequence[str] = ()
     ) -> None:
-        """Add a finding; of the names the first five are kept."""
-        finding = Finding(level, section, sentence, tuple(names[:_NAMED]), len(names))
-        self.findings.append(finding)
+        """Add a finding."""
+        self.findings.append(Finding(level, section, sentence, tuple(names)))
 
     def tell(self, section: Section, **row: Any) -> None:
         """Add a row of facts; rows of one section have the same keys."""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from ranklight.running.diagnosis.diagnosis import Diagnosis
+from ranklight.running.diagnosis.diagnosis import Diagnosis, Level
 
 _QUANTILES = {"least": 0.0, "q05": 0.05, "median": 0.5, "q95": 0.95, "most": 1.0}
 
@@ -88,13 +88,12 @@ def _compare_classes(
         sentence = f"no class of {split} is in train: it is scored on classes never seen"
         diagnosis.add("note", "labels", sentence)
         return
-    for classes, level, words in (
-        (unseen, "warning", f"classes of {split} are not in train: nothing of them is learnt"),
-        (unused, "note", f"classes are in train and not in {split}"),
-    ):
-        if classes:
-            sentence = f"{len(classes):,} {words}"
-            diagnosis.add(level, "labels", sentence, _named(classes, names))  # type: ignore[arg-type]
+    if unseen:
+        sentence = f"{len(unseen):,} classes of {split} are not in train: nothing of them is learnt"
+        diagnosis.add("warning", "labels", sentence, _named(unseen, names))
+    if unused:
+        sentence = f"{len(unused):,} classes are in train and not in {split}"
+        diagnosis.add("note", "labels", sentence, _named(unused, names))
 
 
 def _diagnose_queries(
@@ -110,9 +109,9 @@ def _diagnose_queries(
     )
     total = sum(sizes[split].values())
     if alone:
-        level = "error" if alone == total else "note"
+        level: Level = "error" if alone == total else "note"
         sentence = f"{alone:,} of {total:,} images of {split} have none of their class to find"
-        diagnosis.add(level, "labels", f"{sentence}: they are no queries")  # type: ignore[arg-type]
+        diagnosis.add(level, "labels", f"{sentence}: they are no queries")
 
 
 def _diagnose_batches(diagnosis: Diagnosis, data: Any, labels: Mapping[str, Any]) -> None:
@@ -148,8 +147,8 @@ def _diagnose_sets(
         never = np.flatnonzero((each == 1).sum(0) == 0).tolist()
         if never:
             sentence = f"{len(never):,} labels are on no image of {split}"
-            level = "warning" if split == "train" else "note"
-            diagnosis.add(level, "labels", sentence, _named(never, names))  # type: ignore[arg-type]
+            level: Level = "warning" if split == "train" else "note"
+            diagnosis.add(level, "labels", sentence, _named(never, names))
 
 
 def _diagnose_numbers(diagnosis: Diagnosis, labels: Mapping[str, Any]) -> None:

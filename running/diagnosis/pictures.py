@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from ranklight.datamodules import ImageFiles
 from ranklight.datamodules.examination import Copies, Pictures, examine_pictures, find_copies
-from ranklight.running.diagnosis.diagnosis import Diagnosis
+from ranklight.running.diagnosis.diagnosis import Diagnosis, Level
 
 _TINY = 16
 _LONG = 5.0
-_FEW_LABELS = 2
 
 
 def diagnose_pictures(
@@ -84,12 +83,13 @@ def _diagnose_copies(
         _told(splits, files, earlier) for earlier in copies
     )
     tells = "scores on them tell what was learnt by heart"
-    for names, level, words in (
+    kinds: tuple[tuple[list[str], Level, str], ...] = (
         (exact_elsewhere, "warning", f"are exact copies of one in another split: {tells}"),
         (exact_relabelled, "warning", "are exact copies of one with other labels"),
         (near_elsewhere, "warning", f"look like one in another split: {tells}"),
         (near_relabelled, "note", "look like one with other labels"),
-    ):
+    )
+    for names, level, words in kinds:
         if names:
             diagnosis.add(level, "copies", f"{len(names):,} pictures {words}", names)
     if not any((exact_elsewhere, exact_relabelled, near_elsewhere, near_relabelled)):
