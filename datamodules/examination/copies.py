@@ -98,5 +98,6 @@ def _differ(
     first: Int[np.ndarray, "p"],
     second: Int[np.ndarray, "p"],
 ) -> Bool[np.ndarray, "p"]:
-    different: NDArray[np.bool_] = (labels[first] != labels[second]).reshape(len(first), -1).any(1)
+    columns = labels.reshape(len(labels), -1)
+    different: NDArray[np.bool_] = (columns[first] != columns[second]).any(1)
     return different
