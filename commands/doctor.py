@@ -154,7 +154,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for key in rows[0]:
         numeric = isinstance(rows[0][key], int | float)
-        table.add_column(key.replace("_", " "), justify="right" if numeric else "left")
+        table.add_column(key.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(key, row.get(key)) for key in rows[0]))
     return table
@@ -174,5 +174,5 @@ def _cell(key: str, value: Any) -> str:
 
 def _sparkline(bins: list[dict[str, int]]) -> str:
     most = max(each["classes"] for each in bins)
-    bars = "".join(_BARS[-(-each["classes"] * 7 // most)] if each["classes"] else " " for each in bins)
-    return f"{bins[0]['from']} {bars} {bins[-1]['to']}"
+    heights = [-(-each["classes"] * len(_BARS) // most) for each in bins]
+    return "".join(" " if height == 0 else _BARS[height - 1] for height in heights)

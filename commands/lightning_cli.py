@@ -195,7 +195,9 @@ class RanklightCLI(LightningCLI):
         if "seed" in data and data["seed"] is None:
             data["seed"] = int(config.seed_everything)
         if self.subcommand == "doctor":
-            config.trainer.update(_ON_ONE_CPU)
+            for key, value in _ON_ONE_CPU.items():
+                config.trainer[key] = value
+            config.network.compiled_by = None
             return
         self.run = self.command.run = self._find_run(config)
         _check_checkpoint(config.ckpt_path)

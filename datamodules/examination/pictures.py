@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Int32, UInt8, UInt64
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from ranklight.datamodules.examination.perceptual_hash import perceptual_hash
 from ranklight.datamodules.loaders import evaluation_loader
@@ -61,7 +62,7 @@ def examine_pictures(
         advance: Called with a number of files when they are done.
     """
     workers = _cores() if len(split) >= _ONE_PROCESS else 0
-    loader = evaluation_loader(cast(Any, _Examined(split)), _CHUNK, workers)
+    loader = evaluation_loader(_Examined(split), _CHUNK, workers)
     parts = [_nothing()]
     for part in cast(Any, loader):
         parts.append(part)
@@ -69,7 +70,7 @@ def examine_pictures(
     return Pictures.joined(parts)
 
 
-class _Examined:
+class _Examined(Dataset[Any]):
     """A split seen through the examination; what torch's loader takes."""
 
     def __init__(self, split: ImageFiles) -> None:
@@ -91,7 +92,8 @@ def _examine(split: ImageFiles, position: int) -> Pictures:
         found.sides[0] = _sides(file)
         picture = read_picture(file, split.background, box, _LEAST_SIDE)
     except (ValueError, OSError) as error:
-        found.broken.append(str(error))
+        where = "" if split.locations is None else f"{split.locations[position]}: "
+        found.broken.append(f"{where}{error}")
         return found
     found.hashes[0] = perceptual_hash(picture)
     found.colours[0] = _colours(picture)

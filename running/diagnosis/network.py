@@ -3,6 +3,7 @@
 from typing import Any
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ranklight.running.diagnosis.diagnosis import Diagnosis
 
@@ -22,6 +23,7 @@ def diagnose_network(diagnosis: Diagnosis, model: nn.Module, learning: set[int])
             diagnosis.add("note", "network", sentence)
     for name, part in _parts(model):
         _tell_part(diagnosis, name, part)
+    _diagnose_batch_norms(diagnosis, model)
     _diagnose_forgotten(diagnosis, model, learning)
 
 
@@ -38,16 +40,16 @@ def _parts(model: nn.Module) -> list[tuple[str, nn.Module]]:
 def _tell_part(diagnosis: Diagnosis, name: str, part: nn.Module) -> None:
     total = sum(parameter.numel() for parameter in part.parameters())
     learns = sum(parameter.numel() for parameter in part.parameters() if parameter.requires_grad)
-    norms = [module for module in part.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    diagnosis.tell(
-        "network",
-        part=name,
-        kind=type(part).__name__,
-        parameters=total,
-        learning=learns,
-        batch_norms=len(norms),
-        frozen_batch_norms=sum(not module.training for module in norms),
-    )
+    kind = type(part).__name__
+    diagnosis.tell("network", part=name, kind=kind, parameters=total, learning=learns)
+
+
+def _diagnose_batch_norms(diagnosis: Diagnosis, model: nn.Module) -> None:
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    frozen = sum(not norm.training for norm in norms)
+    if norms:
+        sentence = f"the statistics of {frozen:,} of {len(norms):,} batch norms are frozen"
+        diagnosis.add("note", "network", sentence)
 
 
 def _diagnose_forgotten(diagnosis: Diagnosis, model: nn.Module, learning: set[int]) -> None:

@@ -78,7 +78,8 @@ def report(doctor):
     """The same as what `--json` holds, with the exit code."""
 
     def call(content, *options):
-        code, out, _ = doctor(content, "--json", "true", *options)
+        code, out, error = doctor(content, "--json", "true", *options)
+        assert out, error
         return code, json.loads(out)
 
     return call
@@ -96,8 +97,8 @@ def the(found, words):
 
 def test_a_healthy_folder_has_neither_errors_nor_warnings(folder, doctor, tmp_path):
     before = sorted(tmp_path.rglob("*"))
-    code, page, _ = doctor(configuration(folder))
-    assert code == 0, page
+    code, page, error = doctor(configuration(folder))
+    assert code == 0, page + error
     assert "0 errors, 0 warnings" in page
     for words in ("train 24 6 4 4 4", "no picture is a copy", "val/recall@1", "SmallConvNet"):
         assert words in page
