@@ -14,6 +14,7 @@ from ranklight.losses import LSEPLoss, MultiSimilarityLoss, TripletLoss
 from ranklight.miners import MultiSimilarityMiner
 from ranklight.models import Encoder, TwoHeads
 from ranklight.pairs import CrossBatchMemory, Objective
+from tests.commands.command_line import build_parsers_once
 
 STEPS = 20
 PARTS = '''
@@ -72,7 +73,7 @@ def metric_learning(parts, freeze=False, memory=False):
     module = torch.nn.ModuleDict({"encoder": network, "objective": ranking})
 
     def loss(batch):
-        return ranking(network(batch.images.double()), batch.labels, batch.index)
+        return ranking(network(batch.images), batch.labels, batch.index)
 
     return config, part("ranklight.datamodules.Digits", **BATCHES), Digits(**BATCHES), module, loss
 
@@ -96,7 +97,7 @@ def two_heads(parts, freeze=False):
     module = torch.nn.ModuleDict({"model": network, "objective": ranking})
 
     def loss(batch):
-        output = network(batch.images.double())
+        output = network(batch.images)
         cross_entropy = F.cross_entropy(output.logits, batch.labels)
         return cross_entropy + 0.5 * ranking(output.embeddings, batch.labels, batch.index)
 
@@ -118,7 +119,7 @@ def multi_label(parts, freeze=False):
 
     def loss(batch):
         labels = batch.labels.double()
-        return ranking(head(network(batch.images.double())), labels, labels >= 0)
+        return ranking(head(network(batch.images)), labels, labels >= 0)
 
     few = {"batch_size": 16, "train_scenes": 100, "val_scenes": 20, "test_scenes": 20}
     return (
@@ -137,6 +138,7 @@ def parts(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("RANKLIGHT_RUN", "restored after the test")
     monkeypatch.delenv("RANKLIGHT_RUN")
+    build_parsers_once(monkeypatch)
     sys.modules.pop("parts", None)
     import parts
 
