@@ -12,6 +12,7 @@ _COMMANDS = {
     "test": "score a checkpoint on the test split",
     "predict": "write what a checkpoint says of each image to a file",
     "decide": "fit the label decision of a checkpoint that ranks labels",
+    "doctor": "read every image and look at all that can be known before training",
     "compare": "put experiments side by side over their seeds",
     "weights": "draw what each pair weighs under a loss",
     "recipes": "list the experiments that ship, by the names that -c takes",

@@ -15,6 +15,7 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.callbacks import ProgressBar as AnyProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.loggers.logger import DummyLogger
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from ranklight import __version__ as ranklight_version
@@ -65,6 +66,19 @@ _WATCHING = {
     "map": EmbeddingMap,
     "baselines": Baselines,
 }
+# What doctor looks at is the same on any device, and it writes nothing.
+_ON_ONE_CPU = {
+    "accelerator": "cpu",
+    "devices": 1,
+    "num_nodes": 1,
+    "strategy": "auto",
+    "precision": "32-true",
+    "plugins": None,
+    "sync_batchnorm": False,
+    "num_sanity_val_steps": 1,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+}
 
 
 class RanklightCLI(LightningCLI):
@@ -88,11 +102,12 @@ class RanklightCLI(LightningCLI):
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
-        """The command that was called, of Lightning's and the fitting of label decisions.
+        """The command that was called, of Lightning's and the trainer's own two.
 
         The others' parsers, which each take a third of a second to build, are left out.
         """
-        every = {**LightningCLI.subcommands(), "decide": {"model", "datamodule"}}
+        own = dict.fromkeys(("doctor", "decide"), {"model", "datamodule"})
+        every = {**LightningCLI.subcommands(), **own}
         return {name: skipped for name, skipped in every.items() if name in sys.argv[1:2]}
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
@@ -143,6 +158,12 @@ class RanklightCLI(LightningCLI):
             help="After fit, test the best checkpoint.",
         )
         parser.add_argument(
+            "--check_images",
+            type=bool,
+            default=True,
+            help="Before the first step of fit, look at the headers of all image files.",
+        )
+        parser.add_argument(
             "--debug", type=bool, default=False, help="Show the traceback of every error."
         )
         for name, kind in _WATCHING.items():
@@ -174,6 +195,11 @@ class RanklightCLI(LightningCLI):
         data = config.get("data.init_args", {})
         if "seed" in data and data["seed"] is None:
             data["seed"] = int(config.seed_everything)
+        if self.subcommand == "doctor":
+            for key, value in _ON_ONE_CPU.items():
+                config.trainer[key] = value
+            config.network.compiled_by = None
+            return
         self.run = self.command.run = self._find_run(config)
         _check_checkpoint(config.ckpt_path)
         config.trainer.default_root_dir = str(self.run)
@@ -226,11 +252,14 @@ class RanklightCLI(LightningCLI):
         given = config.trainer.callbacks or []
         watching = [callback for callback in config.callbacks.values() if callback is not None]
         callbacks = [*watching, *(given if isinstance(given, list) else [given])]
+        if self.subcommand == "doctor":
+            self.save_config_callback = None
+            return super().instantiate_trainer(callbacks=callbacks, logger=DummyLogger())
         if config.trainer.enable_progress_bar is not False and not any(
             isinstance(callback, AnyProgressBar) for callback in callbacks
         ):
             callbacks.append(ProgressBar() if sys.stdout.isatty() else PlainProgress())
-        callbacks += [_Begin(self.command), Provenance(), CheckBeforeTraining()]
+        callbacks += [_Begin(self.command), Provenance(), CheckBeforeTraining(config.check_images)]
         callbacks += [ExactResume(), StopOnNonFiniteLoss(), SaveOnTermination()]
         callbacks += [WarnOfLocalBatchNorm(), SavePredictions(), DataWait()]
         if config.trainer.logger is not False:

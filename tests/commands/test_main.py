@@ -8,7 +8,17 @@ import pytest
 import ranklight
 from ranklight.__main__ import main
 
-COMMANDS = ["fit", "validate", "test", "predict", "decide", "compare", "weights", "recipes"]
+COMMANDS = [
+    "fit",
+    "validate",
+    "test",
+    "predict",
+    "decide",
+    "doctor",
+    "compare",
+    "weights",
+    "recipes",
+]
 
 
 @pytest.fixture
