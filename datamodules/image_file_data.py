@@ -15,7 +15,7 @@ from ranklight.datamodules.reading.pictures import Box, Colour
 from ranklight.datamodules.reading.transforms import (
     Size,
     Transform,
-    centre,
+    center,
     chain,
     check_transforms,
     random_part,
@@ -31,7 +31,7 @@ class ImageFileData(SplitData):
 
     Args:
         image_size: Side of the squares that the model sees, in pixels, or [height, width].
-        resize: The shorter side before the centre of `image_size` is cut out, in evaluation; by
+        resize: The shorter side before the center of `image_size` is cut out, in evaluation; by
             default 256 for every 224 of `image_size`, as networks on ImageNet are tested.
         train_transforms: What training does to a picture, a list of torchvision.transforms.v2 or of
             one's own, each given an RGB picture of bytes; by default `default_train_transforms`.
@@ -41,8 +41,8 @@ class ImageFileData(SplitData):
         **options: Of `SplitData`: seeds and loaders.
 
     Raises:
-        ValueError: A size below 1, a centre larger than what it is cut from, `resize` beside
-            `eval_transforms`, or transforms that give no picture of `image_size`.
+        ValueError: A size below 1, a center larger than what it is cut from, `resize` beside
+            `eval_transforms` or where whole pictures are seen, or transforms that give no picture of `image_size`.
     """
 
     def __init__(
@@ -75,16 +75,28 @@ class ImageFileData(SplitData):
         self.eval_transforms = (
             self.default_eval_transforms() if eval_transforms is None else eval_transforms
         )
+        if resize is not None and eval_transforms is None:
+            self._check_resize_is_used(resize)
         check_transforms("train_transforms", self.train_transforms, self.image_size)
         check_transforms("eval_transforms", self.eval_transforms, self.image_size)
+
+    def _check_resize_is_used(self, resize: int) -> None:
+        self.resize = resize + 1
+        otherwise = str(self.default_eval_transforms())
+        self.resize = resize
+        if otherwise == str(self.eval_transforms):
+            raise ValueError(
+                f"resize {resize} changes nothing: evaluation sees whole pictures, squashed to "
+                "image_size; leave it out, or give eval_transforms"
+            )
 
     def default_train_transforms(self) -> list[Transform]:
         """A random part of the picture, mirrored half of the time."""
         return random_part(self.image_size)
 
     def default_eval_transforms(self) -> list[Transform]:
-        """The shorter side resized, the centre cut out."""
-        return centre(self.image_size, self.resize)
+        """The shorter side resized, the center cut out."""
+        return center(self.image_size, self.resize)
 
     def pictures(
         self,

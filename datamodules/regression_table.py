@@ -35,7 +35,7 @@ class RegressionTable(TableData):
         lists: A file of neighbour lists of the training rows, nearest by whatever distance, to take
             instead of the nearest labels; see `read_neighbours`.
         cache_dir: Where neighbour lists are kept; None finds them at each start.
-        least_crop: Smallest part of the image's area that training sees; 1 shows the centre.
+        least_crop: Smallest part of the image's area that training sees; 1 shows the center.
         mirror: Mirror training images half of the time; not where left and right are in the labels.
         **options: Of `ImageFileData`: what is seen of pictures, seeds and loaders.
 
@@ -71,7 +71,7 @@ class RegressionTable(TableData):
         self.held_out = HoldOut("image", "image", 0.2, 0.1, query_fraction=0.2)
 
     def default_train_transforms(self) -> list[Transform]:
-        """The centre, or a random part of at least `least_crop`, mirrored if asked for."""
+        """The center, or a random part of at least `least_crop`, mirrored if asked for."""
         flip = [v2.RandomHorizontalFlip()] if self.mirror else []
         if self.least_crop >= 1:
             return [*self.default_eval_transforms(), *flip]

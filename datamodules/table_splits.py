@@ -84,7 +84,7 @@ def read_places(table: Table, split: str | None, role: str | None, group: str | 
         roles = np.where(written == _NONE, roles, written)
     if group is not None:
         encoded = table.texts(group).dictionary_encode()
-        names = tuple(encoded.dictionary.to_pylist())
+        names: tuple[str, ...] = tuple(encoded.dictionary.to_pylist())
         groups = encoded.indices.to_numpy().astype(np.int64)
         groups[np.isin(groups, [code for code, name in enumerate(names) if not name])] = _NONE
     return Places(splits, roles, groups, names)
@@ -94,7 +94,8 @@ def _coded(
     table: Table, name: str, known: Mapping[str, tuple[int, ...]], more: str
 ) -> Int[np.ndarray, "rows k"]:
     encoded = table.texts(name).dictionary_encode()
-    written, codes = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
+    written: list[str] = encoded.dictionary.to_pylist()
+    codes = encoded.indices.to_numpy()
     unknown = np.array([value not in known for value in written])
     if unknown.any():
         row = int(unknown[codes].argmax())
@@ -102,7 +103,8 @@ def _coded(
         raise ValueError(
             f"{table[row]}: {name} is {written[codes[row]]!r}, which is none of {first}, {more}"
         )
-    return np.array([known[value] for value in written], np.int64)[codes]
+    coded: NDArray[np.int64] = np.array([known[value] for value in written], np.int64)[codes]
+    return coded
 
 
 def split_rows(

@@ -9,7 +9,7 @@ from jaxtyping import Bool
 from ranklight.datamodules.batches import Batches
 from ranklight.datamodules.labels.rows import RowLabels
 from ranklight.datamodules.reading.tables import Table
-from ranklight.datamodules.reading.transforms import Size, Transform, centre, random_part
+from ranklight.datamodules.reading.transforms import Size, Transform, center, random_part
 from ranklight.datamodules.table_splits import HeldOutBy
 
 
@@ -53,5 +53,5 @@ class Labels(ABC):
         return random_part(size)
 
     def eval_transforms(self, size: Size, resize: int) -> list[Transform]:
-        """What evaluation does to a picture by default: the centre is cut out."""
-        return centre(size, resize)
+        """What evaluation does to a picture by default: the center is cut out."""
+        return center(size, resize)

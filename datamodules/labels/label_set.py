@@ -135,7 +135,8 @@ def _known(table: Table, name: str) -> Float[np.ndarray, "rows"]:
     encoded = table.texts(name).dictionary_encode()
     written: Sequence[str] = encoded.dictionary.to_pylist()
     codes = encoded.indices.to_numpy()
-    known = np.array([_WRITTEN.get(value.lower(), np.nan) for value in written], np.float32)[codes]
+    values = np.array([_WRITTEN.get(value.lower(), np.nan) for value in written], np.float32)
+    known: NDArray[np.float32] = values[codes]
     if np.isnan(known).any():
         row = int(np.isnan(known).argmax())
         raise ValueError(

@@ -58,7 +58,8 @@ class MPIIPose(ImageFileData):
         neighbours: How many nearest images each anchor brings; 0 makes the batch random.
         validation_fraction: How much of the training split is for validation.
         queries: How many of the test images, the first ones, are queries.
-        resize: The crops' side in pixels; the centre of `image_size` is cut out of it.
+        resize: The shorter side before the center of `image_size` is cut out, in evaluation; by
+            default 288, as the crops are.
         **options: Of `ImageFileData`: what is seen of pictures, seeds and loaders.
 
     Attributes:
@@ -73,9 +74,11 @@ class MPIIPose(ImageFileData):
         neighbours: int = 5,
         validation_fraction: float = 0.1,
         queries: int = _QUERIES,
-        resize: int = _STORED,
+        resize: int | None = None,
         **options: Any,
     ) -> None:
+        if resize is None and options.get("eval_transforms") is None:
+            resize = _STORED
         super().__init__(resize=resize, **options)
         self.root = Path(root)
         self.batch_size = batch_size
@@ -85,7 +88,7 @@ class MPIIPose(ImageFileData):
         self.queries = queries
 
     def default_train_transforms(self) -> list[Transform]:
-        """Jitter in scale and place, then the centre."""
+        """Jitter in scale and place, then the center."""
         shift = 0.03 * min(self.image_size) / self.resize
         jitter = v2.RandomAffine(0, translate=(shift, shift), scale=(0.95, 1.05))
         return [jitter, *self.default_eval_transforms()]

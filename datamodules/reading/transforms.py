@@ -29,8 +29,8 @@ def random_part(size: Size) -> list[Transform]:
     return [v2.RandomResizedCrop(size, scale=(0.16, 1.0)), v2.RandomHorizontalFlip()]
 
 
-def centre(size: Size, resize: int) -> list[Transform]:
-    """The shorter side resized, the centre cut out."""
+def center(size: Size, resize: int) -> list[Transform]:
+    """The shorter side resized, the center cut out."""
     return [v2.Resize(resize), v2.CenterCrop(size)]
 
 

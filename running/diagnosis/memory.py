@@ -53,8 +53,8 @@ def _tell_evaluation(
     diagnosis.tell("memory", what=f"embeddings of {name}", rows=rows, bytes=embeddings)
     diagnosis.tell("memory", what=f"search among {name}", rows=rows, bytes=searched)
     if clusters and split.labels.ndim == 1:
-        centres = len(np.unique(np.asarray(split.labels))) * embedding_dim * _FLOAT32
-        taken = embeddings + centres
+        centers = len(np.unique(np.asarray(split.labels))) * embedding_dim * _FLOAT32
+        taken = embeddings + centers
         diagnosis.tell("memory", what=f"k-means of {name}", rows=rows, bytes=taken)
 
 

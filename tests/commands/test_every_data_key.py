@@ -209,7 +209,8 @@ LOADERS = [
     Turn("pin_memory", True, pinned),
 ]
 SEED = [Turn("seed", 5, other_batches)]
-FILES = {"image_size": 16, "resize": 16, "num_workers": 0}
+PICTURES = {"image_size": 16, "num_workers": 0}
+FILES = {**PICTURES, "resize": 24}
 BALANCED = {"classes_per_batch": 2, "samples_per_class": 1}
 SHUFFLED = [
     Turn("batch_size", 3, batch_of(3)),
@@ -265,16 +266,41 @@ def of_seen_classes(base, turned):
 NOWHERE = [Turn("root", "nowhere", refused("nowhere"))]
 IMAGE_SIZE = Turn("image_size", 24, images_of_side(24))
 RESIZE = Turn("resize", 32, other_pixels)
+WIDE = [
+    part("torchvision.transforms.v2.Resize", size=[224, 224]),
+    part("torchvision.transforms.v2.RandomInvert", p=1.0),
+]
+INVERTED = [
+    part("torchvision.transforms.v2.Resize", size=[16, 16]),
+    part("torchvision.transforms.v2.RandomInvert", p=1.0),
+]
+TRANSFORMS = [
+    Turn("train_transforms", INVERTED, other_training_pixels),
+    Turn("eval_transforms", INVERTED, other_pixels),
+]
+OF_PICTURES = [
+    [IMAGE_SIZE],
+    [RESIZE],
+    [*TRANSFORMS, Turn("resize", None, other_pixels)],
+    [Turn("background", [0, 0, 256], refused("three numbers of 0..255"))],
+]
+OF_WHOLE_PICTURES = [
+    [IMAGE_SIZE],
+    [Turn("resize", 32, refused("changes nothing"))],
+    TRANSFORMS,
+    OF_PICTURES[-1],
+]
 PUBLISHED = [
     LOADERS,
-    [*SEED, IMAGE_SIZE],
+    SEED,
     NOWHERE,
     [Turn("check_counts", True, refused("was published"))],
     [Turn("validation_fraction", 0.5, more_validation)],
 ]
 CLASSES = [
     *PUBLISHED,
-    [*SHUFFLED, RESIZE],
+    *OF_PICTURES,
+    SHUFFLED,
     [
         Turn("classes_per_batch", 3, classes_in_a_batch(3)),
         Turn("samples_per_class", 2, images_of_a_class(2)),
@@ -285,7 +311,8 @@ WITHOUT_VALIDATION = [*CLASSES, [Turn("official_validation", False, nothing_publ
 WITH_VALIDATION = [*CLASSES, [Turn("official_validation", True, other_validation)]]
 LABELS = [
     *PUBLISHED,
-    [Turn("batch_size", 2, batch_of(2)), RESIZE],
+    *OF_WHOLE_PICTURES,
+    [Turn("batch_size", 2, batch_of(2))],
     [Turn("unlabelled", "drop", one_less)],
 ]
 
@@ -430,8 +457,7 @@ SUBJECTS = {
             LOADERS,
             SEED,
             NOWHERE,
-            [IMAGE_SIZE],
-            [RESIZE],
+            *OF_PICTURES,
             [
                 Turn("classes_per_batch", 1, classes_in_a_batch(1)),
                 Turn("samples_per_class", 3, images_of_a_class(3)),
@@ -456,8 +482,7 @@ SUBJECTS = {
         [
             LOADERS,
             SEED,
-            [IMAGE_SIZE],
-            [RESIZE],
+            *OF_PICTURES,
             [Turn("table", "nowhere.csv", refused("nowhere.csv does not exist"))],
             [Turn("root", "nowhere", refused("do not exist, first nowhere"))],
             [Turn("image", "picture", refused("no column picture"))],
@@ -465,7 +490,10 @@ SUBJECTS = {
             [Turn("role", "part", refused("no column part"))],
             [Turn("group", "part", refused("no column part"))],
             [Turn("box", ["age", "weight", "age", "weight"], refused("row 1: the box"))],
-            [Turn("labels", part("ranklight.datamodules.LabelSet"), two_columns)],
+            [
+                Turn("labels", part("ranklight.datamodules.LabelSet"), two_columns),
+                Turn("resize", None, two_columns),
+            ],
             [Turn("batches", shuffled(5), batch_of(5))],
             [Turn("hold_out", "group", groups_apart)],
             [Turn("test_fraction", 0.5, images("test", [20]))],
@@ -496,8 +524,7 @@ SUBJECTS = {
             [Turn("batch_size", 7, batch_of(7))],
             [Turn("neighbours", 3, nearest_follow(3))],
             [Turn("anchors", 2, epoch_of(6)), Turn("neighbours", 2, epoch_of(6))],
-            [IMAGE_SIZE],
-            [RESIZE],
+            *OF_PICTURES,
             [Turn("least_crop", 0.1, other_training_pixels)],
             [Turn("mirror", True, other_training_pixels)],
         ],
@@ -513,6 +540,14 @@ SUBJECTS = {
                 Turn("queries", 3, images("test", [3, 5])),
             ],
             [Turn("validation_fraction", 0.3, more_validation)],
+            [Turn("image_size", 24, images_of_side(24))],
+            [Turn("resize", 240, other_pixels)],
+            [
+                Turn("train_transforms", WIDE, other_training_pixels),
+                Turn("eval_transforms", WIDE, other_pixels),
+                Turn("resize", None, other_pixels),
+            ],
+            OF_PICTURES[-1],
             [Turn("neighbours", 2, other_batches)],
             [Turn("anchors", 2, epoch_of(8))],
         ],
@@ -572,8 +607,9 @@ def base_on_files(kind, root):
     if kind is datamodules.ImageTable:
         base = {"table": str(root / "table.csv")}
     if issubclass(kind, (ClassData, MultiLabelData)):
-        base |= {**FILES, "check_counts": False, "validation_fraction": 0.2}
-        base |= BALANCED if issubclass(kind, ClassData) else {"batch_size": 3}
+        base |= {"check_counts": False, "validation_fraction": 0.2}
+        several = issubclass(kind, MultiLabelData)
+        base |= {**PICTURES, "batch_size": 3} if several else {**FILES, **BALANCED}
     return base
 
 

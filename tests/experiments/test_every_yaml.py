@@ -129,8 +129,6 @@ def smaller_parts(config, root):
                 f"--{key}",
                 json.dumps({"class_path": "ranklight.models.SmallConvNet", "init_args": small}),
             )
-        if name == "ranklight.models.TwoHeads" and arguments.get("image_shape", [3])[0] == 3:
-            yield f"--{key}.init_args.image_shape", f"[3, {SIZE}, {SIZE}]"
         if ".decisions." in key and "steps" in defaults(named(name)):
             yield f"--{key}.init_args.steps", "2"
 
@@ -144,15 +142,18 @@ def smaller_data(config, root):
         if kind.__name__ not in TREES:
             pytest.fail(f"no small tree is written for {kind.__name__}: add its function to TREES")
         TREES[kind.__name__](root)
-        options = smaller_files(kind, root) | few(kind, data.get("init_args", {})) | options
+        given = data.get("init_args", {})
+        options = smaller_files(kind, root, given) | few(kind, given) | options
         if kind is ImageTable:
             options |= small_table(data["init_args"]["labels"], root)
     for key, value in options.items():
         yield f"--data.init_args.{key}", str(value)
 
 
-def smaller_files(kind, root):
-    options = {"root": root, "num_workers": 0, "image_size": SIZE, "resize": SIZE}
+def smaller_files(kind, root, given):
+    options = {"root": root, "num_workers": 0, "image_size": SIZE}
+    if "resize" in given:
+        options["resize"] = SIZE
     if "table" in defaults(kind):
         options["table"] = root / "table.csv"
     return {key: value for key, value in options.items() if key in defaults(kind)}

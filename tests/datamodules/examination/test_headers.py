@@ -13,7 +13,10 @@ def test_each_file_that_is_no_image_is_named_in_order(tmp_path):
     files[130].write_bytes(b"")
     done = []
     found = unreadable_headers([str(file) for file in files], done.append)
-    assert [f"{files[place]} is not a readable image: " in words for place, words in zip((70, 130), found, strict=True)]
+    assert [
+        f"{files[place]} is not a readable image: " in words
+        for place, words in zip((70, 130), found, strict=True)
+    ]
     assert sum(done) == 200
 
 

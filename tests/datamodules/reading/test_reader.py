@@ -8,7 +8,7 @@ from ranklight.datamodules.reading import pictures
 from ranklight.datamodules.reading.image_files import ImageFiles
 from ranklight.datamodules.reading.pictures import read_picture
 from ranklight.datamodules.reading.reader import reader_for
-from ranklight.datamodules.reading.transforms import centre, chain
+from ranklight.datamodules.reading.transforms import center, chain
 
 STEPS = [v2.RandomResizedCrop((24, 32)), v2.RandomHorizontalFlip(), v2.ColorJitter(0.5)]
 BACKGROUND = (9, 99, 199)
@@ -86,9 +86,9 @@ def test_a_box_outside_of_the_picture_is_refused_whatever_is_drawn(tmp_path, box
 
 def test_evaluation_reads_twice_what_it_resizes_to(tmp_path, reductions):
     file = picture(tmp_path, "a.jpg", 640, 480)
-    read, rest = reader_for(chain(centre((50, 50), 60)))
+    read, rest = reader_for(chain(center((50, 50), 60)))
     seen = rest(read(file, background=BACKGROUND, box=None)).float()
-    assert (seen - chain(centre((50, 50), 60))(read_picture(file))).abs().mean() < 2
+    assert (seen - chain(center((50, 50), 60))(read_picture(file))).abs().mean() < 2
     assert reductions == [4, 1]
 
 

@@ -9,7 +9,7 @@ from torchvision.transforms import v2
 
 from ranklight.datamodules.randomness import seeded
 from ranklight.datamodules.reading.transforms import (
-    centre,
+    center,
     chain,
     check_transforms,
     mirrored_whole,
@@ -38,7 +38,7 @@ def test_the_whole_picture_is_seen_where_labels_name_objects_in_it(defaults):
 def test_the_centre_of_the_resized_picture_is_seen_in_evaluation():
     picture = torch.arange(400).div(2, rounding_mode="floor").to(torch.uint8)
     picture = picture.expand(3, 200, 400).contiguous()
-    seen = chain(centre((100, 100), 200))(picture)
+    seen = chain(center((100, 100), 200))(picture)
     torch.testing.assert_close(seen, picture[:, 50:150, 150:250])
 
 
