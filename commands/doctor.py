@@ -91,14 +91,16 @@ def diagnose(trainer: Trainer, model: LightningModule, data: LightningDataModule
 
 
 def _take_over(diagnosis: Diagnosis, rehearsal: Rehearsal) -> None:
-    """What fit itself refuses and warns of."""
+    """What fit itself says, refuses and warns of."""
+    for summary in rehearsal.summaries:
+        diagnosis.add("note", "found", summary)
     for error in rehearsal.refusals:
         sentence = sentence_of(error, building=True)
         if sentence is None:
             raise error
         diagnosis.add("error", "training", f"fit stops: {sentence}")
-    for sentence in rehearsal.warnings:
-        diagnosis.add("warning", "training", f"fit warns: {sentence}")
+    for warning in rehearsal.warnings:
+        diagnosis.add("warning", "training", f"fit warns: {warning}")
 
 
 def _diagnose_data(diagnosis: Diagnosis, data: Any, splits: dict[str, Any]) -> None:
@@ -154,7 +156,9 @@ def _table(rows: list[dict[str, Any]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for key in rows[0]:
         numeric = isinstance(rows[0][key], int | float)
-        table.add_column(key.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
+        table.add_column(
+            key.replace("_", " "), justify="right" if numeric else "left", overflow="fold"
+        )
     for row in rows:
         table.add_row(*(_cell(key, row.get(key)) for key in rows[0]))
     return table

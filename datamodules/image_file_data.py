@@ -42,7 +42,8 @@ class ImageFileData(SplitData):
 
     Raises:
         ValueError: A size below 1, a center larger than what it is cut from, `resize` beside
-            `eval_transforms` or where whole pictures are seen, or transforms that give no picture of `image_size`.
+            `eval_transforms` or where whole pictures are seen, or transforms that give no picture
+            of `image_size`.
     """
 
     def __init__(

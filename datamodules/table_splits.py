@@ -69,7 +69,8 @@ def read_places(table: Table, split: str | None, role: str | None, group: str | 
             names the row.
     """
     nothing = np.full(len(table), _NONE)
-    splits, roles, groups, names = None, nothing, nothing, ()
+    splits, roles, groups = None, nothing, nothing
+    names: tuple[str, ...] = ()
     if split is not None:
         both = _coded(table, split, _WRITTEN, "val_query, val_gallery, test_query, test_gallery")
         splits, roles = both[:, 0], both[:, 1]
@@ -84,7 +85,7 @@ def read_places(table: Table, split: str | None, role: str | None, group: str | 
         roles = np.where(written == _NONE, roles, written)
     if group is not None:
         encoded = table.texts(group).dictionary_encode()
-        names: tuple[str, ...] = tuple(encoded.dictionary.to_pylist())
+        names = tuple(encoded.dictionary.to_pylist())
         groups = encoded.indices.to_numpy().astype(np.int64)
         groups[np.isin(groups, [code for code, name in enumerate(names) if not name])] = _NONE
     return Places(splits, roles, groups, names)

@@ -1,7 +1,6 @@
 """64 bits that a picture shares with its resized and recompressed copies."""
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor

@@ -48,8 +48,9 @@ class Pictures(NamedTuple):
     @classmethod
     def joined(cls, parts: Sequence["Pictures"]) -> "Pictures":
         """All of several, in their order."""
-        *columns, broken = zip(*parts, strict=True)
-        return cls(*map(np.concatenate, columns), [words for each in broken for words in each])
+        columns = list(zip(*(part[:-1] for part in parts), strict=True))
+        joined: list[Any] = [np.concatenate(column) for column in columns]
+        return cls._make([*joined, [sentence for part in parts for sentence in part.broken]])
 
 
 def examine_pictures(

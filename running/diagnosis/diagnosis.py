@@ -8,6 +8,7 @@ Section = Literal[
     "found", "pictures", "copies", "labels", "training", "memory", "network", "machine"
 ]
 
+
 class Finding(NamedTuple):
     """One sentence about one thing.
 
@@ -36,9 +37,7 @@ class Diagnosis:
         self.findings: list[Finding] = []
         self.facts: dict[Section, list[dict[str, Any]]] = {}
 
-    def add(
-        self, level: Level, section: Section, sentence: str, names: Sequence[str] = ()
-    ) -> None:
+    def add(self, level: Level, section: Section, sentence: str, names: Sequence[str] = ()) -> None:
         """Add a finding."""
         self.findings.append(Finding(level, section, sentence, tuple(names)))
 

@@ -127,8 +127,8 @@ def _diagnose_batches(diagnosis: Diagnosis, data: Any, labels: Mapping[str, Any]
     if short:
         names = _named(short, getattr(data, "class_names", None))
         handled = getattr(data, "short_classes", "repeat")
-        sentence = f"{len(short):,} classes have fewer than {needed} images in train: batches {handled} them"
-        diagnosis.add("warning", "labels", sentence, names)
+        sentence = f"{len(short):,} classes have fewer than {needed} images in train"
+        diagnosis.add("warning", "labels", f"{sentence}: batches {handled} them", names)
 
 
 def _diagnose_sets(
@@ -163,7 +163,10 @@ def _diagnose_numbers(diagnosis: Diagnosis, labels: Mapping[str, Any]) -> None:
 
 
 def _compare_ranges(
-    diagnosis: Diagnosis, split: str, train: Float[np.ndarray, "n c"], other: Float[np.ndarray, "m c"]
+    diagnosis: Diagnosis,
+    split: str,
+    train: Float[np.ndarray, "n c"],
+    other: Float[np.ndarray, "m c"],
 ) -> None:
     beyond = ((other < train.min(0)) | (other > train.max(0))).any(1).sum()
     if beyond:

@@ -40,7 +40,9 @@ def diagnose_memory(
     for memory in model.modules():
         if isinstance(memory, CrossBatchMemory):
             row = embedding_dim * _FLOAT32 + _KEPT_OF_A_ROW
-            diagnosis.tell("memory", what="cross-batch memory", rows=memory.size, bytes=memory.size * row)
+            diagnosis.tell(
+                "memory", what="cross-batch memory", rows=memory.size, bytes=memory.size * row
+            )
     _compare_with_machine(diagnosis)
 
 

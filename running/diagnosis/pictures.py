@@ -63,11 +63,12 @@ def _tell_sizes(diagnosis: Diagnosis, split: str, pictures: Pictures) -> None:
 
 def _diagnose_odd_ones(diagnosis: Diagnosis, files: list[str], pictures: Pictures) -> None:
     shorter, longer = pictures.sides.min(1), pictures.sides.max(1)
+    known = pictures.readable & (shorter > 0)
     odd = {
         "are of one colour: nothing can be learnt of them": pictures.uniform,
-        f"have a side shorter than {_TINY} pixels": pictures.readable & (0 < shorter) & (shorter < _TINY),
+        f"have a side shorter than {_TINY} pixels": known & (shorter < _TINY),
         f"are more than {_LONG:g} times as long as wide, and a square shows little of them": (
-            pictures.readable & (longer > _LONG * shorter) & (shorter > 0)
+            known & (longer > _LONG * shorter)
         ),
     }
     for words, which in odd.items():

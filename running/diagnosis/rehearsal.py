@@ -1,6 +1,7 @@
 """`fit` up to its first step, and what was heard and seen on the way."""
 
 import contextlib
+import logging
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,7 @@ class Rehearsal:
     Attributes:
         refusals: What fit ends with before its first step.
         warnings: What our own code warns of on the way.
+        summaries: What the data module says that it found, and left out.
         began: Whether it got as far as its first step.
         embedding_dim: Of what the sanity validation gave; None where it gave no embeddings.
         steps_an_epoch: Steps of the optimizer.
@@ -45,6 +47,7 @@ class Rehearsal:
     def __init__(self) -> None:
         self.refusals: list[Exception] = []
         self.warnings: list[str] = []
+        self.summaries: list[str] = []
         self.began = False
         self.embedding_dim: int | None = None
         self.steps_an_epoch: int | float = 0
@@ -68,7 +71,8 @@ def rehearse(trainer: Trainer, model: LightningModule, data: LightningDataModule
     watch = _Watch(rehearsal)
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     callbacks[:] = [watch, *callbacks, CheckBeforeTraining(check_images=False), _End()]
-    with _in_this_process(data), _heard(rehearsal.warnings):
+    said = _said_by(data, rehearsal.summaries)
+    with _in_this_process(data), _heard(rehearsal.warnings), said:
         _fit(trainer, model, data, rehearsal)
         if watch.validates:
             trainer.num_sanity_val_steps = 0
@@ -76,8 +80,8 @@ def rehearse(trainer: Trainer, model: LightningModule, data: LightningDataModule
     return rehearsal
 
 
-class _EnoughIsSeen(Exception):
-    pass
+class _EnoughIsSeen(Exception):  # noqa: N818
+    """No error, but the only way out of `fit` that runs no hook of a run's end."""
 
 
 class _Watch(Callback):
@@ -154,6 +158,25 @@ def _in_this_process(data: Any) -> Iterator[None]:
         yield
     finally:
         data.num_workers = before
+
+
+@contextlib.contextmanager
+def _said_by(data: object, sentences: list[str]) -> Iterator[None]:
+    """Keep the line that a data module logs when it is set up, which begins with its name."""
+    logger = logging.getLogger("pytorch_lightning.utilities.rank_zero")
+
+    def take(record: logging.LogRecord) -> bool:
+        sentence = record.getMessage()
+        is_summary = sentence.startswith(f"{type(data).__name__}: ")
+        if is_summary and sentence not in sentences:
+            sentences.append(sentence)
+        return not is_summary
+
+    logger.addFilter(take)
+    try:
+        yield
+    finally:
+        logger.removeFilter(take)
 
 
 @contextlib.contextmanager

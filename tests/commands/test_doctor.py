@@ -8,6 +8,7 @@ import yaml
 from PIL import Image
 
 from ranklight.__main__ import main
+from tests import trees
 from tests.commands.command_line import part
 from tests.datamodules.examination.drawn import drawn
 
@@ -205,8 +206,13 @@ def test_what_fit_refuses_is_an_error_beside_all_others(folder, report, options,
 
 
 def test_a_schedule_that_is_longer_than_the_run(folder, report):
-    schedule = {"class_path": "torch.optim.lr_scheduler.CosineAnnealingLR", "init_args": {"T_max": 9}}
-    code, tree = report(configuration(folder), "--model.init_args.lr_scheduler", json.dumps(schedule))
+    schedule = {
+        "class_path": "torch.optim.lr_scheduler.CosineAnnealingLR",
+        "init_args": {"T_max": 9},
+    }
+    code, tree = report(
+        configuration(folder), "--model.init_args.lr_scheduler", json.dumps(schedule)
+    )
     assert code == 0
     the(sentences(tree, "warning"), "CosineAnnealingLR is 9 epochs long and the run has 3")
 
@@ -245,3 +251,40 @@ def test_digits_have_no_files(doctor):
     code, page, _ = doctor(content)
     assert code == 0
     assert "drawn, not read: there are no files" in page
+
+
+def test_what_the_data_module_found_is_on_the_page(tmp_path, report):
+    trees.birds(tmp_path / "birds")
+    content = configuration("none")
+    content["data"] = part(
+        "ranklight.datamodules.CUB200",
+        root=str(tmp_path / "birds"),
+        classes_per_batch=2,
+        samples_per_class=2,
+        image_size=32,
+        check_counts=False,
+    )
+    _, tree = report(content)
+    the(sentences(tree, "note"), "CUB200: train ")
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_fit_looks_at_headers_before_its_first_step(folder, tmp_path, monkeypatch, capsys, checked):
+    (folder / "test" / "j" / "text.png").write_text("no picture")
+    monkeypatch.chdir(tmp_path)
+    content = {**configuration(folder), "trainer": {"max_steps": 1}}
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(content))
+    options = ["--data.num_workers", "0", "--check_images", str(checked).lower(), "--run", "a"]
+    monkeypatch.setattr(sys, "argv", ["ranklight", "fit", "-c", "small.yaml", *options])
+    monkeypatch.setenv("RANKLIGHT_RUN", "restored when the patch is undone")
+    monkeypatch.delenv("RANKLIGHT_RUN")
+    if not checked:
+        main()
+        assert (tmp_path / "runs" / "small" / "a" / "checkpoints" / "last.ckpt").is_file()
+        return
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert f"1 of 49 image files cannot be read, first: {folder}/test/j/text.png" in (
+        capsys.readouterr().err
+    )

@@ -12,7 +12,9 @@ def diagnosed(splits, **data):
     diagnosis = Diagnosis()
     splits = {name: SimpleNamespace(labels=torch.tensor(each)) for name, each in splits.items()}
     diagnose_labels(diagnosis, SimpleNamespace(**data), splits)
-    return diagnosis.facts["labels"], [(each.level, each.sentence, each.names) for each in diagnosis.findings]
+    return diagnosis.facts["labels"], [
+        (each.level, each.sentence, each.names) for each in diagnosis.findings
+    ]
 
 
 def test_a_histogram_of_octaves_counts_every_class_once():
@@ -47,7 +49,11 @@ def test_classes_of_one_split_only():
 
 def test_no_query_at_all_is_an_error():
     _, found = diagnosed({"train": [0, 0], "val": [1, 2]})
-    assert ("error", "2 of 2 images of val have none of their class to find: they are no queries", ()) in found
+    assert (
+        "error",
+        "2 of 2 images of val have none of their class to find: they are no queries",
+        (),
+    ) in found
 
 
 def test_queries_look_into_their_gallery():
