@@ -9,6 +9,7 @@ from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ranklight import __version__
 from ranklight.callbacks.evaluation.embedding_evaluation import EmbeddingEvaluation
@@ -143,9 +144,8 @@ def print_page(diagnosis: Diagnosis, console: Console | None = None) -> None:
 
 
 def _print_finding(console: Console, finding: Finding) -> None:
-    level = f"[{_STYLES[finding.level]}]{finding.level}[/]"
-    console.print(level, end=": ")
-    console.print(finding.sentence, markup=False)
+    level = Text(finding.level, _STYLES[finding.level])
+    console.print(Text.assemble(level, f": {finding.sentence}"))
     for name in finding.names[:_NAMED]:
         console.print(f"    {name}", markup=False)
     if more := len(finding.names[_NAMED:]):

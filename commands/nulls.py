@@ -64,8 +64,10 @@ def _annotations(class_path: str) -> dict[str, Any]:
             if "__init__" in vars(base) and base is not object:
                 defaults = _defaults(base.__init__)
                 own = get_type_hints(base.__init__)
+                # `x: int = None` takes None, whatever it says.
                 hints |= {
-                    key: hint for key, hint in own.items() if defaults.get(key, 0) is not None
+                    key: hint if defaults.get(key, 0) is not None else hint | None
+                    for key, hint in own.items()
                 }
     except Exception:
         return {}

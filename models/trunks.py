@@ -33,7 +33,7 @@ class TorchvisionTrunk(nn.Module):
         std: Likewise.
 
     Raises:
-        ValueError: No such network, or it has no feature map to cut at.
+        ValueError: No such network or weights, or it has no feature map to cut at.
         FileNotFoundError: The weights cannot be fetched; the message names the file to bring.
     """
 
@@ -44,11 +44,8 @@ class TorchvisionTrunk(nn.Module):
     def __init__(self, name: str, weights: str | None = None) -> None:
         super().__init__()
         known = torchvision.models.list_models(module=torchvision.models)
-        if name not in known:
-            raise ValueError(
-                f"torchvision has no trunk {name!r}; "
-                f"near it: {', '.join(get_close_matches(name, known, n=4, cutoff=0))}"
-            )
+        _check_name("torchvision", name, known)
+        _check_weights(name, weights, list(torchvision.models.get_model_weights(name).__members__))
         network = _load(torchvision.models.get_model, name, weights)
         self.mean, self.std = _torchvisions_normalisation(name, weights)
         self.body = create_feature_extractor(network, {_node_before_pooling(name, network): "map"})
@@ -72,6 +69,10 @@ class TimmTrunk(nn.Module):
         channels: Of the feature map.
         mean: Of each channel of the pictures, by which the weights of this name were trained.
         std: Likewise.
+
+    Raises:
+        ValueError: No such network or weights.
+        FileNotFoundError: The weights cannot be fetched, or there is no such file.
     """
 
     channels: int
@@ -83,6 +84,10 @@ class TimmTrunk(nn.Module):
         # Here, since importing it takes a second and other trunks do without.
         import timm
         from timm.data.config import resolve_model_data_config
+
+        if ":" not in name:  # hf-hub:user/model
+            _check_name("timm", name.partition(".")[0], timm.list_models())
+        _check_weights(name, weights, ["DEFAULT"])
 
         def build(name: str, weights: str | None) -> nn.Module:
             pretrained = weights is not None
@@ -151,6 +156,22 @@ def _coordinates(images: Tensor) -> Tensor:
         for side in (height, width)
     )
     return torch.stack(torch.meshgrid(across, down, indexing="xy")).expand(count, 2, height, width)
+
+
+def _check_name(library: str, name: str, known: list[str]) -> None:
+    if name not in known:
+        raise ValueError(
+            f"{library} has no trunk {name!r}; "
+            f"near it: {', '.join(get_close_matches(name, known, n=4, cutoff=0))}"
+        )
+
+
+def _check_weights(name: str, weights: str | None, known: list[str]) -> None:
+    if weights is not None and weights not in known and not Path(weights).suffix:
+        raise ValueError(
+            f"{name} has no weights {weights!r}: give null, {', '.join(known)}, or the path of a "
+            "file with a suffix, such as .pth"
+        )
 
 
 def _load(build: Callable[..., nn.Module], name: str, weights: str | None) -> nn.Module:

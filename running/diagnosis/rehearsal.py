@@ -187,5 +187,10 @@ def _heard(sentences: list[str]) -> Iterator[None]:
         yield
     for warning in heard:
         sentence = str(warning.message)
-        if Path(warning.filename).is_relative_to(_PACKAGE) and sentence not in sentences:
+        if _is_ours(Path(warning.filename)) and sentence not in sentences:
             sentences.append(sentence)
+
+
+def _is_ours(file: Path) -> bool:
+    """In the package, but not in an environment that lies in its checkout."""
+    return file.is_relative_to(_PACKAGE) and "site-packages" not in file.relative_to(_PACKAGE).parts

@@ -77,6 +77,12 @@ def cli(folder):
         (folder / "no.yaml").write_text("model: [")
         (folder / "list.yaml").write_text("- 1\n")
         (folder / "latin.yaml").write_bytes(b"model: \xe9\n")
+        trunk = {
+            "class_path": "ranklight.models.TorchvisionTrunk",
+            "init_args": {"name": "resnet18", "weights": "DEFAULT"},
+        }
+        pretrained = {"model": {"init_args": {"encoder": {"init_args": {"trunk": trunk}}}}}
+        (folder / "pretrained.yaml").write_text(json.dumps(pretrained))
         (folder / "watch_nothing.yaml").write_text("callbacks: {evaluation: null}\n")
         (folder / "file").touch()
         for number, name in enumerate("ab"):
