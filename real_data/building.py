@@ -1,4 +1,4 @@
-"""What the scripts of this folder share: a target is built beside its place, then put there whole."""
+"""What the scripts of this folder share: a target is built beside its place, then put there."""
 
 import csv
 import shutil

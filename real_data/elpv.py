@@ -15,9 +15,10 @@ from pathlib import Path
 from real_data.building import built_whole, copy, megabytes, split_of, write_table
 
 LICENCES = """\
-images, table.csv: the ELPV dataset of Buerhop-Lutz, Deitsch et al., CC BY-NC-SA 4.0: not for commercial use,
-    https://creativecommons.org/licenses/by-nc-sa/4.0/, https://github.com/zae-bayern/elpv-dataset,
-    from elpv-dataset 1.0.0.post1; images unchanged, labels rewritten as a table with splits. Cite:
+images, table.csv: the ELPV dataset of Buerhop-Lutz, Deitsch et al., CC BY-NC-SA 4.0, not for
+    commercial use, https://creativecommons.org/licenses/by-nc-sa/4.0/,
+    https://github.com/zae-bayern/elpv-dataset, from elpv-dataset 1.0.0.post1; images unchanged,
+    labels rewritten as a table with splits. Cite:
     Deitsch et al., Automatic classification of defective photovoltaic module cells in
     electroluminescence images, Solar Energy 185, 2019
 """

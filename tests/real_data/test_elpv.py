@@ -37,7 +37,7 @@ def test_labels_become_a_table_beside_the_images(package, tmp_path, monkeypatch)
     assert {row["split"] for row in rows} <= {"train", "val", "test"}
     for row in rows:
         assert (root / row["image"]).read_bytes() == (package / row["image"]).read_bytes()
-    assert "not for commercial use" in (root / "LICENCES.txt").read_text()
+    assert "CC BY-NC-SA 4.0" in (root / "LICENCES.txt").read_text()
 
 
 def test_without_the_package_it_names_the_licence(tmp_path, monkeypatch):

@@ -14,7 +14,8 @@ TECHNOLOGIST = "1f469-200d-1f4bb"
 def entry(code, name, category="People & Body", tones=()):
     """An emoji as emoji.json lists it, with its forms in some skin tones."""
     variations = {
-        tone: {"unified": code.replace("-", f"-{tone}-", 1).upper()} for tone in map(str.upper, tones)
+        tone: {"unified": code.replace("-", f"-{tone}-", 1).upper()}
+        for tone in map(str.upper, tones)
     }
     listed = {"unified": code.upper(), "short_name": name, "category": category}
     return {**listed, "skin_variations": variations} if tones else listed
@@ -22,7 +23,7 @@ def entry(code, name, category="People & Body", tones=()):
 
 @pytest.fixture
 def packages(tmp_path, monkeypatch):
-    """As npm lays them out: a grin by three vendors, a train by two, a flag by two, a rock by one."""
+    """As npm lays them out; the vendors draw more emoji or fewer."""
     monkeypatch.setattr(emoji, "LEAST", 1)
     listed = [
         entry("1f600", "grinning"),

