@@ -34,6 +34,7 @@ from ranklight.running.best_checkpoint import BestCheckpoint
 from ranklight.running.checkpoint_io import AtomicCheckpointIO, newest_whole
 from ranklight.running.checks_before_training import CheckBeforeTraining
 from ranklight.running.compile_network import CompileNetwork
+from ranklight.running.data_wait import DataWait
 from ranklight.running.experiment_name import experiment_name
 from ranklight.running.last_checkpoint import LastCheckpoint
 from ranklight.running.metrics_file import MetricsFile
@@ -230,7 +231,7 @@ class RanklightCLI(LightningCLI):
             callbacks.append(ProgressBar() if sys.stdout.isatty() else PlainProgress())
         callbacks += [_Begin(self.command), Provenance(), CheckBeforeTraining()]
         callbacks += [ExactResume(), StopOnNonFiniteLoss(), SaveOnTermination()]
-        callbacks += [WarnOfLocalBatchNorm(), SavePredictions()]
+        callbacks += [WarnOfLocalBatchNorm(), SavePredictions(), DataWait()]
         if config.trainer.logger is not False:
             kwargs["logger"] = self._loggers(config)
         plugins = config.trainer.plugins or []

@@ -1,6 +1,7 @@
 """Lightning's trainer, with one more verb."""
 
 from pathlib import Path
+from typing import Any, cast
 
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 
@@ -20,4 +21,5 @@ class RanklightTrainer(Trainer):
                 f"{type(model).__name__} and {ckpt_path}"
             )
         datamodule.setup("fit")
+        cast(Any, model).complete(datamodule)
         decide(model.to(self.strategy.root_device), datamodule, Path(ckpt_path))

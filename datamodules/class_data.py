@@ -10,6 +10,7 @@ from jaxtyping import Int
 from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_info
 
+from ranklight.datamodules.image_file_data import ImageFileData
 from ranklight.datamodules.long_tail import long_tail
 from ranklight.datamodules.reading.annotations import (
     Sample,
@@ -17,24 +18,17 @@ from ranklight.datamodules.reading.annotations import (
     check_published_counts,
     warn_never_seen,
 )
-from ranklight.datamodules.reading.image_files import (
-    ImageFiles,
-    evaluation_transform,
-    image_splits,
-    training_transform,
-)
-from ranklight.datamodules.split_data import SplitData
+from ranklight.datamodules.reading.image_files import ImageFiles
 from ranklight.datamodules.splits import hold_out, split_hash
 from ranklight.datamodules.training_batches import TrainingBatches
 
 
-class ClassData(SplitData):
+class ClassData(ImageFileData):
     """Image files of one class each, in batches of P classes with K images, or shuffled.
 
     A data set says in `read` what its annotations hold; the rest is here. Models are chosen on the
     validation split, never on test: it is the published one, or held out of training where there is
-    none. A class that never occurs in training is warned of. Images are cut to squares and
-    normalised as for networks that were trained on ImageNet.
+    none. A class that never occurs in training is warned of.
 
     Args:
         root: The folder of the data set.
@@ -47,10 +41,8 @@ class ClassData(SplitData):
         official_validation: Take the published validation split, where there is one; else train on
             it too, and hold out a fraction of both.
         validation_fraction: How much is held out.
-        image_size: Height and width that the model sees, in pixels.
-        resize: The shorter side before the centre of `image_size` is cut out, in evaluation.
         check_counts: Refuse another number of images or classes than was published.
-        **options: Of `SplitData`: seeds and loaders.
+        **options: Of `ImageFileData`: what is seen of pictures, seeds and loaders.
 
     Attributes:
         class_names: The name of each class index.
@@ -77,8 +69,6 @@ class ClassData(SplitData):
         imbalance_shape: Literal["exponential", "step"] = "exponential",
         official_validation: bool = True,
         validation_fraction: float = 0.1,
-        image_size: int = 224,
-        resize: int = 256,
         check_counts: bool = True,
         **options: Any,
     ) -> None:
@@ -89,8 +79,6 @@ class ClassData(SplitData):
         self.imbalance_shape = imbalance_shape
         self.official_validation = official_validation
         self.validation_fraction = validation_fraction
-        self.image_size = image_size
-        self.resize = resize
         self.check_counts = check_counts
 
     def read(self) -> tuple[list[Sample], Int[np.ndarray, "n"], tuple[str, ...]]:
@@ -114,13 +102,10 @@ class ClassData(SplitData):
         if self.validation == "image_disjoint":
             seen = np.bincount(classes[splits[0]], minlength=len(self.class_names))
             warn_never_seen(self.class_names, seen)
-        self.train, self.val, self.test = image_splits(
+        self.train, self.val, self.test = self.pictures(
             [image.file for image in images],
             torch.from_numpy(classes),
             splits,
-            training_transform(self.image_size),
-            evaluation_transform(self.image_size, self.resize),
-            self.seed,
             [image.location for image in images],
         )
         self.split_hash = split_hash(*splits)

@@ -8,23 +8,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ranklight.datamodules.image_file_data import ImageFileData
 from ranklight.datamodules.reading.annotations import SPLITS
-from ranklight.datamodules.reading.image_files import (
-    ImageFiles,
-    check_not_empty,
-    evaluation_transform,
-    image_splits,
-    training_transform,
-)
+from ranklight.datamodules.reading.image_files import ImageFiles, check_not_empty
 from ranklight.datamodules.samplers import ClassBalanced
-from ranklight.datamodules.split_data import SplitData
 from ranklight.datamodules.splits import hold_out, split_hash
 from ranklight.kernels.distributed import rank_and_world_size
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
 
 
-class ImageFolder(SplitData):
+class ImageFolder(ImageFileData):
     """Image retrieval on a folder of images, `root/class name/any depth/image.jpg`.
 
     By default whole classes are held out for test, and of the others whole classes for validation:
@@ -32,8 +26,8 @@ class ImageFolder(SplitData):
     `test`, and perhaps `val`, with the classes below, they are taken as they are; a class name
     in two of them is one class.
 
-    Images are cut to squares and normalised as for networks that were trained on ImageNet. A class
-    of one image is no query but stays in the gallery; in training it follows `short_classes`.
+    A class of one image is no query but stays in the gallery; in training it follows
+    `short_classes`.
 
     Args:
         root: The folder.
@@ -45,9 +39,7 @@ class ImageFolder(SplitData):
         test_fraction: How many of the classes are for test, without the folders above.
         validation: "class_disjoint": whole classes; "image_disjoint": of each class some images.
         validation_fraction: How much of the training split is for validation, without `val`.
-        image_size: Height and width that the model sees, in pixels.
-        resize: The shorter side before the centre of `image_size` is cut out, in evaluation.
-        **options: Of `SplitData`: seeds and loaders.
+        **options: Of `ImageFileData`: what is seen of pictures, seeds and loaders.
 
     Attributes:
         class_names: The folder's name for each class index.
@@ -68,8 +60,6 @@ class ImageFolder(SplitData):
         test_fraction: float = 0.5,
         validation: Literal["class_disjoint", "image_disjoint"] = "class_disjoint",
         validation_fraction: float = 0.2,
-        image_size: int = 224,
-        resize: int = 256,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -81,8 +71,6 @@ class ImageFolder(SplitData):
         self.test_fraction = test_fraction
         self.validation = validation
         self.validation_fraction = validation_fraction
-        self.image_size = image_size
-        self.resize = resize
 
     def setup(self, stage: str | None = None) -> None:
         """List the files and split them; for training, refuse batches that they cannot fill.
@@ -98,13 +86,10 @@ class ImageFolder(SplitData):
         names, classes = np.unique([file.parts[depth] for file in files], return_inverse=True)
         self.class_names: list[str] = names.tolist()
         splits = self._split(files, folders, classes)
-        self.train, self.val, self.test = image_splits(
+        self.train, self.val, self.test = self.pictures(
             files,
             torch.from_numpy(classes),
             splits,
-            training_transform(self.image_size),
-            evaluation_transform(self.image_size, self.resize),
-            self.seed,
         )
         self.split_hash = split_hash(*splits)
         if stage in (None, "fit"):

@@ -10,33 +10,29 @@ from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
+from ranklight.datamodules.image_file_data import ImageFileData
 from ranklight.datamodules.reading.annotations import (
     Sample,
     check_files,
     check_published_counts,
     warn_never_seen,
 )
-from ranklight.datamodules.reading.image_files import (
-    ImageFiles,
-    evaluation_transform,
-    image_splits,
-    training_transform,
-)
+from ranklight.datamodules.reading.image_files import ImageFiles
+from ranklight.datamodules.reading.transforms import Transform, mirrored_whole, whole
 from ranklight.datamodules.samplers import Shuffled
-from ranklight.datamodules.split_data import SplitData
 from ranklight.datamodules.splits import hold_out, split_hash
 from ranklight.kernels.distributed import rank_and_world_size
 
 _DROPPED = -1
 
 
-class MultiLabelData(SplitData):
+class MultiLabelData(ImageFileData):
     """Image files with multi-hot labels: 1, 0, or −1 for unknown, float32, one column a class.
 
     A data set says in `read` what its annotations hold; the rest is here. None of these data sets
     has a validation split apart from what papers test on, so one is held out of training. A class
-    that never occurs in training is warned of. Images are cut to squares and normalised as for
-    networks that were trained on ImageNet.
+    that never occurs in training is warned of. By default the whole picture is seen, squashed to a
+    square: a crop may leave out what the labels name.
 
     Args:
         root: The folder of the data set.
@@ -44,10 +40,8 @@ class MultiLabelData(SplitData):
         unlabelled: Images in which no class is 1: "keep" them, or "drop" them from all splits. The
             numbers of papers that differ in it cannot be compared.
         validation_fraction: How much of the training split is for validation.
-        image_size: Height and width that the model sees, in pixels.
-        resize: The shorter side before the centre of `image_size` is cut out, in evaluation.
         check_counts: Refuse another number of images or classes than was published.
-        **options: Of `SplitData`: seeds and loaders.
+        **options: Of `ImageFileData`: what is seen of pictures, seeds and loaders.
 
     Attributes:
         class_names: One a column.
@@ -66,8 +60,6 @@ class MultiLabelData(SplitData):
         batch_size: int = 32,
         unlabelled: Literal["keep", "drop"] = "keep",
         validation_fraction: float = 0.1,
-        image_size: int = 224,
-        resize: int = 256,
         check_counts: bool = True,
         **options: Any,
     ) -> None:
@@ -76,9 +68,15 @@ class MultiLabelData(SplitData):
         self.batch_size = batch_size
         self.unlabelled = unlabelled
         self.validation_fraction = validation_fraction
-        self.image_size = image_size
-        self.resize = resize
         self.check_counts = check_counts
+
+    def default_train_transforms(self) -> list[Transform]:
+        """The whole picture, mirrored half of the time."""
+        return mirrored_whole(self.image_size)
+
+    def default_eval_transforms(self) -> list[Transform]:
+        """The whole picture."""
+        return whole(self.image_size)
 
     def read(self) -> tuple[list[Sample], Float[Tensor, "n c"], tuple[str, ...]]:
         """The images, their labels, and the names of the classes."""
@@ -101,13 +99,10 @@ class MultiLabelData(SplitData):
         if self.unlabelled == "drop":
             published[~(labels == 1).any(1).numpy()] = _DROPPED
         splits = self._split(published)
-        self.train, self.val, self.test = image_splits(
+        self.train, self.val, self.test = self.pictures(
             [image.file for image in images],
             labels,
             splits,
-            training_transform(self.image_size),
-            evaluation_transform(self.image_size, self.resize),
-            self.seed,
             [image.location for image in images],
         )
         self.split_hash = split_hash(*splits)

@@ -1,5 +1,6 @@
 """Random numbers that are pure functions of what they are for, in any process."""
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -41,13 +42,18 @@ def image_seed(seed: int, epoch: int | None, index: int) -> int:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Torch's CPU generator starts from `seed` inside, and goes on outside as if nothing happened.
+    """Global generators start from `seed` inside, and go on outside as if nothing happened.
 
-    For transforms that draw from the global generator, such as torchvision's v2.
+    Torch's on the CPU, Python's and NumPy's: transforms draw from them, torchvision's v2 from the
+    first, others from any.
     """
-    before = torch.get_rng_state()
+    before = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002
     torch.default_generator.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002
     try:
         yield
     finally:
-        torch.set_rng_state(before)
+        torch.set_rng_state(before[0])
+        random.setstate(before[1])
+        np.random.set_state(before[2])  # noqa: NPY002

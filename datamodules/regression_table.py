@@ -10,25 +10,20 @@ import torch
 from numpy.typing import NDArray
 from torchvision.transforms import v2
 
+from ranklight.datamodules.image_file_data import ImageFileData
 from ranklight.datamodules.reading.annotations import Location
-from ranklight.datamodules.reading.image_files import (
-    ImageFiles,
-    Transform,
-    check_not_empty,
-    evaluation_transform,
-    image_splits,
-)
+from ranklight.datamodules.reading.image_files import ImageFiles, check_not_empty
 from ranklight.datamodules.reading.neighbour_files import Neighbours, read_neighbours
+from ranklight.datamodules.reading.transforms import Transform
 from ranklight.datamodules.samplers import NearestLabels
 from ranklight.datamodules.samplers.label_neighbours import label_neighbours
-from ranklight.datamodules.split_data import SplitData
 from ranklight.datamodules.splits import hold_out, split_hash
 from ranklight.kernels.distributed import rank_and_world_size
 
 _SPLITS = ("train", "val_query", "val_gallery", "test_query", "test_gallery")
 
 
-class RegressionTable(SplitData):
+class RegressionTable(ImageFileData):
     """Image retrieval under continuous labels, from a table of image files.
 
     `table` is a CSV file with a header, or a Parquet file. A row is an image: its
@@ -54,11 +49,9 @@ class RegressionTable(SplitData):
         lists: A file of neighbour lists of the training rows, nearest by whatever distance, to take
             instead of the nearest labels; see `read_neighbours`.
         cache_dir: Where neighbour lists are kept; None finds them at each start.
-        image_size: Height and width that the model sees, in pixels.
-        resize: The shorter side before the centre of `image_size` is cut out, in evaluation.
         least_crop: Smallest part of the image's area that training sees; 1 shows the centre.
         mirror: Mirror training images half of the time; not where left and right are in the labels.
-        **options: Of `SplitData`: seeds and loaders.
+        **options: Of `ImageFileData`: what is seen of pictures, seeds and loaders.
 
     Attributes:
         split_hash: Names which row is in which split.
@@ -79,12 +72,12 @@ class RegressionTable(SplitData):
         neighbours: int = 5,
         lists: str | None = None,
         cache_dir: str | None = None,
-        image_size: int = 224,
-        resize: int = 256,
         least_crop: float = 0.64,
         mirror: bool = False,
         **options: Any,
     ) -> None:
+        self.least_crop = least_crop
+        self.mirror = mirror
         super().__init__(**options)
         if weights is not None and len(weights) != len(labels):
             raise ValueError(f"{len(labels)} label columns need as many weights, got {weights}")
@@ -97,10 +90,6 @@ class RegressionTable(SplitData):
         self.neighbours = neighbours
         self.lists = lists
         self.cache_dir = cache_dir
-        self.image_size = image_size
-        self.resize = resize
-        self.least_crop = least_crop
-        self.mirror = mirror
 
     def setup(self, stage: str | None = None) -> None:
         """Read the table; for training find each image's nearest.
@@ -115,14 +104,10 @@ class RegressionTable(SplitData):
         files = [self.root / str(image) for image in images]
         _check_files(self.table, files)
         indices = _split_rows(self.table, [str(split) for split in splits], self.split_seed)
-        plain = evaluation_transform(self.image_size, self.resize)
-        self.train, *others = image_splits(
+        self.train, *others = self.pictures(
             files,
             labels,
             indices,
-            self._training_transform(),
-            plain,
-            self.seed,
             [Location(self.table, row + 1, "row") for row in range(len(files))],
         )
         self.val, self.test = others[:2], others[2:]
@@ -142,14 +127,12 @@ class RegressionTable(SplitData):
             return read_neighbours(self.lists, len(self.train), self.neighbours)
         return label_neighbours(self.train.labels, self.neighbours, cache_dir=self.cache_dir)
 
-    def _training_transform(self) -> Transform:
-        if self.least_crop >= 1 and not self.mirror:
-            return evaluation_transform(self.image_size, self.resize)
-        crop = v2.RandomResizedCrop(self.image_size, (self.least_crop, 1.0), antialias=True)
+    def default_train_transforms(self) -> list[Transform]:
+        """The centre, or a random part of at least `least_crop`, mirrored if asked for."""
         flip = [v2.RandomHorizontalFlip()] if self.mirror else []
-        same_size = evaluation_transform(self.image_size, self.image_size)
-        composed: Transform = v2.Compose([crop, *flip, same_size])
-        return composed
+        if self.least_crop >= 1:
+            return [*self.default_eval_transforms(), *flip]
+        return [v2.RandomResizedCrop(self.image_size, (self.least_crop, 1.0)), *flip]
 
 
 def read_columns(table: Path, names: Sequence[str]) -> list[list[Any]]:

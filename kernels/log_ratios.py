@@ -21,55 +21,62 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ranklight.kernels.masked import masked_where
+from ranklight.kernels.masked import masked_where, prepared
 from ranklight.kernels.orders import dense_ranks
 from ranklight.kernels.rowwise import with_derivative
 
 
 def squared_log_ratios(
     similarity: Float[Tensor, "n m"],
-    distance: Float[Tensor, "n m"],
+    relevance: Float[Tensor, "n m"],
     selected: Bool[Tensor, "n m"],
-    left_out: Float[Tensor, "n m"] | None = None,
     *,
+    keep_ties: bool,
     epsilon: float,
+    label_epsilon: float,
 ) -> tuple[Float[Tensor, " n"], Int[Tensor, " n"]]:
-    """Of each row Σ_{i<j} [log(D_i / D_j) − log(y_i / y_j)]² with D = √(max(0, 2 − 2S) + ε).
+    """Of each row Σ_{i<j} [log(D_i / D_j) − log(Y_i / Y_j)]².
+
+    D = √(max(0, 2 − 2S) + ε) and Y = max(0, 1 − R) + ε_y.
 
     Args:
         similarity: S.
-        distance: y, above 0.
+        relevance: R.
         selected: The references that i and j are of.
-        left_out: Values whose ties are: pairs with equal ones do not count. None: all count.
+        keep_ties: Also count pairs i, j of equal relevance.
         epsilon: ε.
+        label_epsilon: ε_y, above 0.
 
     Returns:
         Of each row the sum, differentiable once, and the number of pairs in it.
     """
-    ties = () if left_out is None else (left_out,)
-    kernel = partial(_kernel, epsilon=epsilon)
-    cost, pairs = with_derivative(kernel, similarity, distance, selected, *ties)
+    kernel = partial(_kernel, keep_ties=keep_ties, epsilon=epsilon, label_epsilon=label_epsilon)
+    cost, pairs = with_derivative(kernel, similarity, relevance, selected)
     return cost, pairs
 
 
 def _kernel(
     similarity: Tensor,
-    distance: Tensor,
+    relevance: Tensor,
     selected: Tensor,
-    left_out: Tensor | None = None,
     *,
+    keep_ties: bool,
     epsilon: float,
+    label_epsilon: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     squared = similarity.mul(-2).add_(2).clamp_(min=0).add_(epsilon)
-    ratio = masked_where(squared.sqrt().div_(distance).log_(), selected)
+    distance = relevance.neg().add_(1).clamp_(min=0).add_(label_epsilon)
+    mask = prepared(selected, squared)
+    ratio = masked_where(squared.sqrt().div_(distance).log_(), mask)
     count = selected.sum(1)
     number = count.unsqueeze(1).to(ratio.dtype)
-    excess = masked_where(ratio - ratio.sum(1, keepdim=True) / number.clamp(min=1), selected)
-    if left_out is None:
-        cost, slope = number.squeeze(1) * excess.square().sum(1), number * excess
+    excess = masked_where(ratio - ratio.sum(1, keepdim=True) / number.clamp(min=1), mask)
+    if keep_ties:
+        cost = number.squeeze(1) * torch.linalg.vecdot(excess, excess)
+        slope = excess.mul_(number)
         pairs = count * (count - 1) // 2
     else:
-        ties, within = _of_ties(ratio, left_out, selected)
+        ties, within = _of_ties(ratio, relevance, selected)
         tied = ties.to(ratio.dtype)
         between = number * (excess - within).square()
         cost = ((number - tied) * within.square() + between).sum(1)

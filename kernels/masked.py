@@ -18,24 +18,34 @@ _SMALLEST_EXPONENT = {torch.float32: -60.0, torch.float64: -600.0}
 
 
 def masked_where(
-    values: Float[Tensor, "n m"], mask: Bool[Tensor, "n m"], otherwise: float = 0.0
+    values: Float[Tensor, "n m"], mask: Shaped[Tensor, "n m"], otherwise: float = 0.0
 ) -> Float[Tensor, "n m"]:
     """Values where the mask is True and `otherwise` elsewhere, whatever stands there; no autograd.
 
     On CPU by their bits: `torch.where` branches, and is ten times slower on a mask without pattern.
+    A mask that is used several times may be `prepared` once.
     """
     if not eager_on_cpu(values):
         return torch.where(mask, values, otherwise)
     bits = bits_of(values)
-    # True is 1, and −1 is all ones: AND keeps a value whole or leaves 0, the bits of 0.0, also
-    # where a NaN stands, which a product with the mask would not.
-    all_ones = mask.view(torch.int8).neg().to(bits.dtype)
     if otherwise == 0:
-        return all_ones.bitwise_and_(bits).view(values.dtype)
+        if mask.dtype == torch.bool:
+            return prepared(mask, values).bitwise_and_(bits).view(values.dtype)
+        return mask.bitwise_and(bits).view(values.dtype)
     # XOR twice with the same bits is nothing: (v ^ fill) ^ fill = v where the mask keeps v ^ fill,
     # and 0 ^ fill = fill where it does not.
     fill = bits_of(torch.tensor(otherwise, dtype=values.dtype))
-    return all_ones.bitwise_and_(bits ^ fill).bitwise_xor_(fill).view(values.dtype)
+    all_ones = prepared(mask, values) if mask.dtype == torch.bool else mask
+    return (bits ^ fill).bitwise_and_(all_ones).bitwise_xor_(fill).view(values.dtype)
+
+
+def prepared(mask: Bool[Tensor, "n m"], values: Float[Tensor, "n m"]) -> Shaped[Tensor, "n m"]:
+    """A mask as `masked_where` uses it on such values: on the CPU all ones, or all zeros."""
+    if not eager_on_cpu(values):
+        return mask
+    # True is 1, and −1 is all ones: AND keeps a value whole or leaves 0, the bits of 0.0, also
+    # where a NaN stands, which a product with the mask would not.
+    return mask.view(torch.int8).neg().to(bits_of(values).dtype)
 
 
 def masked_mean(values: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"]) -> Float[Tensor, ""]:

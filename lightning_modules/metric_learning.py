@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 from jaxtyping import Float
+from pytorch_lightning import LightningDataModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 from ranklight.datamodules import Batch
 from ranklight.lightning_modules.checkpoint import check_same_architecture
 from ranklight.lightning_modules.optimizers import configure
+from ranklight.lightning_modules.sizes import complete_centers
+from ranklight.models import Pictures
 from ranklight.pairs import Objective
 from ranklight.pairs.checks import check_finite_labels
 
@@ -45,7 +48,15 @@ class MetricLearning(pl.LightningModule):
         self.lr_scheduler = lr_scheduler
         self.lr_interval = lr_interval
 
-    def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    def setup(self, stage: str) -> None:
+        """Give class centers what they were not told: the classes of training."""
+        self.complete(self.trainer.datamodule)  # type: ignore[attr-defined]
+
+    def complete(self, data: LightningDataModule | None) -> None:
+        """Build what depends on the data, once."""
+        complete_centers(self.objective, data, getattr(self.encoder, "embedding_dim", 0))
+
+    def forward(self, images: Pictures) -> Float[Tensor, "n d"]:
         """Embeddings of a batch of images."""
         embeddings: Tensor = self.encoder(images)
         return embeddings

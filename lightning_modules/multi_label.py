@@ -4,6 +4,7 @@ from typing import Any, Literal, cast
 
 import pytorch_lightning as pl
 from jaxtyping import Float
+from pytorch_lightning import LightningDataModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -12,7 +13,9 @@ from ranklight.datamodules import Batch
 from ranklight.kernels.masked import at_least_float32
 from ranklight.lightning_modules.checkpoint import check_same_architecture
 from ranklight.lightning_modules.optimizers import configure
+from ranklight.lightning_modules.sizes import num_classes_of
 from ranklight.metrics import LabelRankingScores
+from ranklight.models import Pictures
 from ranklight.pairs.checks import check_finite_labels
 
 
@@ -30,10 +33,10 @@ class MultiLabelClassification(pl.LightningModule):
         encoder: Images to features: `models.Encoder` without projection (embedding_dim null) and
             not normalised, as losses on logits expect.
         loss: Of (similarity, relevance, selection), for example `losses.LSEPLoss`.
-        num_classes: Columns of the labels.
         optimizer: Called with the parameters of encoder, last layer and loss.
         lr_scheduler: Called with the optimizer.
         lr_interval: How often the schedule steps: once an "epoch" or a training "step".
+        num_classes: Columns of the labels; None: those of the data, when a run begins.
         dropout: Share of features set to 0 before the last layer; the paper of LSEP has 0.5.
         decisions: Rules from scores to sets of labels, by the names under which they are reported,
             for example `models.LabelCount`.
@@ -43,32 +46,50 @@ class MultiLabelClassification(pl.LightningModule):
         self,
         encoder: nn.Module,
         loss: nn.Module,
-        num_classes: int,
         optimizer: OptimizerCallable,
         lr_scheduler: LRSchedulerCallable | None = None,
         lr_interval: Literal["epoch", "step"] = "epoch",
+        num_classes: int | None = None,
         dropout: float = 0.0,
         decisions: dict[str, nn.Module] | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.loss = loss
-        self.num_classes = num_classes
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.lr_interval = lr_interval
-        features = cast(int, encoder.embedding_dim)
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(features, num_classes))
+        self.dropout = dropout
+        self.num_classes: int | None = None
         self.decisions = nn.ModuleDict(decisions or {})
+        if num_classes is not None:
+            self._build(num_classes)
+
+    def setup(self, stage: str) -> None:
+        """Take from the data what was not given: the number of classes."""
+        self.complete(self.trainer.datamodule)  # type: ignore[attr-defined]
+
+    def complete(self, data: LightningDataModule | None) -> None:
+        """Build what depends on the data, once."""
+        if self.num_classes is None:
+            self._build(num_classes_of(data))
+
+    def _build(self, num_classes: int) -> None:
+        self.num_classes = num_classes
+        features = cast(int, self.encoder.embedding_dim)
+        self.head = nn.Sequential(nn.Dropout(self.dropout), nn.Linear(features, num_classes))
         self.val_scores = LabelRankingScores(num_classes)
         self.test_scores = LabelRankingScores(num_classes, per_class=True)
+        for rule in self.decisions.values():
+            if hasattr(rule, "complete"):
+                rule.complete(num_classes, features)
 
-    def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+    def forward(self, images: Pictures) -> Float[Tensor, "n k"]:
         """One logit a class, in float32 or wider."""
         return self.scores_and_features(images)[0]
 
     def scores_and_features(
-        self, images: Float[Tensor, "n c h w"]
+        self, images: Pictures
     ) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n d"]]:
         """Logits and what they were computed of, both in float32 or wider."""
         features: Tensor = self.encoder(images)

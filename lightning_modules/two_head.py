@@ -1,10 +1,11 @@
 """Classification with a ranking regularizer on a second head."""
 
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pytorch_lightning as pl
 import torch.nn.functional as F
 from jaxtyping import Float
+from pytorch_lightning import LightningDataModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
@@ -15,7 +16,8 @@ from ranklight.datamodules import Batch
 from ranklight.kernels.masked import at_least_float32
 from ranklight.lightning_modules.checkpoint import check_same_architecture
 from ranklight.lightning_modules.optimizers import configure
-from ranklight.models import TwoHeads, unit_vectors
+from ranklight.lightning_modules.sizes import complete_centers, num_classes_of, picture_shape_of
+from ranklight.models import Pictures, TwoHeads, unit_vectors
 from ranklight.pairs import Objective
 from ranklight.pairs.checks import check_classes
 
@@ -58,9 +60,27 @@ class TwoHeadClassification(pl.LightningModule):
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.lr_interval = lr_interval
-        if objective is None:
-            model.embedding_head.requires_grad_(False)
-        classes = model.class_head.out_features
+        if None not in (model.num_classes, model.image_shape):
+            self._score_classes()
+
+    def setup(self, stage: str) -> None:
+        """Take from the data what was not given: classes and the size of images."""
+        self.complete(self.trainer.datamodule)  # type: ignore[attr-defined]
+
+    def complete(self, data: LightningDataModule | None) -> None:
+        """Build what depends on the data, once."""
+        if None in (self.model.num_classes, self.model.image_shape):
+            self.model.complete(
+                self.model.num_classes or num_classes_of(data),
+                self.model.image_shape or picture_shape_of(data),
+            )
+            self._score_classes()
+        complete_centers(self.objective, data, self.model.embedding_dim)
+
+    def _score_classes(self) -> None:
+        if self.objective is None:
+            self.model.embedding_head.requires_grad_(False)
+        classes = cast(int, self.model.num_classes)
         accuracy = MetricCollection(
             {
                 "accuracy": MulticlassAccuracy(classes, average="micro"),
@@ -70,7 +90,7 @@ class TwoHeadClassification(pl.LightningModule):
         self.val_accuracy = accuracy.clone(prefix="val/")
         self.test_accuracy = accuracy.clone(prefix="test/")
 
-    def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
+    def forward(self, images: Pictures) -> Float[Tensor, "n classes"]:
         """Logits of a batch of images."""
         logits: Tensor = self.model(images).logits
         return logits
@@ -124,7 +144,7 @@ class TwoHeadClassification(pl.LightningModule):
             ValueError: There is not one class an image, or it is not one of the classifier's.
         """
         if not self.trainer.predicting:
-            check_classes(batch.labels, self.model.class_head.out_features, "the classifier")
+            check_classes(batch.labels, cast(int, self.model.num_classes), "the classifier")
             if self.objective is not None and self.trainer.training:
                 self.objective.check_labels(batch.labels)
         return batch

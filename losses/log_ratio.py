@@ -59,12 +59,12 @@ class LogRatioLoss(nn.Module):
             ValueError: The three are not of one shape and on one device.
         """
         similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
-        distance = (1 - relevance).clamp(min=0) + self.label_epsilon
         total, triplets = squared_log_ratios(
             similarity,
-            distance,
+            relevance,
             selection,
-            None if self.keep_ties else relevance,
+            keep_ties=self.keep_ties,
             epsilon=self.epsilon,
+            label_epsilon=self.label_epsilon,
         )
         return mean_over_ranks(total.sum(), triplets.sum())

@@ -6,6 +6,7 @@ from ranklight.models.decisions.rule import DecisionRule
 from ranklight.models.decisions.threshold import GlobalThreshold, PerClassThreshold
 from ranklight.models.decisions.top_k import TopK, top_labels
 from ranklight.models.encoder import Encoder, Pixels, pool, unit_vectors
+from ranklight.models.inputs import Inputs, Pictures
 from ranklight.models.multi_scale import LowResolution, MultiScale
 from ranklight.models.trunks import SmallConvNet, TimmTrunk, TorchvisionTrunk
 from ranklight.models.two_heads import TwoHeadOutput, TwoHeads
@@ -14,11 +15,13 @@ __all__ = [
     "DecisionRule",
     "Encoder",
     "GlobalThreshold",
+    "Inputs",
     "LabelCount",
     "LearnedThreshold",
     "LowResolution",
     "MultiScale",
     "PerClassThreshold",
+    "Pictures",
     "Pixels",
     "SmallConvNet",
     "TimmTrunk",

@@ -1,4 +1,4 @@
-"""Images in, one embedding a row out."""
+"""Pictures in, one embedding a row out."""
 
 from typing import Literal, cast
 
@@ -9,14 +9,18 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ranklight.kernels.eager import without_autocast
 from ranklight.kernels.masked import at_least_float32
+from ranklight.models.inputs import Pictures, in_unit_range, inputs_of
 
 
 class Encoder(nn.Module):
     """A trunk, a global pooling, a linear projection, and the unit sphere if wanted.
 
+    Takes pictures (bytes, or floats of 0..1) and normalises them as its trunk was trained.
+
     Args:
         trunk: A module from images to feature maps with an attribute `channels`, for example
-            `TorchvisionTrunk("resnet50")` or `SmallConvNet()`.
+            `TorchvisionTrunk("resnet50")` or `SmallConvNet()`; where it has `mean` and `std`, it
+            is given (picture − mean) / std, else pictures of 0..1.
         embedding_dim: Size of the embedding; None leaves out the projection.
         pooling: "average"; "max"; or "both", their sum, as in Proxy-Anchor's released code.
         normalize: Divide each embedding by its length. Losses on angles want it, the log-ratio
@@ -34,6 +38,7 @@ class Encoder(nn.Module):
         freeze_batch_norm: bool = False,
     ) -> None:
         super().__init__()
+        self.inputs = inputs_of(trunk)
         self.trunk = trunk
         self.pooling = pooling
         self.normalize = normalize
@@ -46,9 +51,9 @@ class Encoder(nn.Module):
         # Lightning trains in the mode that it finds and calls train() no more: freeze here too.
         self.train(self.training)
 
-    def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        """Embeddings of a batch of images."""
-        pooled = pool(self.trunk(images), self.pooling)
+    def forward(self, images: Pictures) -> Float[Tensor, "n d"]:
+        """Embeddings of a batch of pictures."""
+        pooled = pool(self.trunk(self.inputs(images)), self.pooling)
         embeddings: Tensor = self.projection(pooled)
         return unit_vectors(embeddings) if self.normalize else embeddings
 
@@ -73,9 +78,9 @@ class Pixels(nn.Module):
         super().__init__()
         self.normalize = normalize
 
-    def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        """All pixels of an image in a row."""
-        pixels = images.flatten(1)
+    def forward(self, images: Pictures) -> Float[Tensor, "n d"]:
+        """All pixels of an image in a row, each of 0..1 before they are normalised."""
+        pixels = in_unit_range(images).flatten(1)
         return unit_vectors(pixels) if self.normalize else pixels
 
 

@@ -10,6 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ranklight.models.encoder import unit_vectors
+from ranklight.models.inputs import Pictures, inputs_of
+from ranklight.models.trunks import IMAGENET_MEAN, IMAGENET_STD
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class MultiScale(nn.Module):
     ) -> None:
         super().__init__()
         self.deep = AlexNet4096(dropout) if deep is None else deep
+        self.inputs = inputs_of(self.deep)
         self.paths = nn.ModuleList(_Path(in_channels, path) for path in paths)
         with torch.no_grad():
             blank = torch.zeros(1, in_channels, image_size, image_size)
@@ -90,8 +93,9 @@ class MultiScale(nn.Module):
         self.projection = nn.Linear(deep_dim + self.low_dim, embedding_dim)
         self.embedding_dim = embedding_dim
 
-    def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        """Unit embeddings of a batch of images."""
+    def forward(self, images: Pictures) -> Float[Tensor, "n d"]:
+        """Unit embeddings of a batch of pictures; all paths see the deep one's normalisation."""
+        images = self.inputs(images)
         deep = self.deep(images)
         parts = [unit_vectors(deep.mean((2, 3)) if deep.ndim == 4 else deep)]
         if len(self.paths):
@@ -105,6 +109,8 @@ class AlexNet4096(nn.Module):
     Args:
         dropout: Before each of its two large layers.
     """
+
+    mean, std = IMAGENET_MEAN, IMAGENET_STD
 
     def __init__(self, dropout: float = 0.4) -> None:
         super().__init__()

@@ -13,6 +13,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""What torchvision's networks were trained with, but for a few."""
+
 _POOLING = ("avgpool", "adaptive_avg_pool2d", "mean", "classifier")
 
 
@@ -24,12 +27,19 @@ class TorchvisionTrunk(nn.Module):
         weights: None for random weights, torchvision's name of pretrained ones ("DEFAULT",
             "IMAGENET1K_V2"), or the path of a file with a state dict of the whole network.
 
+    Attributes:
+        channels: Of the feature map.
+        mean: Of each channel of the pictures, by which torchvision trained this network.
+        std: Likewise.
+
     Raises:
         ValueError: No such network, or it has no feature map to cut at.
         FileNotFoundError: The weights cannot be fetched; the message names the file to bring.
     """
 
     channels: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
     def __init__(self, name: str, weights: str | None = None) -> None:
         super().__init__()
@@ -40,6 +50,7 @@ class TorchvisionTrunk(nn.Module):
                 f"near it: {', '.join(get_close_matches(name, known, n=4, cutoff=0))}"
             )
         network = _load(torchvision.models.get_model, name, weights)
+        self.mean, self.std = _torchvisions_normalisation(name, weights)
         self.body = create_feature_extractor(network, {_node_before_pooling(name, network): "map"})
         self.channels = _channels(self)
 
@@ -56,14 +67,22 @@ class TimmTrunk(nn.Module):
     Args:
         name: As in `timm.list_models()`.
         weights: None for random weights, "DEFAULT" for timm's pretrained ones, or a file's path.
+
+    Attributes:
+        channels: Of the feature map.
+        mean: Of each channel of the pictures, by which the weights of this name were trained.
+        std: Likewise.
     """
 
     channels: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
     def __init__(self, name: str, weights: str | None = None) -> None:
         super().__init__()
         # Here, since importing it takes a second and other trunks do without.
         import timm
+        from timm.data.config import resolve_model_data_config
 
         def build(name: str, weights: str | None) -> nn.Module:
             pretrained = weights is not None
@@ -71,6 +90,8 @@ class TimmTrunk(nn.Module):
             return network
 
         self.body = _load(build, name, weights)
+        trained = resolve_model_data_config(self.body)  # type: ignore[no-untyped-call]
+        self.mean, self.std = trained["mean"], trained["std"]
         self.channels = _channels(self)
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c i j"]:
@@ -147,6 +168,15 @@ def _load(build: Callable[..., nn.Module], name: str, weights: str | None) -> nn
             f"{_weights_file(name, weights)} to this machine and pass its path as `weights`, or "
             f"put it into {torch.hub.get_dir()}/checkpoints"
         ) from error
+
+
+def _torchvisions_normalisation(
+    name: str, weights: str | None
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    known = torchvision.models.get_model_weights(name).__members__
+    trained = known.get(weights or "DEFAULT") or known["DEFAULT"]
+    transform = trained.transforms()
+    return tuple(transform.mean), tuple(transform.std)
 
 
 def _weights_file(name: str, weights: str | None) -> str:

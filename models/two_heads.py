@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ranklight.models.encoder import pool, unit_vectors
+from ranklight.models.inputs import Pictures, inputs_of
 
 
 class TwoHeadOutput(NamedTuple):
@@ -30,27 +31,40 @@ class TwoHeads(nn.Module):
 
     Args:
         trunk: Images to feature maps, with an attribute `channels`.
-        num_classes: Classes of the classifier.
+        num_classes: Classes of the classifier; None: those of the data, when a run begins.
         image_shape: Channels, height and width of the images; the embedding head is as large as
-            the feature map they give.
+            the feature map they give. None: those of the data, when a run begins.
         embedding_dim: Size of the embedding.
     """
 
     def __init__(
         self,
         trunk: nn.Module,
-        num_classes: int,
-        image_shape: tuple[int, int, int] = (3, 224, 224),
+        num_classes: int | None = None,
+        image_shape: tuple[int, int, int] | None = None,
         embedding_dim: int = 256,
     ) -> None:
         super().__init__()
+        self.inputs = inputs_of(trunk)
         self.trunk = trunk
-        self.class_head = nn.Linear(cast(int, trunk.channels), num_classes)
-        self.embedding_head = nn.Linear(_flat_size(trunk, image_shape), embedding_dim)
+        self.num_classes = num_classes
+        self.image_shape = image_shape
+        self.embedding_dim = embedding_dim
+        self.register_module("class_head", None)
+        self.register_module("embedding_head", None)
+        if num_classes is not None and image_shape is not None:
+            self.complete(num_classes, image_shape)
 
-    def forward(self, images: Float[Tensor, "n c h w"]) -> TwoHeadOutput:
+    def complete(self, num_classes: int, image_shape: tuple[int, int, int]) -> None:
+        """Draw the heads, now that classes and images are known."""
+        self.num_classes = num_classes
+        self.image_shape = image_shape
+        self.class_head = nn.Linear(cast(int, self.trunk.channels), num_classes)
+        self.embedding_head = nn.Linear(_flat_size(self.trunk, image_shape), self.embedding_dim)
+
+    def forward(self, images: Pictures) -> TwoHeadOutput:
         """Both heads on one pass."""
-        maps = self.trunk(images)
+        maps = self.trunk(self.inputs(images))
         pooled = pool(maps, "average")
         embeddings = unit_vectors(self.embedding_head(maps.flatten(1)))
         return TwoHeadOutput(self.class_head(pooled), embeddings, pooled)

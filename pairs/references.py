@@ -1,6 +1,6 @@
 """What anchors are compared with: embeddings, their labels, and which pairs count (M)."""
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.distributed as dist
@@ -82,8 +82,9 @@ class ClassCenters(nn.Module):
     the rule of the center loss (Wen et al., ECCV 2016), over the anchors of all ranks.
 
     Args:
-        num_classes: Classes are labelled 0..num_classes − 1.
-        embedding_dim: Size of the encoder's output.
+        num_classes: Classes are labelled 0..num_classes − 1. None: the classes of the training
+            split, when a run begins.
+        embedding_dim: Size of the encoder's output; None: what it is, when a run begins.
         normalize: Put the centers on the unit sphere, as the embeddings should be then.
         centers_per_class: Columns of a class; they are neighbours in S.
         center_learning_rate: γ, 0.5 in the paper; larger follows the batch closer. None: centers
@@ -92,7 +93,8 @@ class ClassCenters(nn.Module):
     Raises:
         TypeError: Labels are not integers.
         ValueError: Embeddings have another dimension than the centers, labels are not one class an
-            image; or, on the CPU, a label is not 0..num_classes − 1.
+            image; or, on the CPU, a label has no center.
+        RuntimeError: A number was left out, and nobody called `complete`.
 
     Example:
         >>> centers = ClassCenters(num_classes=3, embedding_dim=2)
@@ -101,30 +103,51 @@ class ClassCenters(nn.Module):
         ([0, 1, 2], (4, 3))
     """
 
+    centers: Tensor | None
+    classes: Tensor
+
     def __init__(
         self,
-        num_classes: int,
-        embedding_dim: int,
+        num_classes: int | None = None,
+        embedding_dim: int | None = None,
         normalize: bool = True,
         centers_per_class: int = 1,
         center_learning_rate: float | None = None,
     ) -> None:
         super().__init__()
-        if min(num_classes, embedding_dim, centers_per_class) < 1:
+        given = (num_classes, embedding_dim, centers_per_class)
+        if any(number is not None and number < 1 for number in given):
             raise ValueError(
                 "num_classes, embedding_dim and centers_per_class must be at least 1; got "
                 f"{num_classes}, {embedding_dim} and {centers_per_class}"
             )
-        centers = torch.empty(num_classes * centers_per_class, embedding_dim)
-        self.centers: Tensor
-        if center_learning_rate is None:
-            self.centers = nn.Parameter(nn.init.kaiming_normal_(centers, mode="fan_out"))
-        else:
-            self.register_buffer("centers", nn.init.normal_(centers))
         self.num_classes = num_classes
+        self.embedding_dim = embedding_dim
         self.normalize = normalize
         self.centers_per_class = centers_per_class
         self.center_learning_rate = center_learning_rate
+        self.register_buffer("classes", None, persistent=False)
+        if center_learning_rate is None:
+            self.register_parameter("centers", None)
+        else:
+            self.register_buffer("centers", None)
+        if num_classes is not None and embedding_dim is not None:
+            self.complete(torch.arange(num_classes), embedding_dim)
+
+    def complete(self, classes: Int[Tensor, " c"], embedding_dim: int) -> None:
+        """Draw the centers, now that the classes and the size of embeddings are known.
+
+        Args:
+            classes: The labels that have centers, ascending.
+            embedding_dim: Size of the encoder's output; that of the constructor goes before it.
+        """
+        size = embedding_dim if self.embedding_dim is None else self.embedding_dim
+        centers = torch.empty(len(classes) * self.centers_per_class, size)
+        self.classes = classes.long()
+        if self.center_learning_rate is None:
+            self.centers = nn.Parameter(nn.init.kaiming_normal_(centers, mode="fan_out"))
+        else:
+            self.centers = nn.init.normal_(centers)
 
     def forward(
         self,
@@ -134,6 +157,10 @@ class ClassCenters(nn.Module):
     ) -> References:
         """The centers of all classes, before they move; every pair counts."""
         check_batch(embeddings, labels, index)
+        if self.centers is None:
+            raise RuntimeError(
+                "ClassCenters needs num_classes and embedding_dim, or a call of complete()"
+            )
         self.check_labels(labels)
         needed, given = self.centers, embeddings
         if given.shape[1] != needed.shape[1] or given.device != needed.device:
@@ -142,7 +169,7 @@ class ClassCenters(nn.Module):
                 f"centers have; got {given.shape[1]} on {given.device}"
             )
         centers = F.normalize(self.centers) if self.normalize else self.centers
-        ref_labels = torch.arange(len(centers), device=labels.device) // self.centers_per_class
+        ref_labels = self.classes.repeat_interleave(self.centers_per_class)
         mask = torch.ones(len(embeddings), len(centers), dtype=torch.bool, device=embeddings.device)
         if self.center_learning_rate is not None and self.training:
             centers = centers.clone()
@@ -154,13 +181,19 @@ class ClassCenters(nn.Module):
 
         Raises:
             TypeError: Labels are not integers.
-            ValueError: They are not one class an image, or a class is not 0..num_classes − 1.
+            ValueError: They are not one class an image, or a class has no center.
         """
-        check_classes(labels, self.num_classes, "ClassCenters")
+        if self.num_classes is not None:
+            check_classes(labels, self.num_classes, "ClassCenters")
+        elif eager_on_cpu(labels) and not (known := torch.isin(labels, self.classes.cpu())).all():
+            raise ValueError(
+                f"ClassCenters has centers of the {len(self.classes)} classes of training; class "
+                f"{int(labels[~known][0])} is none of them"
+            )
 
     @torch.no_grad()
     def _move(self, embeddings: Tensor, labels: Tensor, centers: Tensor, rate: float) -> None:
-        own = labels.long().unsqueeze(1) * self.centers_per_class
+        own = torch.searchsorted(self.classes, labels.long()).unsqueeze(1) * self.centers_per_class
         own = own + torch.arange(self.centers_per_class, device=labels.device)
         embeddings = embeddings.to(centers.dtype)
         distance = (embeddings.unsqueeze(1) - centers[own]).square().sum(2)
@@ -168,7 +201,8 @@ class ClassCenters(nn.Module):
         total = torch.zeros_like(centers).index_add_(0, closest, centers[closest] - embeddings)
         count = centers.new_zeros(len(centers), 1)
         count.index_add_(0, closest, centers.new_ones(len(closest), 1))
-        self.centers.copy_(centers - rate * all_reduce_sum(total) / (1 + all_reduce_sum(count)))
+        moved = centers - rate * all_reduce_sum(total) / (1 + all_reduce_sum(count))
+        cast(Tensor, self.centers).copy_(moved)
 
 
 def _without_diagonal(mask: Tensor) -> Tensor:

@@ -131,7 +131,7 @@ class LabelCloseness(nn.Module):
         """Relevance of every reference to every anchor."""
         labels, ref_labels = _real("LabelCloseness", labels, ref_labels)
         if labels.shape[1] == 1:
-            return 1 - (labels - ref_labels.T).abs()
+            return (labels - ref_labels.T).abs_().neg_().add_(1)
         return 1 - _distance(labels, ref_labels, self.p)
 
 

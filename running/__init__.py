@@ -5,6 +5,7 @@ from ranklight.running.best_checkpoint import BestCheckpoint
 from ranklight.running.checkpoint_io import AtomicCheckpointIO
 from ranklight.running.checks_before_training import CheckBeforeTraining
 from ranklight.running.compile_network import CompileNetwork
+from ranklight.running.data_wait import DataWait
 from ranklight.running.last_checkpoint import LastCheckpoint
 from ranklight.running.metrics_file import MetricsFile
 from ranklight.running.non_finite import StopOnNonFiniteLoss
@@ -21,6 +22,7 @@ __all__ = [
     "BestCheckpoint",
     "CheckBeforeTraining",
     "CompileNetwork",
+    "DataWait",
     "ExactResume",
     "LastCheckpoint",
     "MetricsFile",

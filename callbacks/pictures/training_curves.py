@@ -9,7 +9,10 @@ from ranklight.running.metrics_file import MetricsFile
 
 
 class TrainingCurves(Callback):
-    """Draws every metric of `metrics.csv` against the step, one panel a metric, when fit ends."""
+    """Draws every metric of `metrics.csv` against the step, one panel a metric, when fit ends.
+
+    But for times, which are the machine's: a run that went on after a stop has the same curves.
+    """
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw what was logged."""
@@ -26,7 +29,7 @@ def _curves(rows: list[dict[str, str]]) -> dict[str, list[tuple[int, float]]]:
     curves: dict[str, list[tuple[int, float]]] = {}
     for row in rows:
         for name, value in row.items():
-            if value and name.startswith(("train/", "val/")):
+            if value and name.startswith(("train/", "val/")) and name != "train/data_wait":
                 curves.setdefault(name, []).append((int(row["step"]), float(value)))
     return {name: points for name, points in curves.items() if len(points) > 1}
 

@@ -10,7 +10,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ranklight.datamodules.batch import Batch
-from ranklight.datamodules.digits.drawing import draw_clutter, draw_whole, random_numbers
+from ranklight.datamodules.digits.drawing import (
+    as_pictures,
+    draw_clutter,
+    draw_whole,
+    random_numbers,
+)
 from ranklight.datamodules.loaders import Key, epochs_and_positions
 from ranklight.datamodules.randomness import image_seed
 
@@ -59,7 +64,7 @@ class ClutteredDigits(Dataset[Batch]):
         uniform, noise = random_numbers(seeds, (1 + _FRAGMENTS, 7), _SIDE)
         clutter = draw_clutter(self.digits, uniform[:, 1:], _SIDE)
         scenes = torch.maximum(clutter, _draw_digits(self.digits[positions], uniform[:, 0]))
-        images = (scenes + 0.1 * noise).clamp_(0, 1).unsqueeze(1)
+        images = as_pictures(scenes + 0.1 * noise)
         return Batch(images, self.labels[positions], indices)
 
 

@@ -5,12 +5,17 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 _DIGIT, _FRAGMENT = 8, 4
 # Fragments are as many pixels wide in every scene as in one of 32, and fit into 16 however turned.
 _CLUTTER_SIDE, _CLUTTER_MARGIN = 32, 8
+
+
+def as_pictures(scenes: Float[Tensor, "n h w"]) -> UInt8[Tensor, "n 1 h w"]:
+    """Scenes of 0..1, cut off there, as grey pictures of 0..255."""
+    return (scenes.clamp(0, 1) * 255).round().to(torch.uint8).unsqueeze(1)
 
 
 def random_numbers(

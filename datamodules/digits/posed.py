@@ -10,7 +10,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ranklight.datamodules.batch import Batch
-from ranklight.datamodules.digits.drawing import draw_clutter, draw_whole, random_numbers
+from ranklight.datamodules.digits.drawing import (
+    as_pictures,
+    draw_clutter,
+    draw_whole,
+    random_numbers,
+)
 from ranklight.datamodules.digits.handwritten import handwritten_digits
 from ranklight.datamodules.loaders import Key, epochs_and_positions
 from ranklight.datamodules.randomness import image_seed, random_bits, uniform
@@ -91,7 +96,7 @@ class PosedDigits(Dataset[Batch]):
         numbers, noise = random_numbers(seeds, (_FRAGMENTS, 7), _SIDE)
         clutter = draw_clutter(self.digits, numbers, _SIDE)
         scenes = torch.maximum(clutter, self._draw_digits(positions))
-        images = scenes.add_(noise, alpha=0.1).clamp_(0, 1).unsqueeze(1)
+        images = as_pictures(scenes.add_(noise, alpha=0.1))
         return Batch(images, self.labels[positions], indices)
 
     def _draw_digits(self, positions: list[int]) -> Float[Tensor, "n 48 48"]:

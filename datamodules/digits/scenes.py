@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ranklight.datamodules.batch import Batch
-from ranklight.datamodules.digits.drawing import around, draw, overlay, random_numbers
+from ranklight.datamodules.digits.drawing import around, as_pictures, draw, overlay, random_numbers
 from ranklight.datamodules.digits.handwritten import handwritten_digits, split_digits
 from ranklight.datamodules.loaders import Key, epochs_and_positions
 from ranklight.datamodules.randomness import image_seed, uniform
@@ -84,7 +84,7 @@ class SeveralDigits(Dataset[Batch]):
         ]
         numbers, noise = random_numbers(seeds, (_MOST, 4), self.size)
         scenes = self._draw_digits(self.sources[positions], numbers)
-        images = scenes.add_(noise, alpha=0.1).clamp_(0, 1).unsqueeze(1)
+        images = as_pictures(scenes.add_(noise, alpha=0.1))
         return Batch(images, self.labels[positions], indices)
 
     def _draw_digits(

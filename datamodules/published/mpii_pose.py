@@ -14,27 +14,23 @@ from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
 from ranklight.datamodules.batch import Batch
+from ranklight.datamodules.image_file_data import ImageFileData
 from ranklight.datamodules.loaders import Key, epochs_and_positions
 from ranklight.datamodules.randomness import random_bits
-from ranklight.datamodules.reading.image_files import (
-    ImageFiles,
-    check_not_empty,
-    evaluation_transform,
-    image_splits,
-)
+from ranklight.datamodules.reading.image_files import ImageFiles, check_not_empty
 from ranklight.datamodules.reading.neighbour_files import check_neighbours, read_lists
+from ranklight.datamodules.reading.transforms import Transform
 from ranklight.datamodules.samplers import NearestLabels
-from ranklight.datamodules.split_data import SplitData
 from ranklight.datamodules.splits import hold_out, split_hash
 from ranklight.kernels.distributed import rank_and_world_size
 from ranklight.pairs.relevance import ByTable
 
-_SIDE, _STORED, _QUERIES = 224, 288, 1919
+_STORED, _QUERIES = 288, 1919
 _SUFFIXES = {".jpg", ".jpeg", ".png"}
 _FLIP = 5
 
 
-class MPIIPose(SplitData):
+class MPIIPose(ImageFileData):
     """MPII human pose retrieval in the layout of the log-ratio paper's release.
 
     `root` holds the folders `0` (12,366 training crops) and `1` (9,919 test crops), 288×288 pixels,
@@ -52,8 +48,8 @@ class MPIIPose(SplitData):
     The released code validates on test. Here some training images are held out, a fifth of them
     queries. Training images are cropped as there, with 5 % of jitter in scale and 3 % in place.
     There a whole batch is mirrored or not, because a mirrored person has another pose; here a whole
-    epoch is. Pixels are normalised as for torchvision's weights, where the release feeds BGR values
-    of 0..255 to them.
+    epoch is. The encoder normalises pixels as its weights were trained, where the release feeds BGR
+    values of 0..255 to torchvision's.
 
     Args:
         root: The folder.
@@ -62,7 +58,8 @@ class MPIIPose(SplitData):
         neighbours: How many nearest images each anchor brings; 0 makes the batch random.
         validation_fraction: How much of the training split is for validation.
         queries: How many of the test images, the first ones, are queries.
-        **options: Of `SplitData`: seeds and loaders.
+        resize: The crops' side in pixels; the centre of `image_size` is cut out of it.
+        **options: Of `ImageFileData`: what is seen of pictures, seeds and loaders.
 
     Attributes:
         split_hash: Names which image is in which split.
@@ -76,15 +73,22 @@ class MPIIPose(SplitData):
         neighbours: int = 5,
         validation_fraction: float = 0.1,
         queries: int = _QUERIES,
+        resize: int = _STORED,
         **options: Any,
     ) -> None:
-        super().__init__(**options)
+        super().__init__(resize=resize, **options)
         self.root = Path(root)
         self.batch_size = batch_size
         self.anchors = anchors
         self.neighbours = neighbours
         self.validation_fraction = validation_fraction
         self.queries = queries
+
+    def default_train_transforms(self) -> list[Transform]:
+        """Jitter in scale and place, then the centre."""
+        shift = 0.03 * min(self.image_size) / self.resize
+        jitter = v2.RandomAffine(0, translate=(shift, shift), scale=(0.95, 1.05))
+        return [jitter, *self.default_eval_transforms()]
 
     def setup(self, stage: str | None = None) -> None:
         """List the crops; for training read the neighbour lists.
@@ -99,10 +103,7 @@ class MPIIPose(SplitData):
         if len(test) <= self.queries:
             raise ValueError(f"{self.queries} queries leave no gallery: {len(test)} test images")
         splits = self._split(len(train), len(test))
-        plain = evaluation_transform(_SIDE, _STORED)
-        crops, *others = image_splits(
-            files, torch.arange(len(files)), splits, _training_crop(), plain, self.seed
-        )
+        crops, *others = self.pictures(files, torch.arange(len(files)), splits)
         self.train = MirroredEpochs(crops, self.seed)
         self.val, self.test = others[:2], others[2:]
         self.split_hash = split_hash(*splits[:3], np.concatenate(splits[3:]))
@@ -235,13 +236,3 @@ def _crops(folder: Path) -> list[Path]:
     if not files:
         raise FileNotFoundError(f"no images in {folder}")
     return files
-
-
-def _training_crop() -> Any:
-    shift = 0.03 * _SIDE / _STORED
-    return v2.Compose(
-        [
-            v2.RandomAffine(0, translate=(shift, shift), scale=(0.95, 1.05)),
-            evaluation_transform(_SIDE, _STORED),
-        ]
-    )

@@ -60,9 +60,9 @@ class Images(Dataset[Any]):
     def __getitem__(self, position: int) -> Batch:
         if self.worker_fails:
             # As when an image vanishes: in a file of our own, from the worker process.
-            from ranklight.datamodules.reading.image_files import read_image
+            from ranklight.datamodules.reading.pictures import read_picture
 
-            read_image("/no/such/image.png")
+            read_picture("/no/such/image.png")
         if self.slow:
             time.sleep(600)
         return self.batches[position]

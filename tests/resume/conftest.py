@@ -1,4 +1,5 @@
 import contextlib
+import csv
 import tempfile
 from pathlib import Path
 
@@ -96,7 +97,10 @@ def ending():
             name: {part: end[part] for part in parts}
             for name, end in zip(names, (last, best), strict=True)
         }
-        metrics = (run / "metrics.csv").read_text()
+        with (run / "metrics.csv").open(newline="") as file:
+            metrics = list(csv.DictReader(file))
+        for row in metrics:
+            row.pop("train/data_wait", None)
         plots = {path.name: path.read_bytes() for path in sorted(run.glob("plots/*"))}
         return {**ends, "best score": score, "metrics": metrics, "plots": plots}
 

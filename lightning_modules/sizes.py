@@ -1,0 +1,80 @@
+"""What a model takes from its data, so that nobody writes it twice: classes and picture sizes.
+
+Modules ask for it in `setup`, when the data module has been set up and no optimizer exists yet.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+
+from ranklight.pairs import ClassCenters, Objective
+
+Data = LightningDataModule | None
+
+
+def num_classes_of(data: Data) -> int:
+    """How many classes there are: by their names, the columns of the labels, or the highest label.
+
+    Raises:
+        ValueError: There is no data module, or its labels are no classes.
+    """
+    names = getattr(data, "class_names", None)
+    if names:
+        return len(names)
+    labels = _labels(data, "num_classes")
+    if labels.ndim == 2:
+        return labels.shape[1]
+    return int(labels.max()) + 1
+
+
+def training_classes_of(data: Data) -> Int[Tensor, " c"]:
+    """The classes that training has, ascending: with held-out classes these are not all.
+
+    Raises:
+        ValueError: There is no data module, or its labels are no classes.
+    """
+    labels = _labels(data, "num_classes of ClassCenters")
+    if labels.ndim != 1 or labels.is_floating_point():
+        raise ValueError(
+            "ClassCenters needs one class an image; the labels of training are "
+            f"{list(labels.shape)} of {labels.dtype}"
+        )
+    classes: Tensor = torch.unique(labels)  # type: ignore[no-untyped-call]
+    return classes
+
+
+def picture_shape_of(data: Data) -> tuple[int, int, int]:
+    """Channels, height and width of the pictures that the model is given, read off the first one.
+
+    Raises:
+        ValueError: There is no data module.
+    """
+    dataset = _train(data, "image_shape")
+    channels, height, width = dataset.__getitems__([0]).images.shape[1:]
+    return channels, height, width
+
+
+def complete_centers(objective: Objective | None, data: Data, embedding_dim: int) -> None:
+    """Give class centers that were not told their classes those of training."""
+    references = getattr(objective, "references", None)
+    if isinstance(references, ClassCenters) and references.centers is None:
+        given = references.num_classes
+        classes = training_classes_of(data) if given is None else torch.arange(given)
+        references.complete(classes, embedding_dim)
+
+
+def _labels(data: Data, needed: str) -> Tensor:
+    labels: Tensor | None = getattr(_train(data, needed), "labels", None)
+    if labels is None:
+        raise ValueError(f"{needed} must be given: the training split says no labels")
+    return labels
+
+
+def _train(data: Data, needed: str) -> Any:
+    train = getattr(data, "train", None)
+    if train is None:
+        raise ValueError(f"{needed} must be given: there is no data module to take it from")
+    return train
