@@ -25,7 +25,7 @@ SIZE = 32
 FEW = {"classes_per_batch": 2, "samples_per_class": 2, "batch_size": 4}
 SMALL = {
     "MPIIPose": {"batch_size": 8, "queries": 2, "validation_fraction": 0.3},
-    "RegressionTable": {"batch_size": 8},
+    "RegressionTable": {"batch_size": 8, "labels": "[age, weight]"},
     "DigitPoses": {"train_scenes": 80, "val_scenes": "[8, 40]", "test_scenes": "[8, 40]"},
     "DigitRelevance": {"train_scenes": 80, "val_scenes": "[8, 40]", "test_scenes": "[8, 40]"},
     "DigitScenes": {"train_scenes": 80, "val_scenes": 40, "test_scenes": 40},
@@ -133,13 +133,17 @@ def smaller_data(config, root):
         if kind.__name__ not in TREES:
             pytest.fail(f"no small tree is written for {kind.__name__}: add its function to TREES")
         TREES[kind.__name__](root)
-        options = smaller_files(kind, root) | few(kind, data.get("init_args", {})) | options
+        given = data.get("init_args", {})
+        options = smaller_files(kind, root, given) | few(kind, given) | options
     for key, value in options.items():
         yield f"--data.init_args.{key}", str(value)
 
 
-def smaller_files(kind, root):
-    options = {"root": root, "num_workers": 0, "image_size": SIZE, "resize": SIZE}
+def smaller_files(kind, root, given):
+    """Small pictures, but where transforms of a recipe's own say how large they are."""
+    options = {"root": root, "num_workers": 0}
+    if "train_transforms" not in given:
+        options |= {"image_size": SIZE, "resize": SIZE}
     if "table" in defaults(kind):
         options["table"] = root / "table.csv"
     return {key: value for key, value in options.items() if key in defaults(kind)}
