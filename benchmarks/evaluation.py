@@ -135,8 +135,8 @@ def _inertia(embeddings: Tensor, found: Tensor, classes: int) -> float:
 def _data(n: int, classes: int, noise: float) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(n) % classes
-    centres = torch.nn.functional.normalize(torch.randn(classes, 128, generator=generator), dim=1)
-    embeddings = centres[labels] + noise * torch.randn(n, 128, generator=generator) / 128**0.5
+    centers = torch.nn.functional.normalize(torch.randn(classes, 128, generator=generator), dim=1)
+    embeddings = centers[labels] + noise * torch.randn(n, 128, generator=generator) / 128**0.5
     return torch.nn.functional.normalize(embeddings, dim=1), labels
 
 

@@ -33,9 +33,9 @@ def _row(
 ) -> Comparison:
     torch.manual_seed(0)
     labels = torch.arange(n, device=device) % classes
-    centres = F.normalize(torch.randn(classes, dim, device=device))
+    centers = F.normalize(torch.randn(classes, dim, device=device))
     noise = torch.randn(n, dim, device=device) / dim**0.5
-    embeddings = F.normalize(centres[labels] + 1.3 * noise)
+    embeddings = F.normalize(centers[labels] + 1.3 * noise)
     return Comparison(
         item=item,
         size=f"{n:,} x {dim}, {classes:,} classes",

@@ -2,6 +2,7 @@
 
 import torch
 import torch.nn.functional as F
+from timm.loss import AsymmetricLossMultiLabel, ZlprLoss
 from torch import Tensor
 
 from benchmarks.measure import Comparison, Work, compare_with_peer
@@ -86,10 +87,6 @@ def _warp(labels: int) -> Comparison:
 
 
 def _from_timm(labels: int) -> list[Comparison]:
-    try:
-        from timm.loss import AsymmetricLossMultiLabel, ZlprLoss
-    except ImportError:
-        return []
     similarity, relevance, known = _batch(labels)
     pairs = [
         ("asymmetric; timm", AsymmetricLossMultiLabel(), AsymmetricLoss()),

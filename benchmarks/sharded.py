@@ -103,9 +103,9 @@ def _objective(rank: int, ranks: int) -> Work:
 def _images(rows: int, width: int, classes: int) -> tuple[Tensor, Tensor]:
     draw = torch.Generator().manual_seed(0)
     labels = torch.arange(rows) % classes
-    centres = F.normalize(torch.randn(classes, width, generator=draw))
+    centers = F.normalize(torch.randn(classes, width, generator=draw))
     noise = torch.randn(rows, width, generator=draw) / width**0.5
-    return F.normalize(centres[labels] + 1.3 * noise), labels
+    return F.normalize(centers[labels] + 1.3 * noise), labels
 
 
 if __name__ == "__main__":

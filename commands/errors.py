@@ -5,7 +5,8 @@ The rule, in the order in which it is asked:
 1. Ctrl-C ends with code 130, and says nothing more.
 2. **A user's**: what our code refuses (ValueError, TypeError, ImportError, FloatingPointError that
    is raised in a file of this package), what files, disks and networks refuse (OSError), and what
-   Lightning refuses of a configuration (MisconfigurationException), wherever they are raised: in a
+   Lightning refuses of a configuration (MisconfigurationException, and what its early stopping says
+   of a score that nothing logs), wherever they are raised: in a
    constructor, in `setup`, in a worker process, on another rank. Before the first batch also what
    the constructors of others refuse, for all they know is the configuration.
    One sentence on stderr, code 2. `--debug true` shows the traceback as well.
@@ -87,7 +88,8 @@ def sentence_of(error: BaseException, building: bool = False) -> str | None:
         if _is_ours(one.file) and _named(one, _OF_OURS):
             return one.words
     first = raised[-1] if building else raised[0]
-    if _named(first, ("OSError", "MisconfigurationException")):
+    of_early_stopping = first.file is not None and first.file.name == "early_stopping.py"
+    if of_early_stopping or _named(first, ("OSError", "MisconfigurationException")):
         return first.words
     if building and _named(first, (*_OF_CONFIGURATION, "ZeroDivisionError")):
         return first.words

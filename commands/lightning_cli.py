@@ -26,7 +26,7 @@ from ranklight.callbacks.pictures.training_curves import TrainingCurves
 from ranklight.callbacks.sampler_statistics import SamplerStatistics
 from ranklight.commands.config_file import ConfigFile
 from ranklight.commands.errors import Command
-from ranklight.commands.nulls import read_nulls
+from ranklight.commands.nulls import Parser, read_nulls
 from ranklight.commands.old_names import check_names
 from ranklight.commands.trainer import RanklightTrainer
 from ranklight.running.batch_norm import WarnOfLocalBatchNorm
@@ -77,6 +77,7 @@ class RanklightCLI(LightningCLI):
         usage = "ranklight {} -c FILE.yaml [--key value ...]; all keys: --help"
         super().__init__(
             trainer_class=RanklightTrainer,
+            parser_class=Parser,
             save_config_callback=SaveConfig,
             parser_kwargs={
                 "prog": "ranklight",
@@ -320,6 +321,9 @@ def _leave_out_what_no_user_can_act_on() -> None:
     warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")
     warnings.filterwarnings("ignore", message=".*does not have many workers")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+    # Batch norm is frozen on purpose; labels are checked before they are on a device.
+    warnings.filterwarnings("ignore", message="Found .* in eval mode at the start of training")
+    warnings.filterwarnings("ignore", message="You have overridden `on_before_batch_transfer`")
     _silence("utilities.rank_zero", "litlogger")
     _silence("trainer.connectors.checkpoint_connector", "`weights_only` was not set")
 

@@ -5,6 +5,17 @@ from importlib import import_module
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from jsonargparse import Namespace
+from pytorch_lightning.cli import LightningArgumentParser
+
+
+class Parser(LightningArgumentParser):
+    """Lightning's, whose `--print_config` shows what is built: null where a part gets None."""
+
+    def dump(self, namespace: Namespace, *args: Any, **options: Any) -> str:
+        """A configuration as text."""
+        shown = namespace.clone()
+        read_nulls(shown)
+        return str(super().dump(shown, *args, **options))
 
 
 def read_nulls(tree: Any, path: str = "") -> None:

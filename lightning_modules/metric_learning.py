@@ -15,7 +15,7 @@ from ranklight.lightning_modules.optimizers import configure
 from ranklight.lightning_modules.sizes import complete_centers
 from ranklight.models import Pictures
 from ranklight.pairs import Objective
-from ranklight.pairs.checks import check_finite_labels
+from ranklight.pairs.checks import check_whole_or_wide
 
 
 class MetricLearning(pl.LightningModule):
@@ -64,22 +64,16 @@ class MetricLearning(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Any:
         """The objective on one batch."""
         embeddings = self(batch.images)
-        loss, kept, memory_mined_fraction = self.objective.evaluate(
-            embeddings, batch.labels, batch.index
-        )
+        ranking = self.objective.evaluate(embeddings, batch.labels, batch.index)
+        terms = {"train/mined_fraction": ranking.mined_fraction}
+        if ranking.memory_mined_fraction is not None:
+            terms["train/memory_mined_fraction"] = ranking.memory_mined_fraction
+        diagnostics = getattr(self.objective.references, "diagnostics", {})
+        terms |= {f"train/{name}": value for name, value in diagnostics.items()}
         size = len(batch.index)
-        self.log("train/loss", loss, prog_bar=True, batch_size=size, sync_dist=True)
-        self.log("train/mined_fraction", kept, batch_size=size, sync_dist=True)
-        if memory_mined_fraction is not None:
-            self.log(
-                "train/memory_mined_fraction",
-                memory_mined_fraction,
-                batch_size=size,
-                sync_dist=True,
-            )
-        for name, value in getattr(self.objective.references, "diagnostics", {}).items():
-            self.log(f"train/{name}", value, batch_size=size, sync_dist=True)
-        return {"loss": loss, "embeddings": embeddings.detach()}
+        self.log_dict(terms, batch_size=size, sync_dist=True)
+        self.log("train/loss", ranking.loss, prog_bar=True, batch_size=size, sync_dist=True)
+        return {"loss": ranking.loss, "embeddings": embeddings.detach()}
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
         """Embeddings, for the callbacks to score."""
@@ -94,12 +88,13 @@ class MetricLearning(pl.LightningModule):
         return {"embeddings": self(batch.images), "labels": batch.labels, "index": batch.index}
 
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Refuse labels that training cannot take while they are on the CPU, where looking is free.
+        """Refuse labels that cannot be taken while they are on the CPU, where looking is free.
 
         Raises:
+            TypeError: A real label is in half precision.
             ValueError: A label is NaN or infinite, or has no class center.
         """
-        check_finite_labels(batch.labels)
+        check_whole_or_wide(batch.labels, "metric learning")
         if self.trainer.training:
             self.objective.check_labels(batch.labels)
         return batch

@@ -13,8 +13,10 @@ from ranklight.datamodules import Batch
 from ranklight.kernels.masked import at_least_float32
 from ranklight.lightning_modules.checkpoint import check_same_architecture
 from ranklight.lightning_modules.optimizers import configure
+from ranklight.lightning_modules.scores import log_scores
 from ranklight.lightning_modules.sizes import num_classes_of
 from ranklight.metrics import LabelRankingScores
+from ranklight.metrics.multi_label import RANKING_SCORES
 from ranklight.models import Pictures
 from ranklight.pairs.checks import check_finite_labels
 
@@ -82,7 +84,7 @@ class MultiLabelClassification(pl.LightningModule):
         self.test_scores = LabelRankingScores(num_classes, per_class=True)
         for rule in self.decisions.values():
             if hasattr(rule, "complete"):
-                rule.complete(num_classes, features)
+                cast(Any, rule).complete(num_classes, features)
 
     def forward(self, images: Pictures) -> Float[Tensor, "n k"]:
         """One logit a class, in float32 or wider."""
@@ -108,9 +110,13 @@ class MultiLabelClassification(pl.LightningModule):
         self.val_scores.update(scores, labels, batch.index)
         return {"scores": scores}
 
+    def logs(self) -> set[str]:
+        """Names of the scores that every validation logs, without the stage before them."""
+        return set(RANKING_SCORES)
+
     def on_validation_epoch_end(self) -> None:
         """Log the ranking scores of the validation part."""
-        self._log_all("val", self.val_scores)
+        log_scores(self, "val", self.val_scores)
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
         """Scores, and what each rule says."""
@@ -121,7 +127,7 @@ class MultiLabelClassification(pl.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """Log the ranking scores of the test part."""
-        self._log_all("test", self.test_scores)
+        log_scores(self, "test", self.test_scores)
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
         """Scores and what each rule says, with what they are of."""
@@ -165,9 +171,3 @@ class MultiLabelClassification(pl.LightningModule):
                 f"-1 (unknown); got {list(batch.labels.shape)} of {batch.labels.dtype}"
             )
         return batch.labels
-
-    def _log_all(self, stage: str, metric: LabelRankingScores) -> None:
-        scores = {f"{stage}/{name}": score.float() for name, score in metric.compute().items()}
-        # Every rank has the same numbers; their maximum is exact, their mean might not be.
-        self.log_dict(scores, sync_dist=True, reduce_fx="max")
-        metric.reset()

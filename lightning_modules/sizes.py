@@ -42,7 +42,7 @@ def training_classes_of(data: Data) -> Int[Tensor, " c"]:
             "ClassCenters needs one class an image; the labels of training are "
             f"{list(labels.shape)} of {labels.dtype}"
         )
-    classes: Tensor = torch.unique(labels)  # type: ignore[no-untyped-call]
+    classes: Tensor = torch.unique(labels)
     return classes
 
 

@@ -1,22 +1,25 @@
 """Classification with a ranking regularizer on a second head."""
 
+from functools import partial
 from typing import Any, Literal, cast
 
 import pytorch_lightning as pl
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from pytorch_lightning import LightningDataModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torchmetrics import MetricCollection
-from torchmetrics.classification import MulticlassAccuracy
+from torchmetrics.functional.classification import multiclass_accuracy
 
 from ranklight.datamodules import Batch
 from ranklight.kernels.masked import at_least_float32
 from ranklight.lightning_modules.checkpoint import check_same_architecture
 from ranklight.lightning_modules.optimizers import configure
+from ranklight.lightning_modules.scores import log_scores
 from ranklight.lightning_modules.sizes import complete_centers, num_classes_of, picture_shape_of
+from ranklight.metrics import EachImageOnce
 from ranklight.models import Pictures, TwoHeads, unit_vectors
 from ranklight.pairs import Objective
 from ranklight.pairs.checks import check_classes
@@ -81,14 +84,10 @@ class TwoHeadClassification(pl.LightningModule):
         if self.objective is None:
             self.model.embedding_head.requires_grad_(False)
         classes = cast(int, self.model.num_classes)
-        accuracy = MetricCollection(
-            {
-                "accuracy": MulticlassAccuracy(classes, average="micro"),
-                "accuracy_macro": MulticlassAccuracy(classes, average="macro"),
-            }
-        )
-        self.val_accuracy = accuracy.clone(prefix="val/")
-        self.test_accuracy = accuracy.clone(prefix="test/")
+        none = torch.zeros(0, dtype=torch.int64)
+        score = partial(_accuracies, classes=classes)
+        self.val_accuracy = EachImageOnce(score, predicted=none, labels=none)
+        self.test_accuracy = EachImageOnce(score, predicted=none, labels=none)
 
     def forward(self, images: Pictures) -> Float[Tensor, "n classes"]:
         """Logits of a batch of images."""
@@ -101,30 +100,42 @@ class TwoHeadClassification(pl.LightningModule):
         loss = F.cross_entropy(at_least_float32(output.logits), batch.labels)
         terms = {"train/cross_entropy": loss}
         if self.objective is not None:
-            evaluated = self.objective.evaluate(output.embeddings, batch.labels, batch.index)
-            ranking = evaluated.loss
-            terms |= {"train/ranking": ranking, "train/mined_fraction": evaluated.mined_fraction}
-            loss = loss + self.weight * ranking
+            ranking = self.objective.evaluate(output.embeddings, batch.labels, batch.index)
+            terms["train/ranking"] = ranking.loss
+            terms["train/mined_fraction"] = ranking.mined_fraction
+            loss = loss + self.weight * ranking.loss
         size = len(batch.index)
         self.log_dict(terms, batch_size=size, sync_dist=True)
         self.log("train/loss", loss, prog_bar=True, batch_size=size, sync_dist=True)
         return {"loss": loss, "embeddings": output.embeddings.detach()}
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
-        """Accuracy, and an embedding for the callbacks to score."""
+        """Accuracy; for the callbacks an embedding to score, and the predicted class."""
         return self._evaluate(batch, self.val_accuracy)
 
+    def logs(self) -> set[str]:
+        """Names of the scores that every validation logs, without the stage before them."""
+        return {"accuracy", "accuracy_macro"}
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the accuracy of the validation part."""
+        log_scores(self, "val", self.val_accuracy)
+
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
-        """Accuracy, and an embedding for the callbacks to score."""
+        """Accuracy; for the callbacks an embedding to score, and the predicted class."""
         return self._evaluate(batch, self.test_accuracy)
 
-    def _evaluate(self, batch: Batch, accuracy: MetricCollection) -> dict[str, Tensor]:
+    def on_test_epoch_end(self) -> None:
+        """Log the accuracy of the test part."""
+        log_scores(self, "test", self.test_accuracy)
+
+    def _evaluate(self, batch: Batch, accuracy: EachImageOnce) -> dict[str, Tensor]:
         output = self.model(batch.images)
-        accuracy.update(output.logits, batch.labels)
-        self.log_dict(accuracy, batch_size=len(batch.index))
-        if self.retrieve_by == "pooled":
-            return {"embeddings": unit_vectors(output.pooled)}
-        return {"embeddings": output.embeddings}
+        predicted = output.logits.argmax(1)
+        accuracy.update(batch.index, predicted=predicted, labels=batch.labels)
+        pooled = self.retrieve_by == "pooled"
+        embeddings = unit_vectors(output.pooled) if pooled else output.embeddings
+        return {"embeddings": embeddings, "predicted": predicted}
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
         """Class probabilities and the embedding."""
@@ -157,3 +168,11 @@ class TwoHeadClassification(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse weights of another architecture."""
         check_same_architecture(self, checkpoint["state_dict"])
+
+
+def _accuracies(predicted: Tensor, labels: Tensor, classes: int) -> dict[str, Tensor]:
+    def accuracy(average: Literal["micro", "macro"]) -> Tensor:
+        share: Tensor = multiclass_accuracy(predicted, labels, classes, average)
+        return share
+
+    return {"accuracy": accuracy("micro"), "accuracy_macro": accuracy("macro")}

@@ -2,6 +2,7 @@
 
 from ranklight.metrics.agreement import adjusted_mutual_information, normalized_mutual_information
 from ranklight.metrics.clustering import Clusters, evaluate_clustering, kmeans, kmeans_plusplus
+from ranklight.metrics.each_image_once import EachImageOnce
 from ranklight.metrics.label_distance import (
     LabelDistanceScores,
     average_label_distances,
@@ -52,6 +53,7 @@ from ranklight.metrics.triplets import (
 
 __all__ = [
     "Clusters",
+    "EachImageOnce",
     "LabelDistanceScores",
     "LabelRankingScores",
     "LabelSetCounts",

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from ranklight.kernels.checks import check_integers, check_values_are_there
 from ranklight.kernels.chunks import chunks
 
 _ELEMENTS = 1 << 17
@@ -27,6 +28,10 @@ def normalized_mutual_information(labels: Int[Tensor, "n"], assignments: Int[Ten
 
     Returns:
         0..1; 1 where both hold a single part.
+
+    Raises:
+        TypeError: A partition is no tensor of integers.
+        ValueError: They are not of the same items, or of none.
     """
     cells, a, b = _contingency(labels, assignments)
     mutual, mean_entropy = _information(cells, a, b)
@@ -52,6 +57,10 @@ def adjusted_mutual_information(labels: Int[Tensor, "n"], assignments: Int[Tenso
 
     Returns:
         1 for equal partitions, about 0 for unrelated ones, possibly below.
+
+    Raises:
+        TypeError: A partition is no tensor of integers.
+        ValueError: They are not of the same items, or of none.
     """
     cells, a, b = _contingency(labels, assignments)
     mutual, mean_entropy = _information(cells, a, b)
@@ -67,12 +76,16 @@ def _contingency(
     labels: Tensor, assignments: Tensor
 ) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor, Tensor]:
     """Occupied cells as (count, size of its row, size of its column), and all sizes."""
+    check_values_are_there(labels=labels)
+    check_values_are_there(assignments=assignments)
+    check_integers(labels=labels)
+    check_integers(assignments=assignments)
     if len(labels) != len(assignments):
         raise ValueError(f"{len(labels)} labels cannot be compared to {len(assignments)} clusters")
     if len(labels) == 0:
         raise ValueError("two partitions of the same items are needed: none were given")
-    _, row, row_sizes = torch.unique(labels, return_inverse=True, return_counts=True)
-    assignments = assignments.to(labels.device)
+    _, row, row_sizes = torch.unique(labels.long(), return_inverse=True, return_counts=True)
+    assignments = assignments.long().to(labels.device)
     _, column, column_sizes = torch.unique(assignments, return_inverse=True, return_counts=True)
     cells, counts = torch.unique(row * len(column_sizes) + column, return_counts=True)
     cell_rows = row_sizes[cells // len(column_sizes)]

@@ -8,9 +8,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ranklight.kernels.checks import check_counts, check_values_are_there, check_vectors, whole
 from ranklight.kernels.chunks import chunks
 from ranklight.kernels.distributed import all_gather_object
 from ranklight.metrics.agreement import adjusted_mutual_information, normalized_mutual_information
+from ranklight.metrics.retrieval import check_classes
 from ranklight.search.backends import faiss
 from ranklight.search.embedded import Embedded, check_finite, check_searchable
 from ranklight.search.exact import check_squares
@@ -19,7 +21,7 @@ _ELEMENTS = 1 << 21
 
 
 class Clusters(NamedTuple):
-    """Which cluster each row is in, and Σ ‖z − centre‖² over all rows.
+    """Which cluster each row is in, and Σ ‖z − center‖² over all rows.
 
     >>> kmeans(torch.tensor([[0.0], [2.0]]), clusters=1).inertia
     2.0
@@ -55,10 +57,11 @@ def evaluate_clustering(
         advance: Called with 1 after each start.
 
     Raises:
-        ValueError: There are no embeddings, or they are not finite.
+        ValueError: There are no embeddings, they are not finite, or labels are no classes.
     """
+    check_classes(embedded.labels)
     check_searchable(embedded)
-    labels = embedded.shards.all_gather(embedded.labels)
+    labels = embedded.shards.all_gather(embedded.labels.long())
     embeddings = embedded.shards.gather_to_rank0(embedded.embeddings)
     scores: dict[str, float] = {}
     if embeddings is not None:
@@ -83,7 +86,7 @@ def kmeans(
     FAISS's own starts, k-means++ included, end in worse optima when clusters are many and small:
     with 4,000 clusters of five its NMI is 0.025 to 0.06 under scikit-learn's, whose start is the
     greedy kind. Every row is used, where FAISS by default draws 256 a cluster. Embeddings are
-    centred first, which changes no distance and keeps float32 accurate far from the origin.
+    centered first, which changes no distance and keeps float32 accurate far from the origin.
 
         >>> kmeans(torch.tensor([[0.0], [1.0], [9.0]]), clusters=2)
         Clusters(assignments=tensor([1, 1, 0]), inertia=0.5)
@@ -97,18 +100,19 @@ def kmeans(
         advance: Called with 1 after each start.
 
     Raises:
+        TypeError: Embeddings are no tensor of floats, or a number is not whole.
         ValueError: More clusters than embeddings, or embeddings that are not finite or whose
             squares overflow float32.
         ImportError: FAISS is not installed.
     """
-    if not 1 <= clusters <= len(embeddings):
-        raise ValueError(f"{len(embeddings)} embeddings cannot form {clusters} clusters")
+    _check(embeddings, clusters)
+    check_counts(iterations=iterations)
     if faiss() is None:
         raise ImportError("k-means needs FAISS: install faiss-cpu or faiss-gpu, or leave it out")
-    if restarts < 1:
+    if whole(restarts, "restarts") < 1:
         raise ValueError(f"k-means needs at least one start, not {restarts}")
-    check_finite(embeddings)
-    generator = torch.Generator().manual_seed(seed)
+    embeddings = embeddings.detach()
+    generator = torch.Generator().manual_seed(whole(seed, "seed"))
     best: Clusters | None = None
     for _ in range(restarts):
         new = _kmeans_once(embeddings, clusters, iterations, generator)
@@ -124,14 +128,14 @@ def kmeans_plusplus(
 ) -> Int[Tensor, "k"]:
     """Rows to start k-means from: greedy k-means++ in matrix products.
 
-    Each next centre is the best of L = 2 + ⌊ln k⌋ rows drawn with probability proportional to
-    m(x), the squared distance to the nearest centre so far: the one that leaves the smallest
+    Each next center is the best of L = 2 + ⌊ln k⌋ rows drawn with probability proportional to
+    m(x), the squared distance to the nearest center so far: the one that leaves the smallest
     Σ_x min(m(x), ‖x − c‖²).
 
     Arthur, Vassilvitskii: k-means++: The Advantages of Careful Seeding, SODA 2007, section 7;
-    L is scikit-learn's. Differs in drawing for up to k/16 centres at once, from the m before the
+    L is scikit-learn's. Differs in drawing for up to k/16 centers at once, from the m before the
     first of them, so that the distances come from one large product; and in that ⌈2L/3⌉ of the L
-    rows are drawn anew, the others having lost to the centre before. Measured with 4,000 clusters:
+    rows are drawn anew, the others having lost to the center before. Measured with 4,000 clusters:
     NMI within 0.003 of scikit-learn's, three times FAISS's time from random rows in all.
 
         >>> embeddings = torch.tensor([[-5.0], [-5.0], [5.0], [5.0]])
@@ -143,34 +147,50 @@ def kmeans_plusplus(
         embeddings: Rows, near the origin compared with their spread.
         clusters: k, how many rows to choose.
         generator: On the CPU, so that every device draws the same.
+
+    Raises:
+        TypeError: Embeddings are no tensor of floats, or `clusters` is not whole.
+        ValueError: More rows to choose than there are, or embeddings that are not finite or whose
+            squares overflow float32.
     """
-    points, distances = _for_distances(embeddings)
-    # Of the L rows that compete for a centre the first `fresh` are its own. The others are those
-    # that compete for the next one too, so c centres take (c − 1) · fresh + L rows, not c · L.
+    _check(embeddings, clusters)
+    points, distances = _for_distances(embeddings.detach().float())
+    # Of the L rows that compete for a center the first `fresh` are its own. The others are those
+    # that compete for the next one too, so c centers take (c − 1) · fresh + L rows, not c · L.
     num_candidates = 2 + int(math.log(clusters))
     fresh = -(-2 * num_candidates // 3)
-    max_centres = max(1, (_ELEMENTS // len(points) - num_candidates) // fresh + 1)
+    max_centers = max(1, (_ELEMENTS // len(points) - num_candidates) // fresh + 1)
     chosen = torch.zeros(clusters, dtype=torch.int64, device=embeddings.device)
     chosen[0] = torch.randint(len(points), (1,), generator=generator)
     remaining = points.new_empty(num_candidates, len(points))
-    buffer = points.new_empty((max_centres - 1) * fresh + num_candidates, len(points))
+    buffer = points.new_empty((max_centers - 1) * fresh + num_candidates, len(points))
     nearest = distances(chosen[:1], buffer)[0].clamp(min=0)
     count = 1
     while count < clusters:
-        # Distances of the rows for many centres come from one product, but all are drawn from the
-        # m before the first of them: 1/16 of the centres so far leave m nearly as it is.
-        centres = max(1, min(count // 16, max_centres, clusters - count))
-        drawn = _draw(nearest, (centres - 1) * fresh + num_candidates, generator)
+        # Distances of the rows for many centers come from one product, but all are drawn from the
+        # m before the first of them: 1/16 of the centers so far leave m nearly as it is.
+        centers = max(1, min(count // 16, max_centers, clusters - count))
+        drawn = _draw(nearest, (centers - 1) * fresh + num_candidates, generator)
         candidates = distances(drawn, buffer)
-        for centre in range(centres):
-            first = centre * fresh
+        for center in range(centers):
+            first = center * fresh
             # what each candidate would leave of m; the least sum wins
             torch.minimum(candidates[first : first + num_candidates], nearest, out=remaining)
             winner = remaining.sum(1).argmin()
             nearest.copy_(remaining[winner]).clamp_(min=0)
-            chosen[count + centre] = drawn[first + winner]
-        count += centres
+            chosen[count + center] = drawn[first + winner]
+        count += centers
     return chosen
+
+
+def _check(embeddings: Tensor, clusters: int) -> None:
+    check_values_are_there(embeddings=embeddings)
+    check_vectors(embeddings=embeddings)
+    if not 1 <= whole(clusters, "clusters") <= len(embeddings):
+        raise ValueError(f"{len(embeddings)} embeddings cannot form {clusters} clusters")
+    if embeddings.shape[1] == 0:
+        raise ValueError("embeddings have no dimensions: nothing tells them apart")
+    check_finite(embeddings)
 
 
 def _kmeans_once(
@@ -178,7 +198,6 @@ def _kmeans_once(
 ) -> Clusters:
     wide = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
     points = (wide - wide.mean(0)).float()
-    check_squares(torch.linalg.vector_norm(points, dim=1).max())
     start = points[kmeans_plusplus(points, clusters, generator)].cpu().numpy()
     # FAISS numbers no parameter for "all rows", only a limit for each cluster
     settings = {"min_points_per_centroid": 1, "max_points_per_centroid": len(points)}
@@ -222,7 +241,9 @@ def _for_distances(
     embeddings: Tensor,
 ) -> tuple[Tensor, Callable[[Tensor, Tensor], Tensor]]:
     """Rows (x, ‖x‖², 1), and squared distances of chosen ones to all as (−2x, 1, ‖x‖²) · rows."""
-    squares = torch.linalg.vector_norm(embeddings, dim=1, keepdim=True).square()
+    norms = torch.linalg.vector_norm(embeddings, dim=1, keepdim=True)
+    check_squares(norms)
+    squares = norms.square()
     points = torch.cat([embeddings, squares, torch.ones_like(squares)], 1)
 
     def distances(rows: Tensor, out: Tensor) -> Tensor:

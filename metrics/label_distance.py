@@ -7,7 +7,9 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
+from ranklight.kernels.checks import check_counts, check_values_are_there
 from ranklight.kernels.chunks import chunks
+from ranklight.metrics.checks import check_floats, check_ks, real_matrix
 from ranklight.pairs.relevance import LabelCloseness
 from ranklight.search.embedded import Embedded, check_searchable, own_positions
 from ranklight.search.exact import ExactSearch
@@ -32,7 +34,13 @@ def label_distance_at_k(ranked_relevance: Float[Tensor, "n m"], k: int) -> Float
     Args:
         ranked_relevance: R_ij of the j-th nearest of query i.
         k: K; beyond the ranking all of it counts.
+
+    Raises:
+        TypeError: The ranking is no tensor of real numbers, or K no whole number.
+        ValueError: The ranking is no matrix with a column at least, or K is below 1.
     """
+    check_counts(k=k)
+    ranked_relevance = _ranking(ranked_relevance)
     return (1 - ranked_relevance[:, :k].double()).mean(1)
 
 
@@ -55,8 +63,22 @@ def closeness_ndcg_at_k(
         ranked_relevance: R_ij = 1 − d_ij of the j-th nearest of query i.
         ideal_relevance: The largest R of each query, descending.
         k: K; beyond the ranking all of it counts.
+
+    Raises:
+        TypeError: A ranking is no tensor of real numbers, or K no whole number.
+        ValueError: Rankings are no matrices of the same queries with a column at least, the ideal
+            one ends before the other, or K is below 1.
     """
-    discount = _discount(min(k, ranked_relevance.shape[1]), ranked_relevance.device)
+    check_counts(k=k)
+    check_values_are_there(ranked_relevance=ranked_relevance, ideal_relevance=ideal_relevance)
+    ranked_relevance, ideal_relevance = _ranking(ranked_relevance), _ranking(ideal_relevance)
+    k = min(k, ranked_relevance.shape[1])
+    if len(ideal_relevance) != len(ranked_relevance) or ideal_relevance.shape[1] < k:
+        raise ValueError(
+            f"ideal_relevance needs a row a query and {k} columns; got "
+            f"{list(ideal_relevance.shape)} beside {list(ranked_relevance.shape)}"
+        )
+    discount = _discount(k, ranked_relevance.device)
     gained = _gain(1 - ranked_relevance[:, :k].double()) @ discount
     ideal: Tensor = _gain(1 - ideal_relevance[:, :k].double()) @ discount
     return gained / ideal
@@ -80,6 +102,10 @@ class LabelDistanceScores(NamedTuple):
 
     def columns(self, ks: Sequence[int]) -> dict[str, Float[Tensor, "n"]]:
         """Each score under the name that its mean has in `evaluate_label_distances`."""
+        if len(ks) != self.distance.shape[2]:
+            raise ValueError(
+                f"scores of {self.distance.shape[2]} Ks cannot be named by {len(ks)}: {tuple(ks)}"
+            )
         return {
             f"{name}@{k}{suffix}": values[:, order, column]
             for name, values in (("label_distance", self.distance), ("ndcg", self.ndcg))
@@ -139,6 +165,7 @@ def average_label_distances(
     >>> average_label_distances(rows, scores, ks=(2,))["label_distance@2"]
     1.5
     """
+    check_floats([len(queries.ids), 3, len(ks)], distance=scores.distance, ndcg=scores.ndcg)
     every = LabelDistanceScores(*(queries.shards.all_gather(column) for column in scores))
     return {name: score.mean().item() for name, score in every.columns(ks).items()}
 
@@ -160,8 +187,7 @@ def score_label_distances(
             [1.]], dtype=torch.float64)
     """
     check_searchable(queries, gallery)
-    if not ks or min(ks) < 1:
-        raise ValueError(f"at least one K is needed, each 1 or more, not {tuple(ks)}")
+    check_ks(ks, "a score of label distances")
     labels = gallery.shards.all_gather(gallery.labels)
     own = own_positions(queries, gallery)
     counts = torch.full_like(queries.ids, min(max(ks), len(labels)))
@@ -232,6 +258,13 @@ def _score(
         rows = [label_distance_at_k(ranked, k), label_distance_at_k(best, k), mean_distance]
         distances.append(torch.stack(rows, 1))
     return torch.stack(distances, 2), torch.stack(ndcgs, 2)
+
+
+def _ranking(relevance: Tensor) -> Tensor:
+    ranked = real_matrix(relevance, "relevance")
+    if ranked.shape[1] == 0:
+        raise ValueError("a ranking needs at least one neighbour; got none")
+    return ranked
 
 
 def _gain(distance: Tensor) -> Tensor:

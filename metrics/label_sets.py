@@ -4,8 +4,11 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
-from torchmetrics import Metric
+from torch import Tensor, nn
+
+from ranklight.kernels.checks import check_tensors, is_integer
+from ranklight.metrics.checks import check_bools, multi_hot, real_matrix
+from ranklight.metrics.each_image_once import EachImageOnce
 
 
 class LabelSetCounts(NamedTuple):
@@ -36,7 +39,13 @@ def count_label_sets(decided: Bool[Tensor, "n c"], labels: Float[Tensor, "n c"])
     Args:
         decided: True where the image is said to have the label.
         labels: Multi-hot: 1 applies, 0 does not, −1 is unknown.
+
+    Raises:
+        TypeError: `decided` is not True and False, or labels are no real numbers.
+        ValueError: The two are not of one shape and device, or a label is NaN.
     """
+    check_bools(decided=decided)
+    labels = multi_hot(labels, decided, "decided")
     actual, predicted = labels > 0, decided & (labels >= 0)
     return LabelSetCounts(
         (actual & predicted).sum(0),
@@ -66,7 +75,12 @@ def evaluate_label_sets(counts: LabelSetCounts) -> dict[str, Tensor]:
         >>> counts = count_label_sets(decided, torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
         >>> evaluate_label_sets(counts)["o_precision"]
         tensor(0.6667, dtype=torch.float64)
+
+    Raises:
+        TypeError: A count is no integer.
+        ValueError: Counts are not one a class, the same classes each, and two of images.
     """
+    _check_counts(counts)
     correct, predicted, actual = (part.double() for part in counts[:3])
     class_scores = _ratio(correct, predicted).mean(), _ratio(correct, actual).mean()
     overall = _ratio(correct.sum(), predicted.sum()), _ratio(correct.sum(), actual.sum())
@@ -82,11 +96,12 @@ def evaluate_label_sets(counts: LabelSetCounts) -> dict[str, Tensor]:
     }
 
 
-class LabelSetScores(Metric):
-    """`evaluate_label_sets` of a split, shared out among processes in any way.
+class LabelSetScores(nn.Module):
+    """`evaluate_label_sets` of a split; each image counts once, as `EachImageOnce` has it.
 
         >>> scores = LabelSetScores(num_classes=2)
-        >>> scores.update(torch.tensor([[True, False]]), torch.tensor([[1.0, 1.0]]))
+        >>> decided, labels = torch.tensor([[True, False]]), torch.tensor([[1.0, 1.0]])
+        >>> scores.update(decided, labels, index=torch.tensor([0]))
         >>> scores.compute()["o_recall"]
         tensor(0.5000, dtype=torch.float64)
 
@@ -94,31 +109,48 @@ class LabelSetScores(Metric):
         num_classes: c.
     """
 
-    full_state_update = False
-    correct: Tensor
-    predicted: Tensor
-    actual: Tensor
-    exact: Tensor
-    images: Tensor
-
     def __init__(self, num_classes: int) -> None:
         super().__init__()
-        for name in ("correct", "predicted", "actual"):
-            default = torch.zeros(num_classes, dtype=torch.int64)
-            self.add_state(name, default=default, dist_reduce_fx="sum")
-        for name in ("exact", "images"):
-            self.add_state(name, default=torch.tensor(0), dist_reduce_fx="sum")
+        none = torch.zeros(0, num_classes)
+        self.images = EachImageOnce(_evaluate, decided=none.bool(), labels=none)
 
-    def update(self, decided: Bool[Tensor, "n c"], labels: Float[Tensor, "n c"]) -> None:
-        """Count a batch."""
-        for name, count in count_label_sets(decided, labels)._asdict().items():
-            setattr(self, name, getattr(self, name) + count)
+    def update(
+        self, decided: Bool[Tensor, "n c"], labels: Float[Tensor, "n c"], index: Int[Tensor, "n"]
+    ) -> None:
+        """Keep a batch.
+
+        Raises:
+            TypeError: `decided` is not True and False, labels are no real numbers, or indices no
+                integers.
+            ValueError: They are not of the same images and classes.
+        """
+        check_bools(decided=decided)
+        labels = real_matrix(labels, "labels")
+        self.images.update(index, decided=decided, labels=labels)
 
     def compute(self) -> dict[str, Tensor]:
         """The scores of all images of all processes."""
-        return evaluate_label_sets(
-            LabelSetCounts(self.correct, self.predicted, self.actual, self.exact, self.images)
-        )
+        scores: dict[str, Tensor] = self.images.compute()
+        return scores
+
+    def reset(self) -> None:
+        """Forget all images."""
+        self.images.reset()
+
+
+def _evaluate(decided: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    return evaluate_label_sets(count_label_sets(decided, labels))
+
+
+def _check_counts(counts: LabelSetCounts) -> None:
+    given = counts._asdict()
+    check_tensors(**given)
+    if not all(map(is_integer, counts)):
+        kinds = ", ".join(str(count.dtype) for count in counts)
+        raise TypeError(f"counts of label sets must be integers; got {kinds}")
+    shapes = [list(count.shape) for count in counts]
+    if len(shapes[0]) != 1 or shapes != [shapes[0]] * 3 + [[]] * 2:
+        raise ValueError(f"counts must be [c] three times, and two numbers; got {shapes}")
 
 
 def _ratio(above: Float[Tensor, "*shape"], below: Float[Tensor, "*shape"]) -> Tensor:

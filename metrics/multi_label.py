@@ -7,12 +7,16 @@ scores by a sigmoid in float32, after which many are equal, decides batch by bat
 cannot leave out unknown labels of a ranked row.
 """
 
-from typing import Any
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
-from torchmetrics import Metric
+from torch import Tensor, nn
+
+from ranklight.kernels.checks import check_vectors
+from ranklight.kernels.masked import at_least_float32
+from ranklight.metrics.checks import multi_hot, real_matrix
+from ranklight.metrics.each_image_once import EachImageOnce
 
 
 def average_precision(
@@ -34,10 +38,11 @@ def average_precision(
         0..1 a class in float64.
 
     Raises:
-        ValueError: Scores are not finite.
+        TypeError: Scores are no tensor of floats, or labels no real numbers.
+        ValueError: The two are not of one shape and device, scores are not finite, a label is NaN.
     """
-    positive, negative = _split(scores.T, labels.T)
-    return _mean(_precision(scores.T, positive, positive | negative), positive)
+    scores, positive, negative = (matrix.T for matrix in _split(scores, labels))
+    return _mean(_precision(scores, positive, positive | negative), positive)
 
 
 def example_average_precision(
@@ -59,9 +64,10 @@ def example_average_precision(
         0..1 an image in float64.
 
     Raises:
-        ValueError: Scores are not finite.
+        TypeError: Scores are no tensor of floats, or labels no real numbers.
+        ValueError: The two are not of one shape and device, scores are not finite, a label is NaN.
     """
-    positive, negative = _split(scores, labels)
+    scores, positive, negative = _split(scores, labels)
     return _mean(_precision(scores, positive, positive | negative), positive)
 
 
@@ -82,9 +88,10 @@ def label_ranking_average_precision(
         0..1 an image in float64.
 
     Raises:
-        ValueError: Scores are not finite.
+        TypeError: Scores are no tensor of floats, or labels no real numbers.
+        ValueError: The two are not of one shape and device, scores are not finite, a label is NaN.
     """
-    positive, negative = _split(scores, labels)
+    scores, positive, negative = _split(scores, labels)
     precision = example_average_precision(scores, labels)
     return precision.where(positive.any(1) & negative.any(1), 1)
 
@@ -101,9 +108,10 @@ def ranking_loss(scores: Float[Tensor, "n c"], labels: Float[Tensor, "n c"]) -> 
         0..1 an image in float64.
 
     Raises:
-        ValueError: Scores are not finite.
+        TypeError: Scores are no tensor of floats, or labels no real numbers.
+        ValueError: The two are not of one shape and device, scores are not finite, a label is NaN.
     """
-    positive, negative = _split(scores, labels)
+    scores, positive, negative = _split(scores, labels)
     return _pair_mean(_at_least(scores, negative), positive, negative)
 
 
@@ -123,9 +131,10 @@ def pair_violations(
         0..1 an image in float64.
 
     Raises:
-        ValueError: Scores are not finite.
+        TypeError: Scores are no tensor of floats, or labels no real numbers.
+        ValueError: The two are not of one shape and device, scores are not finite, a label is NaN.
     """
-    positive, negative = _split(scores, labels)
+    scores, positive, negative = _split(scores, labels)
     above = (_at_least(scores, negative) + _above(scores, negative)).double() / 2
     return _pair_mean(above, positive, negative)
 
@@ -143,20 +152,30 @@ def coverage(scores: Float[Tensor, "n c"], labels: Float[Tensor, "n c"]) -> Floa
         0..c an image in float64.
 
     Raises:
-        ValueError: Scores are not finite.
+        TypeError: Scores are no tensor of floats, or labels no real numbers.
+        ValueError: The two are not of one shape and device, scores are not finite, a label is NaN.
     """
-    positive, negative = _split(scores, labels)
+    scores, positive, negative = _split(scores, labels)
     ranks = _at_least(scores, positive | negative)
     return torch.where(positive, ranks, 0).amax(1).double()
 
 
-class LabelRankingScores(Metric):
+RANKING_SCORES = {
+    "map_macro": average_precision,
+    "example_ap": example_average_precision,
+    "lrap": label_ranking_average_precision,
+    "ranking_loss": ranking_loss,
+    "pair_violations": pair_violations,
+    "coverage": coverage,
+}
+"""By name: of each class the first, of each image the others; a split has their means."""
+
+
+class LabelRankingScores(nn.Module):
     """Every ranking score of a split: means over classes (mAP) and over images (the others).
 
-    `map_macro`, `example_ap`, `lrap`, `ranking_loss`, `pair_violations`, `coverage`. Processes may
-    hold shards of any length, also none; rows are put in the order of their index first, so the
-    result does not depend on the number of processes, to the last bit. An image that a sampler
-    repeated counts once, as in `RetrievalEvaluation`.
+    `map_macro`, `example_ap`, `lrap`, `ranking_loss`, `pair_violations`, `coverage`. Each image
+    counts once, as `EachImageOnce` has it.
 
         >>> metric = LabelRankingScores(num_classes=2)
         >>> labels = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
@@ -169,26 +188,11 @@ class LabelRankingScores(Metric):
         per_class: Also give `ap/<class>`.
     """
 
-    full_state_update = False
-    scores: list[Tensor]
-    labels: list[Tensor]
-    index: list[Tensor]
-
     def __init__(self, num_classes: int, per_class: bool = False) -> None:
         super().__init__()
-        self.num_classes = num_classes
-        self.per_class = per_class
-        for name in ("scores", "labels", "index"):
-            self.add_state(name, default=[], dist_reduce_fx="cat")
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget all images. Empty rows stay, for torchmetrics cannot gather from empty lists."""
-        super().reset()
-        none = torch.zeros(0, self.num_classes, device=self.device)
-        self.scores.append(none)
-        self.labels.append(none)
-        self.index.append(none[:, 0].long())
+        none = torch.zeros(0, num_classes)
+        score = partial(_evaluate, per_class=per_class)
+        self.images = EachImageOnce(score, scores=none, labels=none)
 
     def update(
         self,
@@ -196,44 +200,42 @@ class LabelRankingScores(Metric):
         labels: Float[Tensor, "n c"],
         index: Int[Tensor, "n"],
     ) -> None:
-        """Keep a batch."""
-        self.scores.append(scores.detach().float())
-        self.labels.append(labels)
-        self.index.append(index)
+        """Keep a batch.
+
+        Raises:
+            TypeError: Scores are no floats, labels no real numbers, or indices no integers.
+            ValueError: Scores, labels and indices are not of the same images and classes.
+        """
+        check_vectors(scores=scores)
+        labels = real_matrix(labels, "labels")
+        self.images.update(index, scores=scores, labels=labels)
 
     def compute(self) -> dict[str, Tensor]:
         """The scores of all images of all processes."""
-        index = _joined(self.index)
-        order = index.argsort(stable=True)
-        first = torch.ones_like(order, dtype=torch.bool)
-        first[1:] = index[order[1:]] != index[order[:-1]]
-        order = order[first]
-        rows = _joined(self.scores)[order], _joined(self.labels)[order]
-        classes = average_precision(*rows)
-        means = {
-            "map_macro": classes,
-            "example_ap": example_average_precision(*rows),
-            "lrap": label_ranking_average_precision(*rows),
-            "ranking_loss": ranking_loss(*rows),
-            "pair_violations": pair_violations(*rows),
-            "coverage": coverage(*rows),
-        }
-        each = {f"ap/{label}": score for label, score in enumerate(classes)}
-        return {name: score.mean() for name, score in means.items()} | (
-            each if self.per_class else {}
-        )
+        scores: dict[str, Tensor] = self.images.compute()
+        return scores
+
+    def reset(self) -> None:
+        """Forget all images."""
+        self.images.reset()
 
 
-def _joined(parts: Any) -> Tensor:
-    return parts if isinstance(parts, Tensor) else torch.cat(parts)
+def _evaluate(scores: Tensor, labels: Tensor, per_class: bool) -> dict[str, Tensor]:
+    every = {name: score(scores, labels) for name, score in RANKING_SCORES.items()}
+    each = {f"ap/{label}": score for label, score in enumerate(every["map_macro"])}
+    means = {name: score.mean() for name, score in every.items()}
+    return {**means, **each} if per_class else means
 
 
 def _split(
     scores: Float[Tensor, "n c"], labels: Float[Tensor, "n c"]
-) -> tuple[Bool[Tensor, "n c"], Bool[Tensor, "n c"]]:
+) -> tuple[Float[Tensor, "n c"], Bool[Tensor, "n c"], Bool[Tensor, "n c"]]:
+    """Scores as they are ranked, and which labels apply and which do not."""
+    check_vectors(scores=scores)
+    labels = multi_hot(labels, scores, "scores")
     if not scores.isfinite().all():
         raise ValueError("scores hold NaN or infinity: they cannot be ranked")
-    return labels > 0, labels == 0
+    return at_least_float32(scores.detach()), labels > 0, labels == 0
 
 
 def _at_least(scores: Float[Tensor, "n c"], among: Bool[Tensor, "n c"]) -> Int[Tensor, "n c"]:

@@ -7,6 +7,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from ranklight.kernels.checks import (
+    check_counts,
+    check_integers,
+    check_values_are_there,
+    is_integer,
+)
+from ranklight.metrics.checks import check_floats, check_ks, real_matrix
 from ranklight.search.embedded import Embedded, check_searchable, own_positions
 from ranklight.search.exact import ExactSearch
 from ranklight.search.neighbours import Prepare, neighbour_lists
@@ -24,6 +31,10 @@ def recall_at_k(ranked_relevance: Ranked, relevant: Int[Tensor, "n"], k: int) ->
     1511.06452). It is not the share of all relevant images that were found, the recall of
     information retrieval.
 
+    A ranking has no ties: in ours the smaller index comes first among equally near images. The
+    released code of cross-batch memory and of proxy-anchor compares distances instead, and counts a
+    relevant image that ties with the K-th irrelevant one as found.
+
         >>> ranked = torch.tensor([[0.0, 1.0, 1.0], [0.0, 0.0, 1.0]])
         >>> recall_at_k(ranked, relevant=torch.tensor([2, 1]), k=2)
         tensor([1., 0.], dtype=torch.float64)
@@ -37,10 +48,13 @@ def recall_at_k(ranked_relevance: Ranked, relevant: Int[Tensor, "n"], k: int) ->
         1 or 0 a query in float64; nan where the gallery holds nothing relevant.
 
     Raises:
-        ValueError: The ranking ends before K.
+        TypeError: The ranking is no tensor of real numbers, or `relevant` none of integers.
+        ValueError: The ranking ends before K, or `relevant` is not one count a query.
     """
-    _check_ranked_to(ranked_relevance, k, f"recall@{k}")
-    hit = (ranked_relevance[:, :k] > 0).any(1).double()
+    check_counts(k=k)
+    ranked, relevant = _checked(ranked_relevance, relevant)
+    _check_ranked_to(ranked, k, f"recall@{k}")
+    hit = (ranked[:, :k] > 0).any(1).double()
     return hit.masked_fill(relevant == 0, torch.nan)
 
 
@@ -64,7 +78,8 @@ def r_precision(ranked_relevance: Ranked, relevant: Int[Tensor, "n"]) -> Float[T
         0..1 a query in float64; nan where the gallery holds nothing relevant.
 
     Raises:
-        ValueError: The ranking ends before the largest R_i.
+        TypeError: The ranking is no tensor of real numbers, or `relevant` none of integers.
+        ValueError: The ranking ends before the largest R_i, or `relevant` is not one count a query.
     """
     hits = _hits_within_r(ranked_relevance, relevant, "R-precision")
     return hits.sum(1) / relevant.double()
@@ -90,7 +105,8 @@ def map_at_r(ranked_relevance: Ranked, relevant: Int[Tensor, "n"]) -> Float[Tens
         0..1 a query in float64; nan where the gallery holds nothing relevant.
 
     Raises:
-        ValueError: The ranking ends before the largest R_i.
+        TypeError: The ranking is no tensor of real numbers, or `relevant` none of integers.
+        ValueError: The ranking ends before the largest R_i, or `relevant` is not one count a query.
     """
     hits = _hits_within_r(ranked_relevance, relevant, "MAP@R")
     rank = torch.arange(1, hits.shape[1] + 1, device=hits.device)
@@ -119,6 +135,10 @@ class QueryScores(NamedTuple):
 
     def columns(self, ks: Sequence[int]) -> dict[str, Float[Tensor, "n"]]:
         """Each score under the name that its mean has in `evaluate_retrieval`."""
+        if len(ks) != self.recall.shape[1]:
+            raise ValueError(
+                f"scores of {self.recall.shape[1]} Ks cannot be named by {len(ks)}: {tuple(ks)}"
+            )
         recalls = {f"recall@{k}": self.recall[:, i] for i, k in enumerate(ks)}
         return recalls | {"r_precision": self.r_precision, "map@r": self.map_at_r}
 
@@ -175,6 +195,9 @@ def average_retrieval(
     >>> average_retrieval(rows, score_retrieval(rows, ks=(1,)), ks=(1,))
     {'recall@1': 1.0, 'r_precision': 1.0, 'map@r': 1.0, 'queries': 2}
     """
+    rows = len(queries.ids)
+    check_floats([rows, None], recall=scores.recall)
+    check_floats([rows], r_precision=scores.r_precision, map_at_r=scores.map_at_r)
     own = scores.columns(ks)
     every = {name: queries.shards.all_gather(score.contiguous()) for name, score in own.items()}
     counted = (~every["r_precision"].isnan()).sum().item()
@@ -198,21 +221,20 @@ def score_retrieval(
         tensor([1., 1., 0., 1.], dtype=torch.float64)
     """
     among = queries if gallery is None else gallery
-    _check_classes(queries.labels, among.labels)
+    check_classes(queries.labels, among.labels)
     check_searchable(queries, gallery)
-    if not ks or min(ks) < 1:
-        raise ValueError(f"Recall@K needs at least one K, each 1 or more, not {tuple(ks)}")
-    labels = among.shards.all_gather(among.labels)
+    check_ks(ks, "Recall@K")
+    labels, own_labels = among.shards.all_gather(among.labels.long()), queries.labels.long()
     classes, sizes = torch.unique(labels, return_counts=True)
-    index = torch.searchsorted(classes, queries.labels.contiguous()).clamp(max=len(classes) - 1)
+    index = torch.searchsorted(classes, own_labels.contiguous()).clamp(max=len(classes) - 1)
     own = own_positions(queries, gallery)
-    itself = (own >= 0) & (labels[own] == queries.labels)
-    relevant = torch.where(classes[index] == queries.labels, sizes[index], 0) - itself.long()
-    needed = torch.where(relevant > 0, relevant.clamp(min=max(ks)), 0)
+    itself = (own >= 0) & (labels[own] == own_labels)
+    relevant = torch.where(classes[index] == own_labels, sizes[index], 0) - itself.long()
+    needed = torch.where(relevant > 0, relevant.clamp(min=min(max(ks), len(labels))), 0)
     size = (len(relevant), len(ks) + 2)
     scores = torch.full(size, torch.nan, dtype=torch.float64, device=relevant.device)
     for row, found in neighbour_lists(queries, gallery, needed, search):
-        hits = (labels[found] == queries.labels[row, None]) & (found >= 0)
+        hits = (labels[found] == own_labels[row, None]) & (found >= 0)
         scores[row] = _score(hits, relevant[row], ks)
         if advance is not None:
             advance(len(row))
@@ -222,17 +244,31 @@ def score_retrieval(
 def _score(
     hits: Bool[Tensor, "n k"], relevant: Int[Tensor, "n"], ks: Sequence[int]
 ) -> Float[Tensor, "n c"]:
-    columns = [recall_at_k(hits, relevant, k) for k in ks]
+    # a list that ends before K holds the whole gallery
+    columns = [recall_at_k(hits, relevant, min(k, hits.shape[1])) for k in ks]
     return torch.stack([*columns, r_precision(hits, relevant), map_at_r(hits, relevant)], 1)
 
 
-def _check_classes(*labels: Tensor) -> None:
+def check_classes(*labels: Tensor) -> None:
+    """Raise a ValueError if labels are not one integer a row."""
     for given in labels:
-        if given.ndim != 1 or given.is_floating_point() or given.dtype == torch.bool:
+        if given.ndim != 1 or not is_integer(given):
             raise ValueError(
                 "retrieval is scored by one integer class a row (shape [n]), not by labels of type "
                 f"{given.dtype} and shape {list(given.shape)}"
             )
+
+
+def _checked(ranked_relevance: Tensor, relevant: Tensor) -> tuple[Tensor, Tensor]:
+    ranked = real_matrix(ranked_relevance, "ranked_relevance")
+    check_values_are_there(ranked_relevance=ranked, relevant=relevant)
+    check_integers(relevant=relevant)
+    if len(relevant) != len(ranked) or (relevant.long() < 0).any():
+        raise ValueError(
+            f"{len(ranked)} queries need as many counts of what is relevant, each 0 or more; got "
+            f"{len(relevant)}, the least {int(relevant.long().min()) if len(relevant) else None}"
+        )
+    return ranked, relevant.long()
 
 
 def _check_ranked_to(ranked_relevance: Tensor, k: int, score: str) -> None:
@@ -243,7 +279,8 @@ def _check_ranked_to(ranked_relevance: Tensor, k: int, score: str) -> None:
 
 
 def _hits_within_r(ranked_relevance: Tensor, relevant: Tensor, score: str) -> Bool[Tensor, "n k"]:
+    ranked, relevant = _checked(ranked_relevance, relevant)
     max_r = int(relevant.max()) if len(relevant) else 0
-    _check_ranked_to(ranked_relevance, max_r, score)
+    _check_ranked_to(ranked, max_r, score)
     column = torch.arange(max_r, device=relevant.device)
-    return (ranked_relevance[:, :max_r] > 0) & (column < relevant[:, None])
+    return (ranked[:, :max_r] > 0) & (column < relevant[:, None])

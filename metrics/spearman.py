@@ -6,7 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ranklight.kernels.checks import check_values_are_there
 from ranklight.kernels.chunks import chunks
+from ranklight.metrics.checks import check_floats, real_matrix
 from ranklight.metrics.label_distance import (
     Relevance,
     relevance_to_all,
@@ -33,8 +35,15 @@ def rank_correlation(
     Returns:
         −1..1; 0 where all embedding distances are equal (nothing was ranked), nan where all label
         distances are.
+
+    Raises:
+        TypeError: Distances are no tensor of real numbers.
+        ValueError: The two are no matrices of one shape and device, or one is NaN.
     """
-    ours, theirs = (_mean_ranks(values) for values in (distance, label_distance))
+    check_values_are_there(distance=distance, label_distance=label_distance)
+    given = real_matrix(distance, "distance"), real_matrix(label_distance, "label_distance")
+    _check_rankings(*given)
+    ours, theirs = (_mean_ranks(values) for values in given)
     ours, theirs = (ranks - ranks.mean(1, keepdim=True) for ranks in (ours, theirs))
     spread = ours.norm(dim=1) * theirs.norm(dim=1)
     correlation: Tensor = (ours * theirs).sum(1) / spread.clamp(min=1e-300)
@@ -77,6 +86,7 @@ def average_rank_correlation(
     >>> average_rank_correlation(rows, torch.tensor([0.5, 1.0]))["spearman"]
     0.75
     """
+    check_floats([len(queries.ids)], correlations=correlations)
     spearman = queries.shards.all_gather(correlations).nanmean().item()
     return {"spearman": spearman, "spearman/oracle": 1.0, "spearman/chance": 0.0}
 
@@ -120,6 +130,14 @@ def _squared_distances(
 
     empty = ((rows, points.new_empty(len(rows), gallery.shards.size)) for rows in blocks)
     return (distance for _, distance in gallery.shards.ring_pass(empty, visit))
+
+
+def _check_rankings(distance: Tensor, label_distance: Tensor) -> None:
+    if distance.shape != label_distance.shape:
+        shapes = f"{list(distance.shape)} and {list(label_distance.shape)}"
+        raise ValueError(f"two distances of each pair are needed; got the shapes {shapes}")
+    if distance.isnan().any() or label_distance.isnan().any():
+        raise ValueError("distances hold NaN: they cannot be ranked")
 
 
 def _mean_ranks(values: Float[Tensor, "n m"]) -> Float[Tensor, "n m"]:

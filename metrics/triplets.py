@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from ranklight.kernels.checks import check_integers, check_values_are_there, is_integer, whole
 from ranklight.kernels.chunks import chunks
 from ranklight.search.embedded import Embedded, check_searchable
 from ranklight.search.exact import ExactSearch
@@ -40,7 +41,9 @@ def evaluate_triplets(
         search: Prepares the gallery: exact, or a `search.ApproximateSearch`.
 
     Raises:
-        ValueError: No triplet, or embeddings that are not finite or of two dimensions.
+        TypeError: Triplets are no tensor.
+        ValueError: No triplet, one of rows that are not there, or embeddings that are not finite or
+            of two dimensions.
     """
     return average_triplets(score_triplets(queries, gallery, triplets, k, search), k)
 
@@ -73,9 +76,10 @@ def score_triplets(
     >>> score_triplets(queries, gallery, torch.tensor([[0, 1, 3], [0, 3, 2]]), k=2).shown
     tensor([1, 0])
     """
-    _check_triplets(queries, gallery, triplets)
-    if k < 1:
+    triplets = _checked(queries, gallery, triplets)
+    if whole(k, "k") < 1:
         raise ValueError(f"score-at-top-K needs a K of 1 or more, not {k}")
+    k = min(k, gallery.shards.size)
     lists = torch.full((len(queries.ids), k), -1, device=queries.embeddings.device)
     for row, found in neighbour_lists(queries, gallery, torch.full_like(queries.ids, k), search):
         lists[row] = found
@@ -94,9 +98,16 @@ def average_triplets(scores: TripletScores, k: int) -> dict[str, float]:
     >>> average_triplets(scores, k=2)
     {'similarity_precision': 0.5, 'score@2': 1, 'triplets': 2}
     """
+    check_values_are_there(in_order=scores.in_order, shown=scores.shown)
+    check_integers(shown=scores.shown)
+    if scores.in_order.dtype != torch.bool or scores.in_order.shape != scores.shown.shape:
+        raise ValueError(
+            "in_order must be True or False for each triplet; got "
+            f"{scores.in_order.dtype} of shape {list(scores.in_order.shape)}"
+        )
     return {
         "similarity_precision": scores.in_order.double().mean().item(),
-        f"score@{k}": scores.shown.sum().item(),
+        f"score@{k}": scores.shown.long().sum().item(),
         "triplets": len(scores.shown),
     }
 
@@ -113,7 +124,7 @@ def similarity_precision(
         >>> similarity_precision(queries, gallery, torch.tensor([[0, 1, 3], [0, 2, 2]]))
         tensor(0.5000, dtype=torch.float64)
     """
-    _check_triplets(queries, gallery, triplets)
+    triplets = _checked(queries, gallery, triplets)
     return _in_order(queries, gallery, triplets).double().mean()
 
 
@@ -157,17 +168,19 @@ def read_triplets(
         gallery_names: The name of each image of the gallery, as in the others.
 
     Raises:
-        ValueError: Another header, no triplet, or an unknown image; names file and line.
+        ValueError: Another header, no triplet, or an unknown image, whose line is named; or two
+            images of one name.
     """
-    queries = {name: row for row, name in enumerate(query_names)}
-    gallery = {name: row for row, name in enumerate(gallery_names)}
+    queries, gallery = _rows_by_name(query_names), _rows_by_name(gallery_names)
     triplets = []
-    with Path(path).open(newline="") as file:
+    with Path(path).open(newline="", encoding="utf-8-sig") as file:
         lines = csv.reader(file)
         header = next(lines, [])
         if [name.strip() for name in header] != ["query", "positive", "negative"]:
             raise ValueError(f"{path} must begin with query,positive,negative; it has {header}")
         for names in lines:
+            if not names:
+                continue
             known = [queries, gallery, gallery]
             rows = [of.get(name.strip()) for of, name in zip(known, names, strict=False)]
             if len(names) != 3 or None in rows:
@@ -181,8 +194,19 @@ def read_triplets(
     return torch.tensor(triplets)
 
 
-def _check_triplets(queries: Embedded, gallery: Embedded, triplets: Int[Tensor, "t 3"]) -> None:
-    if triplets.ndim != 2 or triplets.shape[1] != 3 or triplets.is_floating_point():
+def _rows_by_name(names: Sequence[str]) -> dict[str, int]:
+    rows = {name: row for row, name in enumerate(names)}
+    if len(rows) < len(names):
+        twice = next(name for row, name in enumerate(names) if rows[name] != row)
+        raise ValueError(f"each image needs a name of its own; {twice} is that of two")
+    return rows
+
+
+def _checked(
+    queries: Embedded, gallery: Embedded, triplets: Int[Tensor, "t 3"]
+) -> Int[Tensor, "t 3"]:
+    check_values_are_there(embeddings=queries.embeddings, triplets=triplets)
+    if triplets.ndim != 2 or triplets.shape[1] != 3 or not is_integer(triplets):
         raise ValueError(
             "triplets are rows of three positions (query, positive, negative), not "
             f"{triplets.dtype} of shape {list(triplets.shape)}"
@@ -190,6 +214,7 @@ def _check_triplets(queries: Embedded, gallery: Embedded, triplets: Int[Tensor, 
     if not len(triplets):
         raise ValueError("there are no triplets to score")
     check_searchable(queries, gallery)
+    triplets = triplets.long()
     sides = (("queries", queries, triplets[:, :1]), ("gallery", gallery, triplets[:, 1:]))
     for name, rows, positions in sides:
         if positions.min() < 0 or positions.max() >= rows.shards.size:
@@ -197,6 +222,7 @@ def _check_triplets(queries: Embedded, gallery: Embedded, triplets: Int[Tensor, 
                 f"triplets name rows {int(positions.min())}..{int(positions.max())} of the {name}, "
                 f"which has rows 0..{rows.shards.size - 1}"
             )
+    return triplets
 
 
 def _in_order(

@@ -2,7 +2,7 @@
 
 from ranklight.models.decisions.label_count import LabelCount
 from ranklight.models.decisions.learned_threshold import LearnedThreshold
-from ranklight.models.decisions.rule import DecisionRule
+from ranklight.models.decisions.rule import DecisionRule, Examples
 from ranklight.models.decisions.threshold import GlobalThreshold, PerClassThreshold
 from ranklight.models.decisions.top_k import TopK, top_labels
 from ranklight.models.encoder import Encoder, Pixels, pool, unit_vectors
@@ -14,6 +14,7 @@ from ranklight.models.two_heads import TwoHeadOutput, TwoHeads
 __all__ = [
     "DecisionRule",
     "Encoder",
+    "Examples",
     "GlobalThreshold",
     "Inputs",
     "LabelCount",

@@ -1,49 +1,14 @@
-"""What every part of an objective asks of the tensors that it is given.
+"""What every part of an objective asks of the labels that it is given, beyond `kernels.checks`.
 
-Shapes, types and devices are known without the values, and are checked everywhere. Values are
-looked at where `kernels.eager.eager_on_cpu` says that nothing waits for it: on a GPU a look stops
-the host in every step. The lightning modules check labels while they are on the CPU still, so that
-a run on a GPU is told the same.
+The lightning modules check labels while they are on the CPU still, so that a run on a GPU, where
+values are not looked at, is told the same.
 """
 
 import torch
 from torch import Tensor
 
+from ranklight.kernels.checks import check_tensors, check_vectors, check_within, is_integer
 from ranklight.kernels.eager import eager_on_cpu
-
-
-def check_tensors(**given: object) -> None:
-    """Refuse what is no tensor, and tensors on different devices.
-
-    Raises:
-        TypeError: Something is no tensor.
-        ValueError: Not all are on one device.
-    """
-    device = None
-    for name, value in given.items():
-        if not isinstance(value, Tensor):
-            raise TypeError(f"{name} must be a torch.Tensor; got {type(value).__name__}")
-        if device is not None and value.device != device:
-            raise ValueError(
-                f"all tensors must be on one device; got {next(iter(given))} on {device} and "
-                f"{name} on {value.device}"
-            )
-        device = value.device
-
-
-def check_vectors(**given: Tensor) -> None:
-    """Refuse what is not one vector of floats a row.
-
-    Raises:
-        TypeError: Something is no tensor of floats.
-        ValueError: The shape is not [n, d], or not all are on one device.
-    """
-    check_tensors(**given)
-    for name, vectors in given.items():
-        if not vectors.is_floating_point():
-            raise TypeError(f"{name} must be floats; got {vectors.dtype}")
-        if vectors.ndim != 2:
-            raise ValueError(f"{name} must have the shape [n, d]; got {list(vectors.shape)}")
 
 
 def check_batch(embeddings: Tensor, labels: Tensor, index: Tensor | None = None) -> None:
@@ -85,6 +50,20 @@ def check_real_labels(labels: Tensor, user: str) -> None:
     check_finite_labels(labels)
 
 
+def check_whole_or_wide(labels: Tensor, user: str) -> None:
+    """Refuse, on the CPU, labels that are not numbers, or real ones that were rounded.
+
+    Sets of labels are made of −1, 0 and 1, which half precision holds as they are.
+
+    Raises:
+        TypeError: Labels are real numbers in half precision.
+        ValueError: A label is NaN or infinite.
+    """
+    is_real = labels.is_floating_point() and eager_on_cpu(labels)
+    if is_real and not torch.isin(labels.float(), torch.tensor([-1.0, 0.0, 1.0])).all():
+        check_real_labels(labels, user)
+
+
 def check_finite_labels(labels: Tensor) -> None:
     """Refuse, on the CPU, labels that are not numbers.
 
@@ -110,22 +89,3 @@ def check_classes(labels: Tensor, classes: int, user: str) -> None:
     if labels.ndim != 1:
         raise ValueError(f"{user} needs one label an image (shape [n]); got {list(labels.shape)}")
     check_within(labels, classes, f"labels of {user}")
-
-
-def check_within(indices: Tensor, size: int, what: str) -> None:
-    """Refuse, on the CPU, integers that are not 0..size − 1.
-
-    Raises:
-        ValueError: An integer is below 0, or not below the size.
-    """
-    if not eager_on_cpu(indices) or not indices.numel():
-        return
-    low, high = (int(value) for value in indices.long().aminmax())
-    if low < 0 or high >= size:
-        outside = low if low < 0 else high
-        raise ValueError(f"{what} must be 0..{size - 1}; got {outside}")
-
-
-def is_integer(tensor: Tensor) -> bool:
-    """Whether it holds integers, of any width; True and False are none."""
-    return not (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool)

@@ -4,13 +4,9 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_tensors, check_vectors
 from ranklight.kernels.eager import eager_on_cpu
-from ranklight.pairs.checks import (
-    check_classes,
-    check_real_labels,
-    check_tensors,
-    check_vectors,
-)
+from ranklight.pairs.checks import check_classes, check_real_labels
 
 _COMPARABLE = {torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
 
@@ -324,9 +320,13 @@ def _multi_hot(labels: Tensor, ref_labels: Tensor) -> tuple[Tensor, Tensor]:
     for given in (labels, ref_labels):
         if given.is_floating_point() and eager_on_cpu(given) and given.isnan().any():
             raise ValueError("multi-hot labels are 1, 0, or -1 for unknown; got NaN")
+        if given.is_complex():
+            raise ValueError(f"multi-hot labels are 1, 0, or -1 for unknown; got {given.dtype}")
     if labels.ndim != 2 or labels.shape[1:] != ref_labels.shape[1:]:
         raise ValueError(
             "multi-hot labels (shape [n, classes]) are needed on both sides, got "
             f"{list(labels.shape)} and {list(ref_labels.shape)}"
         )
+    sides = (labels, ref_labels)
+    labels, ref_labels = (y if y.is_floating_point() else _comparable(y) for y in sides)
     return labels, ref_labels

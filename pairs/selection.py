@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
+from ranklight.kernels.checks import check_tensors
 from ranklight.kernels.eager import eager_on_cpu
 from ranklight.kernels.masked import at_least_float32
-from ranklight.pairs.checks import check_tensors
 
 
 def loss_inputs(

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ranklight.kernels.checks import check_vectors
 from ranklight.kernels.chunks import chunks, row_chunks
 from ranklight.kernels.eager import eager_on_cpu, without_autocast
-from ranklight.pairs.checks import check_vectors
 
 _BLOCK_ELEMENTS = 1 << 20
 _SHORT = 2**0.5

@@ -20,14 +20,14 @@ class CheckBeforeTraining(Callback):
     """Compares what is configured with what the run will do, when both are known.
 
     - The names that checkpoints, early stopping and schedules monitor with those that validation
-      logs: what the sanity validation logged, and what each evaluation says it will log. A callback
-      or module of one's own that says nothing of it is taken at its word.
+      logs: what the sanity validation logged, and what the module and each evaluation say they log.
+      A callback or module of one's own that says nothing of it is taken at its word.
     - The length of a schedule with the number of its steps.
     - The size of a memory with the number of training images (a warning).
     """
 
     def __init__(self) -> None:
-        self._validated: set[str] | None = None
+        self._validated: set[str] = set()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Remember what modules log themselves."""
@@ -42,7 +42,7 @@ class CheckBeforeTraining(Callback):
         """
         for config in trainer.lr_scheduler_configs:
             _check_length(trainer, config.scheduler, config.interval)
-        if self._validated is not None:
+        if trainer.enable_validation:
             _check_monitors(trainer, pl_module, self._validated)
         _compare_memory(trainer, pl_module)
 
@@ -75,18 +75,16 @@ def _check_monitors(trainer: Trainer, pl_module: LightningModule, validated: set
     callbacks: list[Callback] = getattr(trainer, "callbacks", [])
     if not all(_is_known(part) for part in (pl_module, *callbacks)):
         return
-    logged = {name for callback in callbacks for name in getattr(callback, "logs", set)()}
-    monitors = {getattr(callback, "monitor", None) for callback in callbacks}
-    monitors |= {
-        config.monitor for config in trainer.lr_scheduler_configs if config.reduce_on_plateau
-    }
+    said = {name for part in (pl_module, *callbacks) for name in getattr(part, "logs", set)()}
+    plateaus = [config for config in trainer.lr_scheduler_configs if config.reduce_on_plateau]
+    monitors = {getattr(part, "monitor", None) for part in (*callbacks, *plateaus)}
     for name in sorted(filter(None, monitors)):
         own = name.removeprefix("val/")
         if name.startswith("train/") or name in validated:
             continue
         # Of several loaders each has a name between: val/<loader>/recall@1.
-        if not name.startswith("val/") or not {own, own.partition("/")[2]} & logged:
-            there = sorted(validated | {f"val/{name}" for name in logged})
+        if not name.startswith("val/") or not {own, own.partition("/")[2]} & said:
+            there = sorted(validated | {f"val/{name}" for name in said})
             raise ValueError(
                 f"{name} is monitored, and validation does not log it; it logs "
                 f"{', '.join(there) or 'nothing (callbacks.evaluation is not set)'}"

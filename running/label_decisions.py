@@ -3,27 +3,18 @@
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
-from jaxtyping import Float
 from pytorch_lightning import LightningDataModule, LightningModule
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor, nn
 
 from ranklight.datamodules import Batch, evaluation_loader
 from ranklight.kernels.distributed import rank_and_world_size
-from ranklight.models import DecisionRule
+from ranklight.models import DecisionRule, Examples
 from ranklight.search import shard
-
-
-class CachedFeatures(NamedTuple):
-    """What decision rules learn from: one row an image, on the CPU, in the order of the index."""
-
-    scores: Float[Tensor, "n c"]
-    features: Float[Tensor, "n d"]
-    targets: Float[Tensor, "n c"]
 
 
 def decide(
@@ -72,8 +63,11 @@ def decide(
 
 
 @torch.no_grad()
-def cache_features(module: LightningModule, loader: Iterable[Batch]) -> CachedFeatures:
-    """Scores, features and labels of all images of a loader, of all ranks, in evaluation mode."""
+def cache_features(module: LightningModule, loader: Iterable[Batch]) -> Examples:
+    """What rules learn from: all images of a loader, of all ranks, as in evaluation.
+
+    One row an image, on the CPU, in the order of the index.
+    """
     model: Any = module
     training = module.training
     module.eval()
@@ -87,12 +81,10 @@ def cache_features(module: LightningModule, loader: Iterable[Batch]) -> CachedFe
     columns = [torch.cat(column) for column in zip(*parts, strict=True)]
     *rows, index = (column.to(module.device) for column in columns)
     order, shards = shard(index)
-    return CachedFeatures(*(shards.all_gather(row[order]).cpu() for row in rows))
+    return Examples(*(shards.all_gather(row[order]).cpu() for row in rows))
 
 
-def fit_decisions(
-    module: LightningModule, train: CachedFeatures, val: CachedFeatures, seed: int = 0
-) -> None:
+def fit_decisions(module: LightningModule, train: Examples, val: Examples, seed: int = 0) -> None:
     """Fit each of a module's decision rules on the split that it asks for, on the CPU.
 
     On several processes, all take what the first one has fitted.
@@ -104,7 +96,7 @@ def fit_decisions(
     for name, rule in rules.items():
         rule.cpu()
         try:
-            rule.fit(*(train if rule.fit_on == "train" else val), seed=seed)
+            rule.fit(train if rule.fit_on == "train" else val, seed)
         except ValueError as error:
             raise ValueError(f"decision rule {name}: {error}") from error
         rule.to(module.device)

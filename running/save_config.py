@@ -21,6 +21,7 @@ _OF_ONE_COMMAND = (
     "allow_untrained",
     "test_after_fit",
     "debug",
+    "wandb",
     "trainer.default_root_dir",
     "best.dirpath",
     "last.dirpath",

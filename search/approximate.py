@@ -7,9 +7,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ranklight.kernels.checks import check_counts, whole
 from ranklight.search.backends import faiss
-from ranklight.search.embedded import Embedded
-from ranklight.search.exact import ExactSearch, drop_self
+from ranklight.search.embedded import Embedded, check_finite, check_searchable
+from ranklight.search.exact import (
+    ExactSearch,
+    check_gallery,
+    check_queries,
+    check_squares,
+    drop_self,
+)
 from ranklight.search.neighbours import Prepare, neighbour_lists
 from ranklight.search.order import distances_of, sort_lists
 
@@ -37,7 +44,9 @@ class ApproximateSearch:
         effort: More finds more and takes longer.
 
     Raises:
-        ValueError: Another kind, or too few rows to learn codes from.
+        TypeError: The gallery is no tensor of floats.
+        ValueError: Another kind, too few rows to learn codes from, or a gallery that is empty, not
+            finite, or so large that squares overflow float32.
         ImportError: FAISS is not installed.
     """
 
@@ -46,12 +55,14 @@ class ApproximateSearch:
     ) -> None:
         if kind not in get_args(Kind):
             raise ValueError(f"an approximate index is one of {get_args(Kind)}, not {kind!r}")
-        if effort < 1:
+        if whole(effort, "effort") < 1:
             raise ValueError(f"an index is searched with an effort of 1 or more, not {effort}")
+        check_gallery(gallery, max_k)
+        _check_rows(gallery)
         library = faiss()
         if library is None:
             raise ImportError("an index needs FAISS: install faiss-cpu or faiss-gpu")
-        self.gallery = gallery
+        self.gallery = gallery = gallery.detach()
         self.max_k = max_k
         rows = gallery.float().cpu().numpy()
         self.index = library.index_factory(gallery.shape[1], _factory(kind, *gallery.shape))
@@ -59,6 +70,7 @@ class ApproximateSearch:
         self.index.add(rows)
         # a graph is never searched shorter than the list that is wanted
         name, value = ("efSearch", max(effort, max_k + 1)) if kind == "HNSW" else ("nprobe", effort)
+        value = min(value, len(gallery))
         library.ParameterSpace().set_index_parameter(self.index, name, value)
 
     def nearest(
@@ -70,11 +82,18 @@ class ApproximateSearch:
             queries: What to find neighbours of.
             k: Neighbours a query, at most `max_k`.
             own: Each query's own index in the gallery, left out.
+
+        Raises:
+            TypeError: Queries are no tensor of floats.
+            ValueError: Queries are of another dimension, on another device, not finite or so far
+                away that squares overflow float32; or k is not 1..`max_k`.
         """
+        check_queries(queries, self.gallery, k, own)
+        _check_rows(queries)
         if k > self.max_k:
             raise ValueError(f"asked for {k} neighbours of a search prepared for {self.max_k}")
         num_candidates = min(k + (own is not None), len(self.gallery))
-        _, numbers = self.index.search(queries.float().cpu().numpy(), num_candidates)
+        _, numbers = self.index.search(queries.detach().float().cpu().numpy(), num_candidates)
         found = torch.from_numpy(numbers).to(queries.device)
         _, found = sort_lists(distances_of(queries, self.gallery, found), found)
         found = torch.nn.functional.pad(found, (0, k + 1 - num_candidates), value=-1)
@@ -98,9 +117,14 @@ def index_recall(
         search: What is measured, against `ExactSearch`.
         sample: How many queries are drawn.
         seed: Of the draw.
+
+    Raises:
+        ValueError: There are no embeddings, or they are not finite.
     """
+    check_searchable(embedded)
+    check_counts(k=k, sample=sample)
     shards, device = embedded.shards, embedded.embeddings.device
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(whole(seed, "seed"))
     drawn = torch.randperm(shards.size, generator=generator)[:sample].to(device)
     local = shards.global_to_local(drawn)
     counts = torch.zeros(len(embedded.ids), dtype=torch.int64, device=device)
@@ -115,6 +139,11 @@ def index_recall(
     hits = torch.isin(exact + offset, found + offset) & there
     totals = shards.all_reduce(torch.stack([hits.sum(), there.sum()]).double())
     return float(totals[0] / totals[1])
+
+
+def _check_rows(rows: Tensor) -> None:
+    check_finite(rows)
+    check_squares(torch.linalg.vector_norm(rows.float(), dim=1))
 
 
 def _factory(kind: Kind, rows: int, dimensions: int) -> str:

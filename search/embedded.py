@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
+from ranklight.kernels.checks import check_integers, check_tensors, check_values_are_there
 from ranklight.search.shards import Shards
 
 _ROWS = 4096
@@ -25,7 +26,9 @@ class Embedded:
         shards: Which rows these are, where ranks share them; all of them by default.
 
     Raises:
-        ValueError: Embeddings are not a matrix of floats, or the arguments differ in length.
+        TypeError: Something is no tensor, or ids are no integers.
+        ValueError: Embeddings are not a matrix of floats, the arguments differ in length, or they
+            are on different devices.
     """
 
     def __init__(
@@ -35,6 +38,7 @@ class Embedded:
         ids: Int[Tensor, "n"] | None = None,
         shards: Shards | None = None,
     ) -> None:
+        check_values_are_there(embeddings=embeddings)
         if embeddings.ndim != 2 or not embeddings.is_floating_point():
             raise ValueError(
                 "embeddings are a matrix of floats, one row an image, not "
@@ -43,12 +47,16 @@ class Embedded:
         self.embeddings = embeddings.detach()
         self.shards = Shards.unsharded(len(embeddings)) if shards is None else shards
         self.has_ids = ids is not None
-        self.ids = self.shards.own.to(embeddings.device) if ids is None else ids
+        own = self.shards.own.to(embeddings.device)
+        ids = own if ids is None else ids
+        check_integers(ids=ids)
+        self.ids = ids.long()
         self.labels = self.ids if labels is None else labels
-        sizes = {"positions": self.shards.own, "ids": self.ids, "labels": self.labels}
-        for name, values in sizes.items():
-            if len(values) != len(embeddings):
-                raise ValueError(f"{len(embeddings)} embeddings came with {len(values)} {name}")
+        check_tensors(embeddings=embeddings, ids=self.ids, labels=self.labels)
+        for name, values in {"positions": own, "ids": self.ids, "labels": self.labels}.items():
+            count = len(values) if values.ndim else "no row of"
+            if count != len(embeddings):
+                raise ValueError(f"{len(embeddings)} embeddings came with {count} {name}")
 
     def to(self, device: torch.device | str) -> "Embedded":
         """The same rows on another device."""
@@ -76,6 +84,9 @@ class Embedded:
         Raises:
             ValueError: Two rows have one id; names it.
         """
+        check_values_are_there(embeddings=self.embeddings, ids=ids)
+        check_integers(ids=ids)
+        ids = ids.long()
         known, order = self.shards.all_gather(self.ids).sort(stable=True)
         twice = known[1:] == known[:-1]
         if twice.any():
@@ -108,6 +119,13 @@ def check_searchable(queries: Embedded, gallery: Embedded | None = None) -> None
         queries: What to look for.
         gallery: Where; among the queries themselves by default.
     """
+    check_comparable(queries, gallery)
+    for rows in (queries,) if gallery is None else (queries, gallery):
+        check_finite(rows.embeddings, rows.shards)
+
+
+def check_comparable(queries: Embedded, gallery: Embedded | None = None) -> None:
+    """Raise a ValueError if no numbers could make these comparable."""
     among = queries if gallery is None else gallery
     if among.shards.size == 0:
         raise ValueError("the gallery has no rows: nothing can be found")
@@ -124,8 +142,13 @@ def check_searchable(queries: Embedded, gallery: Embedded | None = None) -> None
             f"queries of {dimensions[0]} dimensions cannot be compared to a gallery of "
             f"{dimensions[1]}"
         )
-    for rows in (queries,) if gallery is None else (queries, gallery):
-        check_finite(rows.embeddings, rows.shards)
+    if dimensions[0] == 0:
+        raise ValueError("embeddings have no dimensions: nothing tells them apart")
+    if among.embeddings.device != queries.embeddings.device:
+        raise ValueError(
+            f"queries on {queries.embeddings.device} cannot be compared to a gallery on "
+            f"{among.embeddings.device}"
+        )
 
 
 def check_finite(embeddings: Float[Tensor, "n d"], shards: Shards | None = None) -> None:

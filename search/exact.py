@@ -7,6 +7,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
+from ranklight.kernels.checks import (
+    check_counts,
+    check_integers,
+    check_values_are_there,
+    check_vectors,
+)
 from ranklight.kernels.sortable_bits import bits_of
 from ranklight.search.backends import TopKBackend, choose_backend, full_precision
 from ranklight.search.order import sort_within, squared_distance
@@ -49,19 +55,19 @@ class ExactSearch:
         backend: Who proposes; `choose_backend` for the gallery's device by default.
 
     Raises:
+        TypeError: The gallery is no tensor of floats.
         ValueError: The gallery is empty, not finite, or so large that squares overflow float32.
     """
 
     def __init__(
         self, gallery: Float[Tensor, "m d"], max_k: int, backend: TopKBackend | None = None
     ) -> None:
-        if len(gallery) == 0:
-            raise ValueError("the gallery has no rows: nothing can be found")
-        self.gallery = gallery
+        check_gallery(gallery, max_k)
+        self.gallery = gallery = gallery.detach()
         self.max_k = max_k
         self.backend = backend
         self.findable = _leading_copies(gallery, max_k + 1)
-        self.centre = gallery.float().mean(0)
+        self.center = gallery.float().mean(0)
         size = (len(self.findable), gallery.shape[1] + 2)
         self.points = torch.empty(size, device=gallery.device)
         parts = (torch.split(tensor, _rows_of(size[1])) for tensor in (self.points, self.findable))
@@ -79,9 +85,16 @@ class ExactSearch:
             queries: Few enough that n × k fits; `neighbour_lists` does the blocks.
             k: Neighbours a query, at most `max_k`.
             own: Each query's own index in the gallery, left out wherever it is in the list.
+
+        Raises:
+            TypeError: Queries are no tensor of floats.
+            ValueError: Queries are of another dimension, on another device, not finite or so far
+                away that squares overflow float32; or k is not 1..`max_k`.
         """
+        check_queries(queries, self.gallery, k, own)
         num_candidates = self._num_candidates(k, own is not None)
         points = swap_last_two(self._points(queries))
+        check_squares((-2 * points[:, -1]).sqrt())
         if self.backend is None:
             longest = self._num_candidates(self.max_k, True)
             self.backend = choose_backend(self.gallery.device, longest)
@@ -154,11 +167,11 @@ class ExactSearch:
         return found
 
     def _points(self, rows: Tensor) -> Tensor:
-        """(v, −½‖v‖², 1) of each row, v being centred."""
+        """(v, −½‖v‖², 1) of each row, v being centered."""
         wide = torch.promote_types(rows.dtype, torch.float32)
-        centred = (rows.to(wide) - self.centre.to(wide)).float()
-        half_squares = centred.double().square().sum(1, keepdim=True).float() / -2
-        return torch.cat([centred, half_squares, torch.ones_like(half_squares)], 1)
+        centered = (rows.to(wide) - self.center.to(wide)).float()
+        half_squares = centered.double().square().sum(1, keepdim=True).float() / -2
+        return torch.cat([centered, half_squares, torch.ones_like(half_squares)], 1)
 
     def _tolerance(self, points: Tensor) -> Tensor:
         norms = torch.linalg.vector_norm(points[:, :-2], dim=1, keepdim=True)
@@ -187,9 +200,37 @@ class ExactSearch:
         return column[first[:, None] + torch.arange(needed, device=row.device)]
 
 
-def check_squares(max_norm: Float[Tensor, ""]) -> None:
-    """Raise a ValueError if rows of this norm have squared distances beyond float32."""
-    if not torch.isfinite(2 * max_norm.square()):
+def check_gallery(gallery: Tensor, max_k: int) -> None:
+    """Raise a TypeError or ValueError if nothing can be found in it."""
+    check_values_are_there(gallery=gallery)
+    check_vectors(gallery=gallery)
+    check_counts(max_k=max_k)
+    if 0 in gallery.shape:
+        what = "rows" if len(gallery) == 0 else "dimensions"
+        raise ValueError(f"the gallery has no {what}: nothing can be found")
+
+
+def check_queries(queries: Tensor, gallery: Tensor, k: int, own: Tensor | None) -> None:
+    """Raise a TypeError or ValueError if these cannot be looked for in the gallery."""
+    check_values_are_there(gallery=gallery, queries=queries)
+    check_vectors(queries=queries)
+    check_counts(k=k)
+    if queries.shape[1] != gallery.shape[1]:
+        raise ValueError(
+            f"queries of {queries.shape[1]} dimensions cannot be compared to a gallery of "
+            f"{gallery.shape[1]}"
+        )
+    if own is None:
+        return
+    check_values_are_there(queries=queries, own=own)
+    check_integers(own=own)
+    if len(own) != len(queries):
+        raise ValueError(f"{len(queries)} queries came with {len(own)} positions of their own")
+
+
+def check_squares(norms: Float[Tensor, "*n"]) -> None:
+    """Raise a ValueError if rows of these norms have squared distances beyond float32."""
+    if not (2 * norms.square()).isfinite().all():
         raise ValueError(
             "embeddings are not finite, or so far apart that squares overflow: scale them down"
         )

@@ -8,8 +8,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ranklight.kernels.checks import check_counts, check_integers
 from ranklight.search.backends import TopKBackend
-from ranklight.search.embedded import Embedded, check_searchable, own_positions
+from ranklight.search.embedded import (
+    Embedded,
+    check_comparable,
+    check_searchable,
+    own_positions,
+)
 from ranklight.search.exact import ExactSearch
 from ranklight.search.order import distances_of, sort_lists
 from ranklight.search.shards import Block, Shards
@@ -67,7 +73,19 @@ def neighbour_lists(
     Yields:
         Rows of the queries, and positions among the rows of all ranks of what is nearest to them,
         nearest first; at least as many as asked for, −1 past the end of the gallery.
+
+    Raises:
+        TypeError: Counts are no integers.
+        ValueError: There is not one count a query, or one is negative.
     """
+    check_comparable(queries, gallery)
+    check_integers(ids=queries.ids, counts=counts)
+    counts = counts.long()
+    if len(counts) != len(queries.ids) or (counts < 0).any():
+        raise ValueError(
+            f"{len(queries.ids)} queries need as many counts, each 0 or more; got {len(counts)}"
+            f", the least {int(counts.min()) if len(counts) else None}"
+        )
     among = queries if gallery is None else gallery
     max_k = queries.shards.max(int(counts.max()) if len(counts) else 0)
     if max_k == 0:
@@ -104,7 +122,12 @@ def nearest(
         gallery: Where to look; among the queries themselves, without each one's own row, by
             default.
         backend: Who proposes neighbours; chosen by device by default.
+
+    Raises:
+        TypeError: Something is no tensor, or k no whole number.
+        ValueError: A side is no matrix of floats, is empty or not finite, or k is below 1.
     """
+    check_counts(k=k)
     asking = Embedded(queries)
     among = None if gallery is None else Embedded(gallery)
     check_searchable(asking, among)

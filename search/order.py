@@ -5,6 +5,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
+from ranklight.kernels.checks import (
+    check_integers,
+    check_values_are_there,
+    check_vectors,
+    check_within,
+)
 from ranklight.kernels.chunks import chunks
 
 _CACHED = 1 << 16
@@ -24,7 +30,15 @@ def squared_distance(
         >>> points = torch.tensor([[0.0, 0.0], [3.0, 4.0]])
         >>> squared_distance(points, torch.tensor([0, 1]), points, torch.tensor([1, 1]))
         tensor([25.,  0.], dtype=torch.float64)
+
+    Raises:
+        TypeError: Points are no floats, or rows and columns no integers.
+        ValueError: Dimensions differ, there is not one column a row, or on the CPU there is no
+            such row or column.
     """
+    _check_pairs(queries, rows, gallery, columns)
+    queries, gallery = queries.detach(), gallery.detach()
+    rows, columns = rows.long(), columns.long()
     width = 1 << (queries.shape[1] - 1).bit_length()
     distance = torch.empty(len(rows), dtype=torch.float64, device=queries.device)
     for pairs in chunks(len(rows), max(1, _CACHED // width)):
@@ -65,3 +79,17 @@ def sort_within(
     order = order[distance[order].argsort(stable=True)]
     order = order[run[order].argsort(stable=True)]
     return index[order]
+
+
+def _check_pairs(queries: Tensor, rows: Tensor, gallery: Tensor, columns: Tensor) -> None:
+    check_values_are_there(queries=queries, gallery=gallery, rows=rows, columns=columns)
+    check_vectors(queries=queries, gallery=gallery)
+    check_integers(rows=rows, columns=columns)
+    if queries.shape[1] != gallery.shape[1] or rows.shape != columns.shape:
+        raise ValueError(
+            "pairs need points of one dimension and a column a row; got "
+            f"{queries.shape[1]} and {gallery.shape[1]} dimensions, {len(rows)} rows and "
+            f"{len(columns)} columns"
+        )
+    check_within(rows, len(queries), "rows of the queries")
+    check_within(columns, len(gallery), "rows of the gallery")

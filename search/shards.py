@@ -7,6 +7,7 @@ import torch.distributed as dist
 from jaxtyping import Int, Shaped
 from torch import Tensor
 
+from ranklight.kernels.checks import check_integers, check_values_are_there, check_within
 from ranklight.kernels.distributed import all_gather_object, in_group
 
 Block = tuple[Tensor, ...]
@@ -26,10 +27,15 @@ class Shards:
     Args:
         positions: Of every rank, those of its rows among all, ascending; each on one rank.
         rank: Which of them this rank is.
+
+    Raises:
+        TypeError: Positions are no integers.
+        ValueError: There is no such rank, positions are not ascending, or they are not those of a
+            data set: each of 0..size − 1 on one rank.
     """
 
     def __init__(self, positions: list[Int[Tensor, "_"]], rank: int = 0) -> None:
-        self.positions = positions
+        self.positions = _checked(positions, rank)
         self.rank = rank
         self.ranks = len(positions)
         self.size = sum(len(part) for part in positions)
@@ -46,6 +52,7 @@ class Shards:
 
     def all_gather(self, rows: Shaped[Tensor, "n ..."]) -> Shaped[Tensor, "size ..."]:
         """The rows of all ranks in their order, on every rank: for labels and scores."""
+        self._check_own(rows)
         if self.ranks == 1:
             return rows
         parts = _gather(rows, [len(part) for part in self.positions])
@@ -56,6 +63,7 @@ class Shards:
 
     def gather_to_rank0(self, rows: Shaped[Tensor, "n ..."]) -> Shaped[Tensor, "size ..."] | None:
         """The rows of all ranks in their order, on rank 0 alone; None on the others."""
+        self._check_own(rows)
         if self.rank > 0:
             if len(rows):
                 dist.send(rows.contiguous(), 0)
@@ -72,6 +80,10 @@ class Shards:
         self, rows: Shaped[Tensor, "n ..."], positions: Int[Tensor, "c"]
     ) -> Shaped[Tensor, "c ..."]:
         """The rows at these positions, on every rank."""
+        self._check_own(rows)
+        check_values_are_there(positions=positions)
+        check_integers(positions=positions)
+        check_within(positions, self.size, "positions of rows")
         local = self.global_to_local(positions).to(rows.device)
         taken = rows.new_zeros(len(positions), *rows.shape[1:])
         taken[local >= 0] = rows[local[local >= 0]]
@@ -79,6 +91,7 @@ class Shards:
 
     def global_to_local(self, positions: Int[Tensor, "c"]) -> Int[Tensor, "c"]:
         """Which of this rank's rows is at each position, −1 where another rank's is."""
+        positions = positions.long()
         own = self.own.to(positions.device)
         if len(own) == 0:
             return torch.full_like(positions, -1)
@@ -127,6 +140,12 @@ class Shards:
             if block is not None:
                 yield block
 
+    def _check_own(self, rows: Tensor) -> None:
+        check_values_are_there(rows=rows)
+        count = len(rows) if rows.ndim else "a number in place"
+        if count != len(self.own):
+            raise ValueError(f"this rank has {len(self.own)} rows; got {count} of them")
+
     def _pass_on(self, block: Block | None, arriving: list[Kind]) -> Block | None:
         """Send a block to the next rank; receive one of these kinds from the rank before."""
         after, before = (self.rank + 1) % self.ranks, (self.rank - 1) % self.ranks
@@ -155,7 +174,14 @@ def shard(ids: Int[Tensor, "n"]) -> tuple[Int[Tensor, "k"], Shards]:
 
     Returns:
         The rows that this rank keeps, by ascending id, and their positions among all.
+
+    Raises:
+        TypeError: Ids are no integers.
+        ValueError: They are not one a row.
     """
+    check_values_are_there(ids=ids)
+    check_integers(ids=ids)
+    ids = ids.long()
     rank, ranks = 0, [ids]
     if in_group():
         rank = dist.get_rank()
@@ -171,6 +197,24 @@ def shard(ids: Int[Tensor, "n"]) -> tuple[Int[Tensor, "k"], Shards]:
     positions = [(holder[order] == r).nonzero().squeeze(1) for r in range(len(ranks))]
     rows = order[positions[rank]] - sum(len(part) for part in ranks[:rank])
     return rows, Shards(positions, rank)
+
+
+def _checked(positions: list[Tensor], rank: int) -> list[Tensor]:
+    for part in positions:
+        check_values_are_there(positions=part)
+        check_integers(positions=part)
+    positions = [part.long() for part in positions]
+    if not 0 <= rank < len(positions):
+        raise ValueError(f"rank must be 0..{len(positions) - 1}; got {rank}")
+    size = sum(len(part) for part in positions)
+    held = torch.zeros(size, dtype=torch.bool, device=positions[0].device)
+    for part in positions:
+        if len(part) and not (part[0] >= 0 and part[-1] < size and (part.diff() > 0).all()):
+            raise ValueError(f"positions of a rank's rows must ascend within 0..{size - 1}")
+        held[part] = True
+    if not held.all():
+        raise ValueError(f"each of {size} rows must be at one position, on one rank")
+    return positions
 
 
 def _gather(rows: Tensor, counts: list[int]) -> list[Tensor]:

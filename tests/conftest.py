@@ -18,8 +18,15 @@ from typing import Any
 import jaxtyping
 import pytest
 
+# Before torch is imported: the processes of the tests share the cores already.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 _RANK_SCRIPT = Path(__file__).with_name("one_rank.py")
 _PATIENCE = 600.0  # seconds; a machine with many times its load is slow, not broken
+_IMPORTED_BY_RANKS = ["torch.distributed.nn", "pytest", "hypothesis", "sklearn.metrics"]
+_IMPORTED_BY_RANKS += [
+    f"ranklight.{room}" for room in ("losses", "miners", "commands.lightning_cli")
+]
 
 
 @pytest.fixture(autouse=True)
@@ -35,8 +42,8 @@ def run_on_ranks(tmp_path: Path) -> Callable[..., list[Any]]:
 
     Every rank is a process of its own in one gloo group. The function stands at the top level of
     the test's file; it reads its rank from `torch.distributed`. Arguments and results are pickled.
-    The ranks fork from a server that has imported torch and nothing else, so a call costs well
-    under a second, and no rank inherits threads from the test.
+    The ranks fork from a server that has imported what they need and done nothing else, so a call
+    costs well under a second, and no rank inherits threads from the test.
     """
     calls = _numbered(tmp_path)
 
@@ -191,7 +198,7 @@ def _run_on_ranks(
         "timeout": timeout,
     }
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "torch.distributed.nn", "pytest", "hypothesis"])
+    context.set_forkserver_preload(_IMPORTED_BY_RANKS)
     ranks = [
         context.Process(
             target=runpy.run_path,

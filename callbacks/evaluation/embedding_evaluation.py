@@ -24,12 +24,17 @@ class EmbeddingEvaluation(Callback):
 
     A subclass has `evaluate`, and may have `check`. Sanity validation collects and scores nothing.
 
+    `last` holds what was evaluated last, and `last_gallery` what it was searched in, None where the
+    images were searched among themselves: on the CPU, on each rank its share.
+
     Args:
         scores: Whether to keep the scores of every query, as `scores/<stage>.parquet` of the run.
     """
 
     def __init__(self, scores: bool = True) -> None:
         self.keep_scores = scores
+        self.last: Embedded | None = None
+        self.last_gallery: Embedded | None = None
         self._loaders: dict[int, EmbeddingCollector] = {}
 
     def logs(self) -> set[str]:
@@ -113,3 +118,10 @@ class EmbeddingEvaluation(Callback):
     def _add(self, outputs: Any, batch: Batch, loader: int) -> None:
         self.check(batch, loader)
         self._loaders.setdefault(loader, EmbeddingCollector()).add(outputs, batch)
+
+
+def evaluation_of(trainer: Trainer) -> EmbeddingEvaluation | None:
+    """The first evaluation of embeddings among a trainer's callbacks."""
+    callbacks: list[Callback] = getattr(trainer, "callbacks", [])
+    found = (callback for callback in callbacks if isinstance(callback, EmbeddingEvaluation))
+    return next(found, None)

@@ -20,14 +20,8 @@ from ranklight.callbacks.evaluation.scores_file import (
 )
 from ranklight.datamodules import Batch
 from ranklight.markdown import table_lines
-from ranklight.metrics import (
-    LabelSetScores,
-    coverage,
-    example_average_precision,
-    label_ranking_average_precision,
-    pair_violations,
-    ranking_loss,
-)
+from ranklight.metrics import LabelSetScores
+from ranklight.metrics.multi_label import RANKING_SCORES
 from ranklight.models import top_labels
 from ranklight.running.label_decisions import decide, rules_of
 from ranklight.search import shard
@@ -42,13 +36,7 @@ _COLUMNS = {
     "mean_class_f1": "mean F1",
     "exact_match": "exact",
 }
-_RANKING = {
-    "example_ap": example_average_precision,
-    "lrap": label_ranking_average_precision,
-    "ranking_loss": ranking_loss,
-    "pair_violations": pair_violations,
-    "coverage": coverage,
-}
+_OF_IMAGES = {name: score for name, score in RANKING_SCORES.items() if name != "map_macro"}
 
 
 class LabelDecision(Callback):
@@ -123,7 +111,19 @@ class LabelDecision(Callback):
         self._images = []
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """One set of counts a rule."""
+        """One set of counts a rule.
+
+        Raises:
+            ValueError: A rule was not fitted.
+        """
+        unfitted = [
+            name for name, rule in rules_of(pl_module).items() if not cast(Any, rule).fitted
+        ]
+        if unfitted:
+            raise ValueError(
+                f"the decision rules {', '.join(unfitted)} were not fitted: fit does it at its end, "
+                "if it has validated and so has a best checkpoint; `ranklight decide` does it, too"
+            )
         classes = cast(int, pl_module.num_classes)
         names = [*rules_of(pl_module), "oracle"]
         self._scores = {name: LabelSetScores(classes).to(pl_module.device) for name in names}
@@ -145,7 +145,7 @@ class LabelDecision(Callback):
                 if name == "oracle"
                 else outputs[f"decision/{name}"]
             )
-            scores.update(decided, batch.labels)
+            scores.update(decided, batch.labels, batch.index)
             images[f"{name}/exact_match"] = _exact(decided, batch.labels)
         if self.keep_scores:
             self._images.append(images)
@@ -170,7 +170,7 @@ class LabelDecision(Callback):
             return
         device = pl_module.device
         none = torch.empty(0, dtype=torch.float64, device=device)
-        parts = [{"id": none.long()} | dict.fromkeys([*_RANKING, *rules], none), *self._images]
+        parts = [{"id": none.long()} | dict.fromkeys([*_OF_IMAGES, *rules], none), *self._images]
         rows = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
         order, shards = shard(rows["id"])
         columns = {name: values[order] for name, values in rows.items()}
@@ -197,7 +197,7 @@ class LabelDecision(Callback):
 
 
 def _ranking_scores(scores: Tensor, batch: Batch) -> dict[str, Tensor]:
-    of_each = {name: score(scores, batch.labels) for name, score in _RANKING.items()}
+    of_each = {name: score(scores, batch.labels) for name, score in _OF_IMAGES.items()}
     return {"id": batch.index.to(scores.device).long(), **of_each}
 
 

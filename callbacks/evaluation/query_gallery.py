@@ -15,7 +15,7 @@ def check_loader(loader: int) -> None:
 def queries_and_gallery(
     evaluation: EmbeddingEvaluation, device: torch.device
 ) -> tuple[Embedded, Embedded]:
-    """What the two loaders, queries first, gave; collective.
+    """What the two loaders, queries first, gave, which the evaluation keeps as `last`; collective.
 
     Raises:
         ValueError: There was one loader only.
@@ -26,4 +26,5 @@ def queries_and_gallery(
             "two loaders are needed, [queries, gallery], as val_dataloader and test_dataloader "
             "return them for data with queries; there is one, or one is empty"
         )
+    evaluation.last, evaluation.last_gallery = queries.to("cpu"), gallery.to("cpu")
     return queries, gallery

@@ -32,7 +32,7 @@ class RetrievalEvaluation(EmbeddingEvaluation):
     query in search leaves its rank; the numbers are those of one process, to the bit. K-means runs
     on rank 0, to which all embeddings are sent for it.
 
-    `last` holds what the first loader gave last, on the CPU, on each rank its share.
+    `last` holds what the first loader gave.
 
     Args:
         ks: Every K of Recall@K.
@@ -74,7 +74,6 @@ class RetrievalEvaluation(EmbeddingEvaluation):
         self.index = index
         self.effort = effort
         self.cluster_at_most = cluster_at_most
-        self.last: Embedded | None = None
 
     def logs(self) -> set[str]:
         """Names of the scores that every validation logs, without the stage before them."""

@@ -1,171 +1,182 @@
-"""What the model finds for a few queries."""
+"""What the model finds for a few queries, or says of a few images."""
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
-from ranklight.callbacks.evaluation.retrieval import RetrievalEvaluation
-from ranklight.callbacks.evaluation.scores_file import class_names_of, dataset_of, files_of
-from ranklight.callbacks.pictures import figures
-from ranklight.pairs import SameClass
-from ranklight.search import Embedded, neighbour_lists
+from ranklight.callbacks.evaluation.embedding_evaluation import (
+    EmbeddingEvaluation,
+    Stage,
+    evaluation_of,
+)
+from ranklight.callbacks.evaluation.scores_file import class_names_of, dataset_of, loaders_of
+from ranklight.callbacks.pictures.captions import Captions
+from ranklight.callbacks.pictures.label_sheet import LabelledImages, label_sheet
+from ranklight.callbacks.pictures.neighbour_sheet import find, neighbour_sheet
+from ranklight.callbacks.pictures.picture import Picture
+from ranklight.callbacks.pictures.sheet import check_has_pictures
+from ranklight.datamodules import Batch
+from ranklight.kernels.distributed import all_gather_object
+from ranklight.search import Embedded
 
-_RIGHT, _WRONG = "tab:green", "tab:red"
-_LONGEST = 20
 
+class Gallery(Picture):
+    """Draws queries beside their nearest neighbours, with the names of class and file.
 
-class Gallery(Callback):
-    """Draws queries beside their nearest neighbours: relevant ones framed green, others red.
+    Shows what the evaluation of embeddings among the callbacks (`RetrievalEvaluation`,
+    `LabelRanking`, `TripletPrecision`) evaluated last; of loaders [queries, gallery] the neighbours
+    are images of the gallery. Relevant neighbours are framed green, others red, by the objective's
+    relevance R > 0; graded relevance is a shade of green; under `LabelRanking` how far the labels
+    are from the query's stands beneath. Where the module classifies too, the query is framed green
+    or red as its class is predicted.
 
-    Pictures are shown as they were before they were normalised, with the names of class and file.
-    Shows what `RetrievalEvaluation`, which must be among the callbacks, evaluated last. Relevant is
-    what the objective's relevance says (R > 0).
+    Without embeddings, for modules that score labels (`MultiLabelClassification`): a picture an
+    image, above its labels in green, those that were missed in orange and false ones in red.
 
     Args:
-        queries: Rows of the picture, spread evenly over the test images in label order.
+        queries: Rows of the picture, spread evenly over the images in label order. Without
+            embeddings that many rows of eight images, each drawn by its index.
         neighbours: Columns beside the query, nearest first.
-        every_n_epochs: Also draw after every so many validated epochs; None: at test only.
+        every_n_epochs: In training, draw after every so many validated epochs; None: never.
+        rule: Of the module's decision rules that which says the labels in tests; by default the
+            last. In validation, or without rules, it is the labels that score highest, as many as
+            the image has.
+
+    Raises:
+        ValueError: A number is under 1, there is no such rule; or, at the first batch, nothing that
+            could be shown.
     """
 
+    name = "gallery"
+
     def __init__(
-        self, queries: int = 8, neighbours: int = 8, every_n_epochs: int | None = None
+        self,
+        queries: int = 8,
+        neighbours: int = 8,
+        every_n_epochs: int | None = None,
+        rule: str | None = None,
     ) -> None:
+        super().__init__(every_n_epochs)
+        if queries < 1 or neighbours < 1:
+            raise ValueError(
+                f"a gallery has 1 or more queries and neighbours, not {queries} and {neighbours}"
+            )
         self.queries = queries
         self.neighbours = neighbours
-        self.every_n_epochs = every_n_epochs
+        self.rule = rule
+        self._forget()
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw the validation images, if asked to."""
-        due = self.every_n_epochs and (trainer.current_epoch + 1) % self.every_n_epochs == 0
-        if due and not trainer.sanity_checking:
-            name = f"gallery-epoch-{trainer.current_epoch:04d}"
-            self._draw(trainer, pl_module, trainer.val_dataloaders, name)
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse a rule that the module does not have."""
+        rules = list(getattr(pl_module, "decisions", ()))
+        if self.rule is not None and self.rule not in rules:
+            raise ValueError(
+                f"the gallery's rule {self.rule!r} is none of the module's decision rules: "
+                f"{', '.join(rules) or 'it has none'}"
+            )
 
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw the test images."""
-        self._draw(trainer, pl_module, trainer.test_dataloaders, "gallery")
+    def figure(self, trainer: Trainer, pl_module: LightningModule, stage: Stage) -> Any:
+        """Neighbours of queries, or images with their labels; collective."""
+        evaluation = evaluation_of(trainer)
+        if evaluation is None:
+            return self._labels(trainer, stage)
+        if evaluation.last is None:
+            return None
+        return self._found(trainer, pl_module, stage, evaluation)
 
-    def _draw(self, trainer: Trainer, pl_module: LightningModule, loader: Any, name: str) -> None:
-        last = last_retrieved(trainer)
-        if last is None:
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget what an interrupted epoch said."""
+        self._forget()
+
+    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget what an interrupted epoch said."""
+        self._forget()
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep what is said of a batch."""
+        self._add(trainer, "val", outputs, batch, dataloader_idx)
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep what is said of a batch."""
+        self._add(trainer, "test", outputs, batch, dataloader_idx)
+
+    def _forget(self) -> None:
+        self._labelled = LabelledImages(8 * self.queries, self.rule)
+        self._predicted: list[tuple[Tensor, Tensor]] = []
+
+    def _add(self, trainer: Trainer, stage: Stage, outputs: Any, batch: Batch, loader: int) -> None:
+        check_has_pictures(dataset_of(loaders_of(trainer, stage), loader))
+        said = outputs if isinstance(outputs, Mapping) else {}
+        embedded = evaluation_of(trainer) is not None
+        if not embedded and "scores" not in said:
+            raise ValueError(
+                "Gallery needs an evaluation of embeddings among the callbacks, for example "
+                "RetrievalEvaluation, or a module whose validation and test steps return the "
+                "`scores` of labels; add one, or drop the gallery"
+            )
+        if loader > 0 or not self.due(trainer):
             return
-        embedded = last.to(trainer.strategy.root_device)
-        labels, ids = (
-            embedded.shards.all_gather(rows).cpu() for rows in (embedded.labels, embedded.ids)
-        )
-        queries = _spread(labels, self.queries)
-        found = self._neighbours(embedded, queries)
-        if trainer.is_global_zero:
-            dataset = dataset_of(loader, 0)
-            names = _Names(labels, ids, class_names_of(trainer), dataset)
-            relevance = relevance_of(pl_module)
-            related = [
-                relevance(labels[query : query + 1], labels[those])[0] > 0
-                for query, those in zip(queries, found, strict=True)
-            ]
-            figure = _figure(queries, found, related, lambda row: _image(dataset, ids[row]), names)
-            figures.save(figure, name, trainer)
+        if not embedded:
+            self._labelled.add(said, batch)
+        elif "predicted" in said:
+            self._predicted.append((batch.index, said["predicted"]))
 
-    def _neighbours(self, embedded: Embedded, queries: Tensor) -> Tensor:
-        """Positions of the nearest of some rows; each rank asks for its own, all get all."""
-        k = min(self.neighbours, embedded.shards.size - 1)
-        own = embedded.shards.global_to_local(queries.to(embedded.ids.device))
-        counts = torch.zeros_like(embedded.ids)
-        counts[own[own >= 0]] = k
-        lists = torch.full((len(counts), k), -1, device=counts.device)
-        for row, found in neighbour_lists(embedded, None, counts):
-            lists[row] = found
-        return embedded.shards.take(lists, queries.to(lists.device)).cpu()
+    def _found(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        stage: Stage,
+        evaluation: EmbeddingEvaluation,
+    ) -> Any:
+        device = trainer.strategy.root_device
+        found = find(evaluation, pl_module, self.queries, self.neighbours, device)
+        sides = [rows for rows in (evaluation.last, evaluation.last_gallery) if rows is not None]
+        captions = [
+            self._captions(trainer, stage, number, rows) for number, rows in enumerate(sides)
+        ]
+        predicted = self._predicted_of(captions[0].ids[found.queries])
+        if not trainer.is_global_zero:
+            return None
+        return neighbour_sheet(found, captions[0], captions[-1], predicted)
 
+    def _captions(self, trainer: Trainer, stage: Stage, loader: int, rows: Embedded) -> Captions:
+        rows = rows.to(trainer.strategy.root_device)
+        labels, ids = (rows.shards.all_gather(of).cpu() for of in (rows.labels, rows.ids))
+        dataset = dataset_of(loaders_of(trainer, stage), loader)
+        return Captions(labels, ids, class_names_of(trainer), dataset)
 
-def last_retrieved(trainer: Trainer) -> Embedded | None:
-    """What the trainer's `RetrievalEvaluation` evaluated last."""
-    evaluations = [
-        callback
-        for callback in getattr(trainer, "callbacks", [])
-        if isinstance(callback, RetrievalEvaluation)
-    ]
-    return evaluations[0].last if evaluations else None
+    def _predicted_of(self, ids: Tensor) -> dict[int, int]:
+        """The class that was predicted of each of these images, from whichever rank has seen it."""
+        own: dict[int, int] = {}
+        for index, predicted in self._predicted:
+            shown = torch.isin(index, ids.to(index.device))
+            own |= dict(zip(index[shown].tolist(), predicted[shown].tolist(), strict=True))
+        ranks = all_gather_object(own)
+        return {image: label for rank in ranks for image, label in rank.items()}
 
-
-def relevance_of(pl_module: LightningModule) -> Any:
-    """The relevance that the module was trained for; same class where it has none."""
-    return getattr(getattr(pl_module, "objective", None), "relevance", None) or SameClass()
-
-
-def _spread(labels: Tensor, count: int) -> Tensor:
-    if labels.ndim > 1 or labels.is_floating_point():
-        order = torch.arange(len(labels))
-    else:
-        order = labels.argsort(stable=True)
-    count = min(count, len(labels))
-    return order[(torch.arange(count) * 2 + 1) * len(labels) // (2 * count)]
-
-
-class _Names:
-    """What stands beside a picture: its class and its file, as far as they are known."""
-
-    def __init__(self, labels: Tensor, ids: Tensor, classes: list[str], dataset: Any) -> None:
-        self.labels = labels
-        self.ids = ids
-        self.classes = classes
-        self.dataset = dataset
-
-    def __call__(self, row: Tensor) -> str:
-        lines = []
-        if self.labels.ndim == 1 and not self.labels.is_floating_point():
-            label = int(self.labels[row])
-            lines.append(self.classes[label] if self.classes else f"class {label}")
-        files = files_of(self.dataset, self.ids[row][None])
-        lines.append(Path(files[0]).name if files else f"image {int(self.ids[row])}")
-        return "\n".join(line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…" for line in lines)
-
-
-def _figure(
-    queries: Tensor,
-    found: Tensor,
-    related: list[Tensor],
-    image: Callable[[Tensor], Tensor],
-    names: Callable[[Tensor], str],
-) -> Any:
-    """One line a query: the query, then its neighbours, each above its names."""
-    figure = figures.new_figure(found.shape[1] + 1.4, 1.35 * len(queries))
-    grid = figure.subplots(len(queries), found.shape[1] + 1, squeeze=False)
-    for axes, query, neighbours, right in zip(grid, queries, found, related, strict=True):
-        _show(axes[0], image(query), None, names(query))
-        for cell, neighbour, is_right in zip(axes[1:], neighbours, right, strict=True):
-            _show(cell, image(neighbour), _RIGHT if is_right else _WRONG, names(neighbour))
-    grid[0, 0].set_title("query", fontsize=9)
-    grid[0, 1].set_title("nearest first →", fontsize=9, loc="left")
-    return figure
-
-
-def _image(dataset: Any, image_id: Tensor) -> Tensor:
-    """An image as it was before the data set's transform normalised it, 0..1."""
-    row = int((dataset.indices == image_id).nonzero()[0])
-    image: Tensor = dataset.__getitems__([row]).images[0]
-    if image.dtype == torch.uint8:
-        return image.float() / 255
-    image = image.float()
-    for step in reversed(getattr(getattr(dataset, "transform", None), "transforms", [])):
-        if type(step).__name__ == "Normalize":
-            mean, std = (torch.as_tensor(of).view(-1, 1, 1) for of in (step.mean, step.std))
-            image = image * std + mean
-    return image.clamp(0, 1)
-
-
-def _show(axes: Any, image: Tensor, frame: str | None, names: str) -> None:
-    grey = image.shape[0] == 1
-    shown = image[0] if grey else image.permute(1, 2, 0)
-    # Fixed limits: matplotlib would stretch a grey image from its darkest to its lightest pixel.
-    axes.imshow(shown, cmap="gray" if grey else None, vmin=0, vmax=1)
-    axes.set_xlabel(names, fontsize=5)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_visible(frame is not None)
-        spine.set(color=frame, linewidth=3)
+    def _labels(self, trainer: Trainer, stage: Stage) -> Any:
+        said = self._labelled.gather()
+        if said is None or not trainer.is_global_zero:
+            return None
+        dataset = dataset_of(loaders_of(trainer, stage), 0)
+        captions = Captions(said.labels, said.ids, class_names_of(trainer), dataset)
+        return label_sheet(said, captions, self._labelled.predicted_by)

@@ -72,6 +72,6 @@ def _draw_digits(
     digits: Float[Tensor, "n 8 8"], uniform: Float[Tensor, "n 7"]
 ) -> Float[Tensor, "n 32 32"]:
     size = 0.5 + 0.3 * uniform[:, 0]
-    centre = (2 * uniform[:, 1:3] - 1) * (1 - size[:, None])
+    center = (2 * uniform[:, 1:3] - 1) * (1 - size[:, None])
     angle = (2 * uniform[:, 3] - 1) * (math.pi / 4)
-    return draw_whole(digits, centre, angle, size, _SIDE)
+    return draw_whole(digits, center, angle, size, _SIDE)

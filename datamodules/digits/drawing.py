@@ -30,14 +30,14 @@ def random_numbers(
 
 def draw_whole(
     digits: Float[Tensor, "n 8 8"],
-    centre: Float[Tensor, "n 2"],
+    center: Float[Tensor, "n 2"],
     angle: Float[Tensor, " n"],
     size: Float[Tensor, " n"],
     side: int,
 ) -> Float[Tensor, "n h w"]:
-    """A scene of `side` pixels for each digit, whose centre is given as (x, y) from −1 to 1."""
+    """A scene of `side` pixels for each digit, whose center is given as (x, y) from −1 to 1."""
     axis = (torch.arange(side) + 0.5) / (side / 2) - 1
-    across, down = axis - centre[:, :1], axis - centre[:, 1:]
+    across, down = axis - center[:, :1], axis - center[:, 1:]
     return draw(digits, across, down, angle, size, torch.zeros(len(digits), 2))
 
 
@@ -48,33 +48,33 @@ def draw_clutter(
 
     Args:
         digits: Fragments are cut out of these.
-        uniform: Numbers of [0, 1): of a fragment its size, centre (2), angle, corner in its digit
+        uniform: Numbers of [0, 1): of a fragment its size, center (2), angle, corner in its digit
             (2), and which digit.
         side: Of a scene in pixels.
     """
     flat = uniform.flatten(0, 1)
     size = 0.3 + 0.2 * flat[:, 0]
-    centre = flat[:, 1:3] * side
+    center = flat[:, 1:3] * side
     angle = (2 * flat[:, 3] - 1) * (math.pi / 4)
     corner = (flat[:, 4:6] * (_DIGIT - _FRAGMENT + 1)).long()
     sources = digits[(flat[:, 6] * len(digits)).long()]
     middle = (corner + _FRAGMENT / 2) / (_DIGIT / 2) - 1
-    across, down = around(centre, _CLUTTER_MARGIN, _CLUTTER_SIDE)
+    across, down = around(center, _CLUTTER_MARGIN, _CLUTTER_SIDE)
     patches = draw(_window(sources, corner), across, down, angle, size, middle)
     scene = torch.arange(len(uniform)).repeat_interleave(uniform.shape[1])
-    return overlay(patches, scene, centre, len(uniform), side)
+    return overlay(patches, scene, center, len(uniform), side)
 
 
 def around(
-    centre: Float[Tensor, "p 2"], margin: int, side: int
+    center: Float[Tensor, "p 2"], margin: int, side: int
 ) -> tuple[Float[Tensor, "p w"], Float[Tensor, "p w"]]:
-    """Where the pixels of a patch lie: its columns and rows, from the centre, in half scenes.
+    """Where the pixels of a patch lie: its columns and rows, from the center, in half scenes.
 
-    The patch reaches `margin` pixels to each side of the pixel that holds the centre, in a scene of
+    The patch reaches `margin` pixels to each side of the pixel that holds the center, in a scene of
     `side` pixels.
     """
     steps = torch.arange(-margin, margin) + 0.5
-    offset = (steps - centre.frac()[..., None]) / (side / 2)
+    offset = (steps - center.frac()[..., None]) / (side / 2)
     return offset[:, 0], offset[:, 1]
 
 
@@ -90,11 +90,11 @@ def draw(
 
     Args:
         sources: The digits.
-        across: Where the columns of each picture are, from the digit's centre, in half scenes.
+        across: Where the columns of each picture are, from the digit's center, in half scenes.
         down: Where its rows are.
         angle: How far each digit is turned, in radians.
         size: Its side, in sides of the scene.
-        middle: The point of the digit, −1 to 1, that lies at its centre and stays when it turns.
+        middle: The point of the digit, −1 to 1, that lies at its center and stays when it turns.
     """
     cos, sin = (angle.cos() / size)[:, None, None], (angle.sin() / size)[:, None, None]
     across, down = across[:, None, :], down[:, :, None]
@@ -108,16 +108,16 @@ def draw(
 def overlay(
     patches: Float[Tensor, "p w w"],
     scene: Int[Tensor, " p"],
-    centre: Float[Tensor, "p 2"],
+    center: Float[Tensor, "p 2"],
     scenes: int,
     side: int,
 ) -> Float[Tensor, "n h h"]:
-    """Patches laid over each other about their centres, the lighter pixel winning.
+    """Patches laid over each other about their centers, the lighter pixel winning.
 
     Args:
         patches: Of an even width.
         scene: Which scene each is laid into.
-        centre: Where in it, as (x, y) in pixels; what lies outside of the scene is cut off.
+        center: Where in it, as (x, y) in pixels; what lies outside of the scene is cut off.
         scenes: How many there are.
         side: Of a scene in pixels.
     """
@@ -125,7 +125,7 @@ def overlay(
     wide = side + 2 * margin
     steps = torch.arange(2 * margin)
     inside = (steps[:, None] * wide + steps).flatten()
-    corner = (scene * wide + centre[:, 1].long()) * wide + centre[:, 0].long()
+    corner = (scene * wide + center[:, 1].long()) * wide + center[:, 0].long()
     canvas = torch.zeros(scenes * wide * wide)
     canvas.scatter_reduce_(0, (corner[:, None] + inside).flatten(), patches.flatten(), "amax")
     inner = slice(margin, margin + side)

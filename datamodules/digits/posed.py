@@ -32,7 +32,7 @@ class PosedDigits(Dataset[Batch]):
     """Each scene shows one digit, 48×48 pixels, labelled with its pose whatever digit it is.
 
     Scene i shows digit i mod (number of digits), turned by an angle uniform within ±`max_angle`, at
-    0.35 to 0.7 of the scene's side (log-uniform), its centre uniform over where it is inside when
+    0.35 to 0.7 of the scene's side (log-uniform), its center uniform over where it is inside when
     upright. The pose follows from (seed, index) alone and never changes. Eight 4×4 fragments of
     digits *of the same split* lie about, turned too, 5 to 8 pixels wide, the lighter pixel winning;
     normal noise of standard deviation 0.1 is added, and the result cut off at 0 and 1. Clutter and
@@ -73,12 +73,12 @@ class PosedDigits(Dataset[Batch]):
         self.drawing_seed = drawing_seed
         draws = torch.from_numpy(uniform(seed, _POSE, indices[:, None], np.arange(4))).float()
         self.size = 0.35 * 2 ** draws[:, 0]
-        self.centre = (2 * draws[:, 1:3] - 1) * (1 - self.size[:, None])
+        self.center = (2 * draws[:, 1:3] - 1) * (1 - self.size[:, None])
         self.angle = (2 * draws[:, 3] - 1) * math.radians(max_angle)
         self.sources = torch.arange(len(indices)) % len(digits)
         position, angle, scale = weights
         turn = angle * torch.stack([self.angle.cos(), self.angle.sin()], 1)
-        pose = [position * self.centre, turn, scale * self.size.log()[:, None]]
+        pose = [position * self.center, turn, scale * self.size.log()[:, None]]
         shown = [classes[self.sources, None].float()] if label_digit else []
         self.labels = torch.cat([*shown, *pose], 1)
 
@@ -101,8 +101,8 @@ class PosedDigits(Dataset[Batch]):
 
     def _draw_digits(self, positions: list[int]) -> Float[Tensor, "n 48 48"]:
         digits = self.digits[self.sources[positions]]
-        centre, angle = self.centre[positions], self.angle[positions]
-        return draw_whole(digits, centre, angle, self.size[positions], _SIDE)
+        center, angle = self.center[positions], self.angle[positions]
+        return draw_whole(digits, center, angle, self.size[positions], _SIDE)
 
 
 def scene_counts(train: int, val: Pair, test: Pair) -> tuple[int, ...]:

@@ -95,10 +95,10 @@ class SeveralDigits(Dataset[Batch]):
         digits, flat = self.digits[sources[scene, slot]], numbers[scene, slot]
         size = _SMALLEST + (_LARGEST - _SMALLEST) * flat[:, 0]
         angle = (2 * flat[:, 1] - 1) * _TURN
-        centre = self.size * (size[:, None] / 2 + (1 - size[:, None]) * flat[:, 2:])
-        across, down = around(centre, math.ceil(_REACH * self.size) + 1, self.size)
+        center = self.size * (size[:, None] / 2 + (1 - size[:, None]) * flat[:, 2:])
+        across, down = around(center, math.ceil(_REACH * self.size) + 1, self.size)
         patches = draw(digits, across, down, angle, size, torch.zeros(len(size), 2))
-        return overlay(patches, scene, centre, len(sources), self.size)
+        return overlay(patches, scene, center, len(sources), self.size)
 
 
 class DigitScenes(SplitData):

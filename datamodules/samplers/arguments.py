@@ -1,22 +1,10 @@
-"""What samplers are given: counts, and one class an image."""
-
-from typing import SupportsIndex
+"""What samplers are given: seeds, ranks, and one class an image."""
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-
-def check_counts(**counts: object) -> None:
-    """Refuse what is not a whole number from 1.
-
-    Raises:
-        TypeError: It is not a whole number.
-        ValueError: It is below 1, or above 2^31.
-    """
-    for name, count in counts.items():
-        if not 1 <= whole(count, name) <= 2**31:
-            raise ValueError(f"{name} must be 1 to 2^31; got {count}")
+from ranklight.kernels.checks import check_counts, whole
 
 
 def check_seed(seed: object) -> None:
@@ -41,17 +29,6 @@ def check_rank(rank: object, world_size: object) -> None:
     if not 0 <= whole(rank, "rank") < whole(world_size, "world_size"):
         ranks = whole(world_size, "world_size")
         raise ValueError(f"rank must be 0..{ranks - 1} of {ranks} ranks; got {rank}")
-
-
-def whole(number: object, name: str) -> int:
-    """A whole number, of Python or of NumPy.
-
-    Raises:
-        TypeError: It is none.
-    """
-    if isinstance(number, bool) or not isinstance(number, SupportsIndex):
-        raise TypeError(f"{name} must be a whole number; got {number!r}")
-    return number.__index__()
 
 
 def class_indices(labels: object, user: str) -> NDArray[np.int64]:

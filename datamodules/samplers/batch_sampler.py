@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Int
 from torch.utils.data import Sampler
 
-from ranklight.datamodules.samplers.arguments import check_counts, check_rank
+from ranklight.datamodules.samplers.arguments import check_rank
+from ranklight.kernels.checks import check_counts
 
 GlobalBatches = Int[np.ndarray, "batches batch"]
 _INDICES_AT_ONCE = 2**17

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ranklight.datamodules.randomness import random_bits
-from ranklight.datamodules.samplers.arguments import check_counts, check_seed, class_indices
+from ranklight.datamodules.samplers.arguments import check_seed, class_indices
 from ranklight.datamodules.samplers.batch_sampler import BatchSampler, GlobalBatches, Progress
+from ranklight.kernels.checks import check_counts
 
 _CLASSES, _IMAGES = 1, 2
 

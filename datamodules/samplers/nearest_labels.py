@@ -7,8 +7,9 @@ from jaxtyping import Bool, Int
 from numpy.typing import NDArray
 
 from ranklight.datamodules.randomness import random_bits
-from ranklight.datamodules.samplers.arguments import check_counts, check_seed
+from ranklight.datamodules.samplers.arguments import check_seed
 from ranklight.datamodules.samplers.batch_sampler import BatchSampler, GlobalBatches, Progress
+from ranklight.kernels.checks import check_counts
 
 _ANCHORS, _OTHERS = 1, 2
 

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ranklight.datamodules.randomness import random_bits
-from ranklight.datamodules.samplers.arguments import check_counts, check_seed, class_indices
+from ranklight.datamodules.samplers.arguments import check_seed, class_indices
 from ranklight.datamodules.samplers.batch_sampler import BatchSampler, GlobalBatches, Progress
 from ranklight.datamodules.samplers.pair_relevance import OfPairs, total_relevance
 from ranklight.datamodules.samplers.triplet_buffers import TripletBuffers, TripletRule
+from ranklight.kernels.checks import check_counts
 
 _STREAM = 3
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from torch.utils.data import Sampler
 
-from ranklight.datamodules.samplers.arguments import check_counts, check_rank
+from ranklight.datamodules.samplers.arguments import check_rank
+from ranklight.kernels.checks import check_counts
 
 
 class Sharded(Sampler[int]):

@@ -4,8 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranklight.datamodules.randomness import random_bits
-from ranklight.datamodules.samplers.arguments import check_counts, check_seed
+from ranklight.datamodules.samplers.arguments import check_seed
 from ranklight.datamodules.samplers.batch_sampler import BatchSampler, GlobalBatches, Progress
+from ranklight.kernels.checks import check_counts
 
 
 class Shuffled(BatchSampler):

@@ -7,8 +7,9 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
 from ranklight.datamodules.randomness import uniform
-from ranklight.datamodules.samplers.arguments import check_counts, check_seed
+from ranklight.datamodules.samplers.arguments import check_seed
 from ranklight.datamodules.samplers.pair_relevance import OfPairs
+from ranklight.kernels.checks import check_counts
 
 _KEYS, _DRAWS = 1, 2
 _ATTEMPTS = 200

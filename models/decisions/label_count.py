@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from ranklight.models.decisions.head import DecisionHead, Inputs, num_inputs, select
-from ranklight.models.decisions.rule import check_examples, check_fitted
+from ranklight.models.decisions.rule import Examples, check_examples, check_fitted
 from ranklight.models.decisions.top_k import top_labels
 
 
@@ -29,8 +29,8 @@ class LabelCount(nn.Module):
     `models.decisions.head.DecisionHead`.
 
     Args:
-        num_classes: c.
-        num_features: Size of the encoder's features.
+        num_classes: c; None: that of the data, when a run begins.
+        num_features: Size of the encoder's features; None: what it is, when a run begins.
         max_count: n.
         allow_zero: Let an image have no label; without, one that has none counts as having one.
         loss: See above.
@@ -47,8 +47,8 @@ class LabelCount(nn.Module):
 
     def __init__(
         self,
-        num_classes: int,
-        num_features: int,
+        num_classes: int | None = None,
+        num_features: int | None = None,
         max_count: int = 4,
         allow_zero: bool = False,
         loss: Literal["cross_entropy", "poisson", "squared"] = "cross_entropy",
@@ -58,41 +58,45 @@ class LabelCount(nn.Module):
         steps: int = 1000,
     ) -> None:
         super().__init__()
-        if not 1 <= max_count <= num_classes:
-            raise ValueError(
-                f"LabelCount is to predict up to {max_count} labels of {num_classes} classes; "
-                f"max_count must be 1..{num_classes}"
-            )
         self.num_classes = num_classes
+        self.num_features = num_features
         self.least = 0 if allow_zero else 1
         self.most = max_count
         self.loss = loss
+        self.hidden = hidden
         self.inputs = inputs
         self.fit_on = fit_on
-        outputs = self.most - self.least + 1 if loss == "cross_entropy" else 1
-        size = num_inputs(inputs, num_classes, num_features)
-        self.head = DecisionHead(size, hidden, outputs, steps)
+        self.steps = steps
         self.register_buffer("fitted", torch.tensor(False))
+        if num_classes is not None and num_features is not None:
+            self.complete(num_classes, num_features)
 
-    def fit(
-        self,
-        scores: Float[Tensor, "n c"],
-        features: Float[Tensor, "n d"],
-        targets: Float[Tensor, "n c"],
-        seed: int = 0,
-    ) -> None:
+    def complete(self, num_classes: int, num_features: int) -> None:
+        """Build the head, now that classes and features are known; what was given stays.
+
+        Raises:
+            ValueError: n is not in 1..c.
+        """
+        self.num_classes = num_classes if self.num_classes is None else self.num_classes
+        features = num_features if self.num_features is None else self.num_features
+        if not 1 <= self.most <= self.num_classes:
+            raise ValueError(
+                f"LabelCount is to predict up to {self.most} labels of {self.num_classes} classes; "
+                f"max_count must be 1..{self.num_classes}"
+            )
+        outputs = self.most - self.least + 1 if self.loss == "cross_entropy" else 1
+        size = num_inputs(self.inputs, self.num_classes, features)
+        self.head = DecisionHead(size, self.hidden, outputs, self.steps)
+
+    def fit(self, examples: Examples, seed: int = 0) -> None:
         """Train the head.
 
         Raises:
             ValueError: There are no images; scores, features, targets and what the head was built
                 for do not match; or labels are unknown, so that nobody knows how many apply.
         """
-        check_examples(self, scores, features, targets)
-        if scores.shape[1] != self.num_classes:
-            raise ValueError(
-                f"LabelCount was built to count the labels of {self.num_classes} classes; the "
-                f"scores have {scores.shape[1]}"
-            )
+        check_examples(self, examples, self.num_classes)
+        scores, features, targets = examples
         partial = int((targets < 0).any(1).sum())
         if partial:
             raise ValueError(

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ranklight.models.decisions.head import DecisionHead, Inputs, num_inputs, select
-from ranklight.models.decisions.rule import check_examples, check_fitted
+from ranklight.models.decisions.rule import Examples, check_examples, check_fitted
 
 
 class LearnedThreshold(nn.Module):
@@ -25,8 +25,8 @@ class LearnedThreshold(nn.Module):
     is trained differs, too: see `models.decisions.head.DecisionHead`.
 
     Args:
-        num_classes: c.
-        num_features: Size of the encoder's features.
+        num_classes: c; None: that of the data, when a run begins.
+        num_features: Size of the encoder's features; None: what it is, when a run begins.
         hidden: Sizes of the hidden layers.
         inputs: What the head looks at.
         fit_on: Which split to learn from.
@@ -38,40 +38,42 @@ class LearnedThreshold(nn.Module):
 
     def __init__(
         self,
-        num_classes: int,
-        num_features: int,
+        num_classes: int | None = None,
+        num_features: int | None = None,
         hidden: Sequence[int] = (100, 10),
         inputs: Inputs = "features",
         fit_on: Literal["train", "val"] = "train",
         steps: int = 1000,
     ) -> None:
         super().__init__()
+        self.num_classes = num_classes
+        self.num_features = num_features
+        self.hidden = hidden
         self.inputs = inputs
         self.fit_on = fit_on
-        size = num_inputs(inputs, num_classes, num_features)
-        self.head = DecisionHead(size, hidden, num_classes, steps)
-        self.register_buffer("mean", torch.zeros(num_classes))
+        self.steps = steps
+        self.register_buffer("mean", torch.zeros(0))
         self.register_buffer("fitted", torch.tensor(False))
+        if num_classes is not None and num_features is not None:
+            self.complete(num_classes, num_features)
 
-    def fit(
-        self,
-        scores: Float[Tensor, "n c"],
-        features: Float[Tensor, "n d"],
-        targets: Float[Tensor, "n c"],
-        seed: int = 0,
-    ) -> None:
+    def complete(self, num_classes: int, num_features: int) -> None:
+        """Build the head, now that classes and features are known; what was given stays."""
+        self.num_classes = num_classes if self.num_classes is None else self.num_classes
+        features = num_features if self.num_features is None else self.num_features
+        size = num_inputs(self.inputs, self.num_classes, features)
+        self.head = DecisionHead(size, self.hidden, self.num_classes, self.steps)
+        self.mean = self.mean.new_zeros(self.num_classes)
+
+    def fit(self, examples: Examples, seed: int = 0) -> None:
         """Train the head; unknown labels do not count.
 
         Raises:
             ValueError: There are no images, or scores, features, targets and what the head was
                 built for do not match.
         """
-        check_examples(self, scores, features, targets)
-        if scores.shape[1] != len(self.mean):
-            raise ValueError(
-                f"LearnedThreshold was built for {len(self.mean)} classes; the scores have "
-                f"{scores.shape[1]}"
-            )
+        check_examples(self, examples, len(self.mean))
+        scores, features, targets = examples
         self.mean.copy_(scores.mean(0))
         above = scores - self.mean
 

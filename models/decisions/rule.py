@@ -1,9 +1,23 @@
 """Label decision: which of an image's ranked labels to say. What every rule has in common."""
 
-from typing import Protocol, cast, runtime_checkable
+from typing import NamedTuple, Protocol, cast, runtime_checkable
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+
+
+class Examples(NamedTuple):
+    """What a rule is fitted on: one row an image.
+
+    Args:
+        scores: Of every label.
+        features: Of the encoder.
+        targets: 1 where the label applies, 0 where it does not, −1 where that is unknown.
+    """
+
+    scores: Float[Tensor, "n c"]
+    features: Float[Tensor, "n d"]
+    targets: Float[Tensor, "n c"]
 
 
 @runtime_checkable
@@ -23,14 +37,8 @@ class DecisionRule(Protocol):
             parameters, and need the larger split: "train".
     """
 
-    def fit(
-        self,
-        scores: Float[Tensor, "n c"],
-        features: Float[Tensor, "n d"],
-        targets: Float[Tensor, "n c"],
-        seed: int = 0,
-    ) -> None:
-        """Learn from images with their labels: 1 applies, 0 does not, −1 is unknown."""
+    def fit(self, examples: Examples, seed: int = 0) -> None:
+        """Learn from images with their labels."""
 
     def __call__(
         self, scores: Float[Tensor, "n c"], features: Float[Tensor, "n d"]
@@ -51,20 +59,22 @@ def check_fitted(rule: nn.Module) -> None:
         )
 
 
-def check_examples(
-    rule: nn.Module,
-    scores: Float[Tensor, "..."],
-    features: Float[Tensor, "..."],
-    targets: Float[Tensor, "..."],
-) -> None:
+def check_examples(rule: nn.Module, examples: Examples, num_classes: int | None = None) -> None:
     """Refuse to fit on what are not the labels of these images.
 
     Raises:
-        ValueError: There are no images, or scores, features and targets do not belong together.
+        ValueError: There are no images, scores, features and targets do not belong together, or
+            they are of another number of classes than the rule was built for.
     """
+    scores, features, targets = examples
+    name = type(rule).__name__
     if scores.shape != targets.shape or len(features) != len(scores) or len(scores) == 0:
         raise ValueError(
-            f"{type(rule).__name__} needs images, a score and a target for each of their labels; "
-            f"got scores {list(scores.shape)}, targets {list(targets.shape)} and features "
+            f"{name} needs images, a score and a target for each of their labels; got scores "
+            f"{list(scores.shape)}, targets {list(targets.shape)} and features "
             f"{list(features.shape)}"
+        )
+    if num_classes not in (None, scores.shape[1]):
+        raise ValueError(
+            f"{name} was built for {num_classes} classes; the scores have {scores.shape[1]}"
         )

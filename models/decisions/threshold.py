@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.models.decisions.rule import check_examples, check_fitted
+from ranklight.models.decisions.rule import Examples, check_examples, check_fitted
 
 
 class GlobalThreshold(nn.Module):
@@ -31,23 +31,17 @@ class GlobalThreshold(nn.Module):
         self.register_buffer("threshold", torch.tensor(0.0))
         self.register_buffer("fitted", torch.tensor(False))
 
-    def fit(
-        self,
-        scores: Float[Tensor, "n c"],
-        features: Float[Tensor, "n d"],
-        targets: Float[Tensor, "n c"],
-        seed: int = 0,
-    ) -> None:
+    def fit(self, examples: Examples, seed: int = 0) -> None:
         """Find the threshold; unknown labels do not count.
 
         Raises:
             ValueError: There are no images, or scores, features and targets do not match.
         """
-        check_examples(self, scores, features, targets)
-        ordered, f1 = _f1_of_cuts(scores, targets)
+        check_examples(self, examples)
+        ordered, f1 = _f1_of_cuts(examples.scores, examples.targets)
         gain = f1.diff(dim=0, prepend=torch.zeros_like(f1[:1])).flatten()
         every, order = ordered.flatten().sort(descending=True, stable=True)
-        mean_f1 = gain[order].cumsum(0) / scores.shape[1]
+        mean_f1 = gain[order].cumsum(0) / f1.shape[1]
         self.threshold.copy_(_best(every[:, None], mean_f1[:, None]).squeeze())
         self.fitted.fill_(True)
 
@@ -72,38 +66,34 @@ class PerClassThreshold(nn.Module):
     infinite: it is never said.
 
     Args:
-        num_classes: c.
+        num_classes: c; None: that of the data, when a run begins.
     """
 
     threshold: Tensor
     fitted: Tensor
     fit_on: Literal["train", "val"] = "val"
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_classes: int | None = None) -> None:
         super().__init__()
-        self.register_buffer("threshold", torch.zeros(num_classes))
+        self.num_classes = num_classes
+        self.register_buffer("threshold", torch.zeros(num_classes or 0))
         self.register_buffer("fitted", torch.tensor(False))
 
-    def fit(
-        self,
-        scores: Float[Tensor, "n c"],
-        features: Float[Tensor, "n d"],
-        targets: Float[Tensor, "n c"],
-        seed: int = 0,
-    ) -> None:
+    def complete(self, num_classes: int, num_features: int) -> None:
+        """Make a threshold for each class, now that they are known; what was given stays."""
+        if self.num_classes is None:
+            self.num_classes = num_classes
+            self.threshold = self.threshold.new_zeros(num_classes)
+
+    def fit(self, examples: Examples, seed: int = 0) -> None:
         """Find the thresholds; unknown labels do not count.
 
         Raises:
             ValueError: There are no images, another number of classes than said, or scores,
                 features and targets do not match.
         """
-        check_examples(self, scores, features, targets)
-        if scores.shape[1] != len(self.threshold):
-            raise ValueError(
-                f"PerClassThreshold was built for {len(self.threshold)} classes; the scores have "
-                f"{scores.shape[1]}"
-            )
-        self.threshold.copy_(_best(*_f1_of_cuts(scores, targets)))
+        check_examples(self, examples, len(self.threshold))
+        self.threshold.copy_(_best(*_f1_of_cuts(examples.scores, examples.targets)))
         self.fitted.fill_(True)
 
     def forward(

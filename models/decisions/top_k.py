@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from ranklight.models.decisions.rule import Examples
+
 
 class TopK(nn.Module):
     """The k labels that score highest, whatever the image: the baseline of label decision.
@@ -29,19 +31,13 @@ class TopK(nn.Module):
         self.k = k
         self.register_buffer("fitted", torch.tensor(True))
 
-    def fit(
-        self,
-        scores: Float[Tensor, "n c"],
-        features: Float[Tensor, "n d"],
-        targets: Float[Tensor, "n c"],
-        seed: int = 0,
-    ) -> None:
+    def fit(self, examples: Examples, seed: int = 0) -> None:
         """Nothing to learn.
 
         Raises:
             ValueError: k is more than there are classes.
         """
-        self._check(scores)
+        self._check(examples.scores)
 
     def forward(
         self, scores: Float[Tensor, "n c"], features: Float[Tensor, "n d"]

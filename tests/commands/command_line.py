@@ -16,10 +16,29 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ranklight.__main__ import main
+from ranklight.commands.lightning_cli import RanklightCLI
 from ranklight.commands.trainer import RanklightTrainer
 from ranklight.datamodules import Batch
 
 HERE = "tests.commands.command_line"
+PARSERS: dict[str, dict[str, Any]] = {}
+
+
+def build_parsers_once(patch):
+    """A command's parser, which takes longer than a short run, is built once in this process."""
+    whole_setup = RanklightCLI.setup_parser
+    names = ("parser", "_subcommand_parsers", "_subcommand_method_arguments")
+
+    def setup(cli, *given):
+        (verb,) = cli.subcommands()
+        if verb not in PARSERS:
+            whole_setup(cli, *given)
+            PARSERS[verb] = {name: getattr(cli, name) for name in names}
+        for parser in (PARSERS[verb]["parser"], *PARSERS[verb]["_subcommand_parsers"].values()):
+            vars(parser).pop("print_config", None)  # which an error may have left
+        vars(cli).update(PARSERS[verb])
+
+    patch.setattr(RanklightCLI, "setup_parser", setup)
 
 
 class Run(NamedTuple):
@@ -53,6 +72,7 @@ class CommandLine:
         self.recorded = None
         self.learns = learns
         self.trainer_fit = RanklightTrainer.fit
+        build_parsers_once(patch)
         patch.setattr("ranklight.commands.lightning_cli.SaveConfig", None)
         patch.setattr(RanklightTrainer, "fit", lambda *given, **named: self.fit(*given, **named))
         patch.setenv("RANKLIGHT_RUN", "restored when the patch is undone")

@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from ranklight.__main__ import main
+from tests.commands.command_line import build_parsers_once
 
 QUICK = "experiments/digits/multi_similarity.yaml"
 
@@ -15,6 +16,7 @@ def callbacks(tmp_path, monkeypatch, capsys):
     def resolve(variant, *options):
         file = tmp_path / "variant.yaml"
         file.write_text(yaml.safe_dump({"callbacks": variant}))
+        build_parsers_once(monkeypatch)
         words = ["fit", "-c", QUICK, "-c", str(file), *options, "--print_config"]
         monkeypatch.setattr(sys, "argv", ["ranklight", *words])
         with pytest.raises(SystemExit) as stopped:

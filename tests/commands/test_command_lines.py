@@ -1,6 +1,6 @@
 """Command lines, right and wrong: how each ends, and the words that decide.
 
-In this process, with the parser of a command built once. A row of command_lines.txt is
+In this process. A row of command_lines.txt is
 `words | code | decisive words`, in which capitals stand for the long keys below.
 Runs `a` and `b` are fitted and tested; `open` was tested without training.
 """
@@ -21,7 +21,7 @@ import pytest
 import torch
 
 from ranklight.__main__ import main
-from ranklight.commands.lightning_cli import RanklightCLI
+from tests.commands.command_line import build_parsers_once
 from tests.commands.small_run import CONFIG
 
 DATA, MODEL = "--data.init_args", "--model.init_args"
@@ -36,21 +36,12 @@ class Cli:
     """`cli(words)` is (code, what stdout and stderr said)."""
 
     def __init__(self, patch):
-        self.patch, self.parsers = patch, {}
-        self.whole_setup = RanklightCLI.setup_parser
+        self.patch = patch
+        build_parsers_once(patch)
         patch.setenv("RANKLIGHT_RUN", "restored when the patch is undone")
-        patch.setattr(RanklightCLI, "setup_parser", lambda cli, *given: self.setup(cli, *given))
-
-    def setup(self, cli, *given):
-        names = ("parser", "_subcommand_parsers", "_subcommand_method_arguments")
-        if self.verb not in self.parsers:
-            self.whole_setup(cli, *given)
-            self.parsers[self.verb] = {name: getattr(cli, name) for name in names}
-        vars(cli).update(self.parsers[self.verb])
 
     def __call__(self, words):
         arguments = shlex.split(words)
-        self.verb = " ".join(arguments[:1])
         os.environ.pop("RANKLIGHT_RUN", None)
         self.patch.setattr(sys, "argv", ["ranklight", *arguments])
         said = io.StringIO()
@@ -113,6 +104,8 @@ def rows():
                 "SCHEDULE": SCHEDULE,
                 "STEPS": STEPS,
                 "LR.": f"{MODEL}.lr_scheduler.init_args.",
+                "WAIT.": "--trainer.callbacks+ pytorch_lightning.callbacks.",
+                "WAITS_FOR": "--trainer.callbacks.monitor",
             }.items():
                 words = words.replace(f" {name}", f" {value}")
             yield pytest.param(words, int(code), decisive, id=line.split(" | ")[0])
@@ -162,7 +155,7 @@ def test_a_config_names_its_run_from_anywhere_and_the_next_command_asks_afresh(
     assert (run.parent / "b" / "run.json").read_text() == before["b"]
     assert not list(tmp_path.iterdir())
     kept = (run / "config.yaml").read_text()
-    assert not [name for name in ("ckpt_path", "\nrun:", "test_after_fit") if name in kept]
+    assert not [name for name in ("ckpt_path", "\nrun:", "test_after_fit", "wandb") if name in kept]
 
 
 def test_every_stage_is_recorded(cli, folder):

@@ -14,6 +14,7 @@ from ranklight.losses import LSEPLoss, MultiSimilarityLoss, TripletLoss
 from ranklight.miners import MultiSimilarityMiner
 from ranklight.models import Encoder, TwoHeads
 from ranklight.pairs import CrossBatchMemory, Objective
+from tests.commands.command_line import build_parsers_once
 
 STEPS = 20
 PARTS = '''
@@ -137,6 +138,7 @@ def parts(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("RANKLIGHT_RUN", "restored after the test")
     monkeypatch.delenv("RANKLIGHT_RUN")
+    build_parsers_once(monkeypatch)
     sys.modules.pop("parts", None)
     import parts
 

@@ -1,16 +1,16 @@
-"""Every key of models, modules, objective, memory, centres and rules does what it says in a run.
+"""Every key of models, modules, objective, memory, centers and rules does what it says in a run.
 
 A key that a class takes has a `Turn` here, which says what turning it changes: one line each. Keys
 of data modules are turned in test_every_data_key.py.
 """
 
-import importlib.util
 import inspect
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 import pytest
+import timm
 import torch
 import torchvision
 
@@ -39,7 +39,6 @@ from ranklight.pairs import ClassCenters, CrossBatchMemory, Objective
 from tests.commands.command_line import HERE, CommandLine, Refusal, keys, part
 
 STEPS, EPOCHS, RATE = 4, 2, 0.1
-TIMM = importlib.util.find_spec("timm")
 
 
 class Turn(NamedTuple):
@@ -246,7 +245,7 @@ def rows_of_memory(*counts):
     return sees
 
 
-def centres_move_without_gradient(base, turned):
+def centers_move_without_gradient(base, turned):
     name = "objective.references.centers"
     assert name in dict(base.model.named_parameters())
     assert name not in dict(turned.model.named_parameters())
@@ -458,7 +457,7 @@ SUBJECTS = [
             ),
             Turn("normalize", False, other_weights),
             Turn("centers_per_class", 2, shape("objective.references.centers", 8, 8)),
-            Turn("center_learning_rate", 0.5, centres_move_without_gradient),
+            Turn("center_learning_rate", 0.5, centers_move_without_gradient),
         ],
     ),
 ]
@@ -546,11 +545,8 @@ def fit(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("keys"))
         write_weights(torchvision.models.shufflenet_v2_x0_5(), "shufflenet.pt")
-        if TIMM:
-            import timm
-
-            network = timm.create_model("test_efficientnet", num_classes=0)
-            write_weights(network, "test_efficientnet.pt")
+        network = timm.create_model("test_efficientnet", num_classes=0)
+        write_weights(network, "test_efficientnet.pt")
         yield CommandLine(patch)
 
 
@@ -558,14 +554,8 @@ def write_weights(network, path):
     torch.save({name: value + 1 for name, value in network.state_dict().items()}, path)
 
 
-NEEDS_TIMM = pytest.mark.skipif(not TIMM, reason="timm is not installed")
 TURNS = [
-    pytest.param(
-        subject,
-        turn,
-        id=f"{subject.kind.__name__}.{turn.key}={turn.value}"[:60],
-        marks=[NEEDS_TIMM] if subject.kind is TimmTrunk else [],
-    )
+    pytest.param(subject, turn, id=f"{subject.kind.__name__}.{turn.key}={turn.value}"[:60])
     for subject in SUBJECTS
     for turn in subject.turns
 ]

@@ -14,6 +14,7 @@ from ranklight.__main__ import main
 from ranklight.datamodules import ImageFolder
 from ranklight.datamodules.class_data import ClassData
 from ranklight.datamodules.multi_label_data import MultiLabelData
+from tests.commands.command_line import build_parsers_once
 from tests.trees import TREES
 
 FILES = [
@@ -181,6 +182,7 @@ def test_its_command_trains_and_tests(file, tmp_path, monkeypatch):
     smaller = [*smaller_parts(config, root), *on_files, *smaller_pictures(config, drawn)]
     smaller += [(f"--trainer.{key}", str(value)) for key, value in SHORT.items()]
     words = [*command(file), "--runs", str(tmp_path / "runs"), *itertools.chain(*smaller)]
+    build_parsers_once(monkeypatch)
     monkeypatch.setattr(sys, "argv", words)
     main()
     run = tmp_path / "runs" / Path(file).relative_to("experiments").with_suffix("") / "latest"
@@ -225,6 +227,7 @@ def test_a_sweep_turns_knobs_that_exist(file, monkeypatch, capsys):
     words = [word for word in sweep["command"] if not word.startswith("${")]
     for key, choice in sweep["parameters"].items():
         words.append(f"--{key}={choice['values'][0]}")
+    build_parsers_once(monkeypatch)
     monkeypatch.setattr(sys, "argv", [sweep["program"], *words, "--print_config"])
     with pytest.raises(SystemExit) as stopped:
         main()

@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -64,11 +65,15 @@ def config(tmp_path_factory):
     return path
 
 
+def write_images(folder):
+    for split in ("train", "val", "test"):
+        image_folder(folder / split, {f"{split} {name}": 4 for name in "abc"})
+    return folder
+
+
 @pytest.fixture
 def images(tmp_path):
-    for split in ("train", "val", "test"):
-        image_folder(tmp_path / "images" / split, {f"{split} {name}": 4 for name in "abc"})
-    return tmp_path / "images"
+    return write_images(tmp_path / "images")
 
 
 @pytest.fixture
@@ -87,12 +92,21 @@ def start(start_command, config, images, tmp_path):
     return start
 
 
-@pytest.fixture
-def trained(start):
-    """A run of eight steps."""
-    command, run = start("fit")
+@pytest.fixture(scope="session")
+def trained_once(start_command, config, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    options = ["--data.init_args.root", str(write_images(folder / "images"))]
+    options += ["--runs", str(folder / "runs"), "--run", "one"]
+    (command,) = start_command("fit", "-c", str(config), *options)
     command.succeed()
-    return run
+    return folder / "runs"
+
+
+@pytest.fixture
+def trained(trained_once, tmp_path):
+    """A run of eight steps, as it was left."""
+    runs = shutil.copytree(trained_once, tmp_path / "runs", symlinks=True)
+    return runs / "small" / "one"
 
 
 @pytest.fixture

@@ -27,9 +27,9 @@ LOADED_CODE = 256 * MIB
 def rows(device):
     torch.manual_seed(0)
     labels = torch.arange(N, device=device) * CLASSES // N
-    centres = F.normalize(torch.randn(CLASSES, DIM, device=device))
+    centers = F.normalize(torch.randn(CLASSES, DIM, device=device))
     noise = torch.randn(N, DIM, device=device)
-    return Embedded(F.normalize(centres[labels] + 1.3 / DIM**0.5 * noise), labels)
+    return Embedded(F.normalize(centers[labels] + 1.3 / DIM**0.5 * noise), labels)
 
 
 @pytest.fixture(params=["torch", "FAISS"])

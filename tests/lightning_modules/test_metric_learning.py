@@ -1,14 +1,16 @@
 import pytest
+import pytorch_lightning as pl
 import torch
+from torch.utils.data import DataLoader
 
 from ranklight.datamodules import Batch
 from ranklight.lightning_modules import MetricLearning
 from ranklight.lightning_modules.checkpoint import check_same_architecture
 from ranklight.lightning_modules.optimizers import configure
-from ranklight.losses import MultiSimilarityLoss
+from ranklight.losses import LogRatioLoss, MultiSimilarityLoss
 from ranklight.miners import MultiSimilarityMiner
 from ranklight.models import Encoder, SmallConvNet
-from ranklight.pairs import ClassCenters, Objective
+from ranklight.pairs import ClassCenters, LabelCloseness, Objective
 
 
 def module(**changes):
@@ -104,3 +106,25 @@ def test_labels_that_are_no_numbers_are_refused_before_they_leave_the_cpu():
     given = batch()._replace(labels=torch.full((12, 2), torch.nan))
     with pytest.raises(ValueError, match="finite numbers"):
         learner.on_before_batch_transfer(given, 0)
+
+
+@pytest.mark.parametrize("stage", ["fit", "validate", "test", "predict"])
+@pytest.mark.parametrize("precision", ["bf16-true", "bf16-mixed"])
+def test_real_labels_are_never_rounded(stage, precision):
+    trainer = pl.Trainer(
+        fast_dev_run=True,
+        accelerator="cpu",
+        precision=precision,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    given = DataLoader([batch()._replace(labels=torch.rand(12, 2))], batch_size=None)
+    loaders = (given, given) if stage == "fit" else (given,)
+    learner = module(objective=Objective(LogRatioLoss(), relevance=LabelCloseness()))
+    run = getattr(trainer, stage)
+    if precision == "bf16-mixed":
+        run(learner, *loaders)
+        return
+    with pytest.raises(TypeError, match=r"real labels in float32 or wider; got torch\.bfloat16"):
+        run(learner, *loaders)

@@ -11,7 +11,14 @@ from ranklight.lightning_modules import (
     TwoHeadClassification,
 )
 from ranklight.losses import CenterLoss, LSEPLoss, ProxyAnchorLoss
-from ranklight.models import Encoder, SmallConvNet, TwoHeads
+from ranklight.models import (
+    Encoder,
+    LabelCount,
+    LearnedThreshold,
+    PerClassThreshold,
+    SmallConvNet,
+    TwoHeads,
+)
 from ranklight.pairs import ClassCenters, Objective
 
 TRUNK = {"width": 8}
@@ -77,7 +84,7 @@ def test_two_heads_have_the_classes_and_the_pictures_of_the_data():
     assert module.model.class_head.weight.shape == (10, 32)
     assert module.model.embedding_head.weight.shape == (5, 32 * 4 * 4)
     assert references.centers.shape == (10, 5)
-    assert module.val_accuracy["accuracy_macro"].num_classes == 10
+    assert module.val_accuracy.score.keywords == {"classes": 10}
 
 
 def test_class_centers_are_those_of_the_classes_that_training_has():
@@ -126,3 +133,23 @@ def test_labels_that_are_no_classes_have_no_centers():
 def test_without_a_data_module_they_have_to_be_given(module):
     with pytest.raises(ValueError, match="must be given: there is no data module to take it from"):
         module().complete(None)
+
+
+def test_rules_have_the_classes_of_the_data_and_the_features_of_the_encoder():
+    rules = {
+        "each": PerClassThreshold(),
+        "count": LabelCount(),
+        "learned": LearnedThreshold(),
+        "given": LearnedThreshold(num_classes=10, num_features=32),
+    }
+    module = fit(multi_label(decisions=rules), scenes())
+    assert module.decisions["each"].threshold.shape == (10,)
+    assert module.decisions["count"].head.layers[0].weight.shape == (100, 32)
+    open_sizes = module.decisions["learned"].state_dict()
+    for name, value in module.decisions["given"].state_dict().items():
+        assert open_sizes[name].shape == value.shape
+
+
+def test_a_count_beyond_the_classes_is_refused_when_they_are_known():
+    with pytest.raises(ValueError, match="up to 11 labels of 10 classes"):
+        fit(multi_label(decisions={"count": LabelCount(max_count=11)}), scenes())

@@ -2,7 +2,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from ranklight.datamodules import Batch
 from ranklight.lightning_modules import TwoHeadClassification
@@ -87,9 +87,9 @@ def test_either_embedding_is_evaluated():
     torch.testing.assert_close(by_head, output.embeddings)
     module = learner(retrieve_by="pooled")
     module.log_dict = lambda *_, **__: None
-    torch.testing.assert_close(
-        module.validation_step(batch(), 0)["embeddings"], F.normalize(output.pooled)
-    )
+    said = module.validation_step(batch(), 0)
+    torch.testing.assert_close(said["embeddings"], F.normalize(output.pooled))
+    assert torch.equal(said["predicted"], output.logits.argmax(1))
 
 
 def test_micro_and_macro_accuracy_of_uneven_classes():
@@ -109,6 +109,19 @@ def test_micro_and_macro_accuracy_of_uneven_classes():
     by_class = [right[batch().labels == label].float().mean() for label in range(3)]
     assert scores["test/accuracy"] == pytest.approx(right.float().mean().item())
     assert scores["test/accuracy_macro"] == pytest.approx(sum(by_class).item() / 3)
+
+
+def test_an_image_that_a_sampler_repeated_counts_once_in_accuracy():
+    again = [*range(len(Stripes())), *[28] * 40]
+    scores = []
+    for loader in (
+        DataLoader(Stripes(), batch_size=8),
+        DataLoader(Subset(Stripes(), again), batch_size=8),
+    ):
+        trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False)
+        scores += trainer.test(learner(), loader, verbose=False)
+    assert scores[0] == scores[1]
+    assert scores[0]["test/accuracy"] != scores[0]["test/accuracy_macro"]
 
 
 @pytest.mark.parametrize("stage", ["fit", "validate", "test"])

@@ -19,10 +19,10 @@ from ranklight.search import Embedded
 
 def blobs(classes, each, spread, d=16):
     generator = torch.Generator().manual_seed(classes)
-    centres = torch.nn.functional.normalize(torch.randn(classes, d, generator=generator), dim=1)
+    centers = torch.nn.functional.normalize(torch.randn(classes, d, generator=generator), dim=1)
     labels = torch.arange(classes).repeat_interleave(each)
     noise = torch.randn(len(labels), d, generator=generator) / d**0.5
-    return centres[labels] + spread * noise, labels
+    return centers[labels] + spread * noise, labels
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,15 @@ def test_zero_by_zero_is_zero():
 def test_batches_add_up():
     decided, labels = decided_and_labels(9)
     metric = LabelSetScores(6)
-    metric.update(decided[:7], labels[:7])
-    metric.update(decided[7:], labels[7:])
+    index = torch.arange(50)
+    for rows in (slice(0, 7), slice(7, 50)):
+        metric.update(decided[rows], labels[rows], index[rows])
+    assert metric.compute() == evaluate_label_sets(count_label_sets(decided, labels))
+
+
+def test_an_image_that_a_sampler_repeated_counts_once():
+    decided, labels = decided_and_labels(3, rows=9)
+    metric = LabelSetScores(6)
+    again = torch.tensor([4, 0, 1, 2, 3, 4, 5, 0, 8, 7, 6])
+    metric.update(decided[again], labels[again], again)
     assert metric.compute() == evaluate_label_sets(count_label_sets(decided, labels))

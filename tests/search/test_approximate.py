@@ -15,8 +15,8 @@ KINDS = ("IVFFlat", "IVFPQ", "HNSW")
 def clustered(n=3000, d=16, noise=0.4):
     draw = torch.Generator().manual_seed(0)
     labels = torch.arange(n) % 100
-    centres = torch.randn(100, d, generator=draw)
-    return centres[labels] + noise * torch.randn(n, d, generator=draw), labels
+    centers = torch.randn(100, d, generator=draw)
+    return centers[labels] + noise * torch.randn(n, d, generator=draw), labels
 
 
 @pytest.mark.parametrize("kind", KINDS)

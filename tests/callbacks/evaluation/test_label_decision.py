@@ -23,9 +23,15 @@ from ranklight.kernels.distributed import rank_and_world_size
 from ranklight.lightning_modules import MultiLabelClassification
 from ranklight.losses import BinaryCrossEntropyLoss, LSEPLoss
 from ranklight.metrics import count_label_sets, evaluate_label_sets
-from ranklight.models import GlobalThreshold, LabelCount, LearnedThreshold, PerClassThreshold, TopK
+from ranklight.models import (
+    Examples,
+    GlobalThreshold,
+    LabelCount,
+    LearnedThreshold,
+    PerClassThreshold,
+    TopK,
+)
 from ranklight.running.label_decisions import (
-    CachedFeatures,
     cache_features,
     decide,
     fit_decisions,
@@ -106,7 +112,12 @@ def model(decisions=None, loss=None):
     decisions = rules() if decisions is None else decisions
     optimizer = partial(torch.optim.Adam, lr=0.05)
     return MultiLabelClassification(
-        Flat(), loss or LSEPLoss(), CLASSES, optimizer, dropout=0.1, decisions=decisions
+        Flat(),
+        loss or LSEPLoss(),
+        optimizer,
+        num_classes=CLASSES,
+        dropout=0.1,
+        decisions=decisions,
     )
 
 
@@ -242,7 +253,7 @@ def test_rules_are_fitted_for_a_checkpoint_that_has_none(tmp_path):
 
 def test_a_rule_that_was_not_fitted_is_not_tested(tmp_path):
     trainer(tmp_path, best(tmp_path)).fit(model(), datamodule=Quarters())
-    with pytest.raises(RuntimeError, match="GlobalThreshold decides before it was fitted"):
+    with pytest.raises(ValueError, match="the decision rules .* were not fitted"):
         trainer(tmp_path, LabelDecision()).test(
             model(), datamodule=Quarters(), ckpt_path=tmp_path / "best.ckpt", weights_only=True
         )
@@ -276,13 +287,13 @@ def test_features_are_cached_in_order_and_in_evaluation_mode():
 
 def test_rules_learn_from_the_split_they_ask_for(monkeypatch):
     module, sizes = model(), {}
+
+    def fitted(name):
+        return lambda examples, seed: sizes.update({name: len(examples.scores)})
+
     for name, rule in module.decisions.items():
-        monkeypatch.setattr(
-            rule, "fit", lambda scores, *rest, name=name, seed: sizes.update({name: len(scores)})
-        )
-    parts = [
-        CachedFeatures(torch.zeros(n, 4), torch.zeros(n, 16), torch.zeros(n, 4)) for n in (7, 3)
-    ]
+        monkeypatch.setattr(rule, "fit", fitted(name))
+    parts = [Examples(torch.zeros(n, 4), torch.zeros(n, 16), torch.zeros(n, 4)) for n in (7, 3)]
     fit_decisions(module, *parts)
     assert [sizes[name] for name in rules()] == [3, 3, 3, 7, 7]
 

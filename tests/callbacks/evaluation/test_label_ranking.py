@@ -1,10 +1,7 @@
 import pytest
 import pytorch_lightning as pl
 import torch
-import torch.distributed as dist
 from pyarrow import parquet
-from pytorch_lightning.plugins.environments import LightningEnvironment
-from pytorch_lightning.strategies import DDPStrategy
 from torch.utils.data import Dataset
 
 from ranklight.callbacks import LabelRanking
@@ -12,6 +9,7 @@ from ranklight.datamodules import Batch, evaluation_loader
 from ranklight.metrics import evaluate_label_distances, evaluate_rank_correlation
 from ranklight.pairs import LabelCloseness
 from ranklight.search import Embedded
+from tests.lightning_ranks import on_these_ranks
 
 
 class Points(Dataset):
@@ -113,37 +111,9 @@ def test_one_loader_is_refused(tmp_path):
         run.test(Flatten(), [Data().train_dataloader()] * 3, verbose=False)
 
 
-class OneRank(LightningEnvironment):
-    """The group that is already there."""
-
-    @property
-    def creates_processes_externally(self):
-        return True
-
-    def world_size(self):
-        return dist.get_world_size()
-
-    def global_rank(self):
-        return dist.get_rank()
-
-    def local_rank(self):
-        return 0
-
-    def node_rank(self):
-        return dist.get_rank()
-
-    def set_world_size(self, size):
-        pass
-
-    def set_global_rank(self, rank):
-        pass
-
-
 def on_a_rank(folder, rows):
     Data.sets = (Points(rows, 0), Points(30, 1))
-    settings = {"devices": 1, "num_nodes": dist.get_world_size(), "plugins": [OneRank()]}
-    strategy = DDPStrategy(process_group_backend="gloo")
-    run = trainer(folder, LabelRanking(ks=(1, 10)), strategy=strategy, **settings)
+    run = trainer(folder, LabelRanking(ks=(1, 10)), **on_these_ranks())
     run.test(Flatten(), datamodule=Data(), verbose=False)
     return {name: float(value) for name, value in run.callback_metrics.items()}
 

@@ -8,8 +8,6 @@ import torch
 import torch.distributed as dist
 from pyarrow import parquet
 from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar
-from pytorch_lightning.plugins.environments import LightningEnvironment
-from pytorch_lightning.strategies import DDPStrategy
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from ranklight.callbacks import RetrievalEvaluation
@@ -19,6 +17,7 @@ from ranklight.callbacks.evaluation.embedding_collector import EmbeddingCollecto
 from ranklight.datamodules import Batch
 from ranklight.metrics import evaluate_clustering, evaluate_retrieval
 from ranklight.search import Embedded
+from tests.lightning_ranks import on_these_ranks
 
 
 class Points(Dataset):
@@ -210,43 +209,10 @@ def collect_a_share(counts):
     return rows.embeddings, rows.labels, rows.ids, rows.shards.own, rows.shards.size
 
 
-class OneRank(LightningEnvironment):
-    """The group that is already there."""
-
-    @property
-    def creates_processes_externally(self):
-        return True
-
-    def world_size(self):
-        return dist.get_world_size()
-
-    def global_rank(self):
-        return dist.get_rank()
-
-    def local_rank(self):
-        return 0
-
-    def node_rank(self):
-        return dist.get_rank()
-
-    def set_world_size(self, size):
-        pass
-
-    def set_global_rank(self, rank):
-        pass
-
-
 def on_ranks(folder, shares, data):
     collected = [collect_a_share(counts) for counts in shares]
     evaluation = RetrievalEvaluation()
-    run = trainer(
-        folder,
-        evaluation,
-        strategy=DDPStrategy(process_group_backend="gloo"),
-        devices=1,
-        num_nodes=dist.get_world_size(),
-        plugins=[OneRank()],
-    )
+    run = trainer(folder, evaluation, **on_these_ranks())
     (logged,) = run.test(Flatten(), loader(data), verbose=False)
     return collected, logged, (evaluation.last.embeddings, evaluation.last.ids)
 

@@ -40,8 +40,8 @@ def test_labels_say_where_the_ink_is():
     ink = split._draw_digits(list(range(400)))
     axis = (torch.arange(48) + 0.5) / 24 - 1
     area = ink.sum((1, 2))
-    centre = torch.stack([ink.sum(1) @ axis, ink.sum(2) @ axis], 1) / area[:, None]
-    torch.testing.assert_close(split.labels[:, :2], centre, atol=0.03, rtol=0)
+    center = torch.stack([ink.sum(1) @ axis, ink.sum(2) @ axis], 1) / area[:, None]
+    torch.testing.assert_close(split.labels[:, :2], center, atol=0.03, rtol=0)
     size = (area / (48 / 2) ** 2).sqrt()
     torch.testing.assert_close(split.labels[:, 4] / 2, size.log(), atol=0.08, rtol=0)
     assert torch.allclose(split.labels[:, 2:4].norm(dim=1), torch.full((400,), 0.5))
@@ -62,7 +62,7 @@ def test_the_angle_turns_the_digit():
     ink = split._draw_digits(list(range(200)))
     axis = (torch.arange(48) + 0.5) / 24 - 1
     down, across = torch.meshgrid(axis, axis, indexing="ij")
-    x, y = across - split.centre[:, 0, None, None], down - split.centre[:, 1, None, None]
+    x, y = across - split.center[:, 0, None, None], down - split.center[:, 1, None, None]
     # The long side points to (sin φ, cos φ) up to the sign that the drawing gives a turn.
     turn = 0.5 * torch.atan2(2 * (ink * x * y).sum((1, 2)), (ink * (y**2 - x**2)).sum((1, 2)))
     assert (turn.abs() - split.angle.abs()).abs().max() < 0.06

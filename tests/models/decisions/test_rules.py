@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from ranklight.models import (
+    Examples,
     GlobalThreshold,
     LabelCount,
     LearnedThreshold,
@@ -38,14 +39,14 @@ def images():
     counts = (features[:, 0] > 0).long() * 2 + (features[:, 1] > 0).long() + 1
     scores = torch.randn(400, CLASSES, generator=draw)
     targets = top_labels(scores, counts).float()
-    return scores + 3 * features[:, 2:3], features, targets
+    return Examples(scores + 3 * features[:, 2:3], features, targets)
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_it_is_fitted_once_fit(name, images):
     rule = RULES[name]()
     assert bool(rule.fitted) == (name == "top_k")
-    rule.fit(*images)
+    rule.fit(images)
     assert bool(rule.fitted)
     decided = rule(*images[:2])
     assert decided.dtype == torch.bool
@@ -61,7 +62,7 @@ def test_it_is_refused_before_it_was_fitted(name, images):
 @pytest.mark.parametrize("name", RULES)
 def test_the_state_holds_all_that_was_learnt(name, images):
     rule, other = RULES[name](), RULES[name]()
-    rule.fit(*images)
+    rule.fit(images)
     other.load_state_dict(rule.state_dict())
     assert torch.equal(rule(*images[:2]), other(*images[:2]))
 
@@ -73,7 +74,7 @@ def test_nothing_depends_on_or_moves_the_global_random_numbers(name, images):
         torch.manual_seed(start)
         before = torch.get_rng_state()
         rule = RULES[name]()
-        rule.fit(*images, seed=3)
+        rule.fit(images, seed=3)
         assert torch.equal(before, torch.get_rng_state())
         states.append(rule.state_dict())
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
@@ -82,8 +83,8 @@ def test_nothing_depends_on_or_moves_the_global_random_numbers(name, images):
 @pytest.mark.parametrize("name", ["label_count", "learned_threshold"])
 def test_another_seed_is_another_head(name, images):
     first, second = RULES[name](), RULES[name]()
-    first.fit(*images, seed=0)
-    second.fit(*images, seed=1)
+    first.fit(images, seed=0)
+    second.fit(images, seed=1)
     assert not torch.equal(first.head.layers[0].weight, second.head.layers[0].weight)
 
 
@@ -92,21 +93,21 @@ def test_gradients_are_never_asked_for(name, images):
     rule = RULES[name]()
     assert not any(parameter.requires_grad for parameter in rule.parameters())
     with torch.inference_mode():
-        rule.fit(*(part.clone() for part in images))
+        rule.fit(Examples(*(part.clone() for part in images)))
     assert not any(parameter.requires_grad for parameter in rule.parameters())
 
 
 @pytest.mark.parametrize("name", LEARNT)
 def test_no_images_are_refused(name, images):
     with pytest.raises(ValueError, match="needs images"):
-        RULES[name]().fit(*(part[:0] for part in images))
+        RULES[name]().fit(Examples(*(part[:0] for part in images)))
 
 
 def test_what_does_not_belong_together_is_refused(images):
     scores, features, targets = images
     for part in [(scores[:9], features, targets), (scores, features[:9], targets)]:
         with pytest.raises(ValueError, match="GlobalThreshold needs images, a score and a target"):
-            check_examples(GlobalThreshold(), *part)
+            check_examples(GlobalThreshold(), Examples(*part))
 
 
 def test_top_labels():
@@ -131,8 +132,8 @@ def test_no_threshold_is_better_than_the_fitted_ones(seed):
     targets = torch.randint(-1, 2, (30, 4), generator=draw).float()
     features = torch.zeros(30, 1)
     each, one = PerClassThreshold(4), GlobalThreshold()
-    each.fit(scores, features, targets)
-    one.fit(scores, features, targets)
+    each.fit(Examples(scores, features, targets))
+    one.fit(Examples(scores, features, targets))
     candidates = [value - 0.25 for value in sorted(set(scores.flatten().tolist()))] + [99.0]
 
     def of_class(decided, k):
@@ -152,7 +153,7 @@ def test_thresholds_lie_between_two_scores():
     scores = torch.tensor([[4.0, 1.0], [2.0, 1.0], [1.0, 1.0]])
     targets = torch.tensor([[1.0, 1.0], [1.0, 1.0], [0.0, 1.0]])
     rule = PerClassThreshold(2)
-    rule.fit(scores, scores, targets)
+    rule.fit(Examples(scores, scores, targets))
     assert rule.threshold[0] == 1.5
     assert rule(scores, scores).tolist() == [[True, True], [True, True], [False, True]]
 
@@ -163,7 +164,7 @@ def test_neighbouring_floats_are_told_apart():
         lower, upper = upper, upper.nextafter(torch.tensor(2.0))
         scores = torch.stack([upper, lower]).unsqueeze(1)
         rule = PerClassThreshold(1)
-        rule.fit(scores, scores, torch.tensor([[1.0], [0.0]]))
+        rule.fit(Examples(scores, scores, torch.tensor([[1.0], [0.0]])))
         assert rule(scores, scores).tolist() == [[True], [False]]
 
 
@@ -171,18 +172,18 @@ def test_a_class_without_positives_is_never_said():
     scores = torch.randn(9, 2)
     targets = torch.stack([torch.zeros(9), torch.ones(9)], 1)
     rule = PerClassThreshold(2)
-    rule.fit(scores, scores, targets)
+    rule.fit(Examples(scores, scores, targets))
     assert rule(scores + 100, scores)[:, 0].sum() == 0
     assert rule(scores, scores)[:, 1].all()
     nothing = GlobalThreshold()
-    nothing.fit(scores, scores, torch.zeros(9, 2))
+    nothing.fit(Examples(scores, scores, torch.zeros(9, 2)))
     assert nothing(scores + 100, scores).sum() == 0
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "poisson", "squared"])
 def test_the_number_of_labels_is_learnt(loss, images):
     rule = LabelCount(CLASSES, FEATURES, loss=loss)
-    rule.fit(*images)
+    rule.fit(images)
     truth = images[2].sum(1).long()
     assert (rule.counts(*images[:2]) == truth).float().mean() > 0.9
     assert torch.equal(rule(*images[:2]).sum(1), rule.counts(*images[:2]))
@@ -192,7 +193,7 @@ def test_a_threshold_follows_the_features(images):
     rule, fixed = LearnedThreshold(CLASSES, FEATURES), PerClassThreshold(CLASSES)
     exact = {}
     for each in (rule, fixed):
-        each.fit(*images)
+        each.fit(images)
         exact[each] = (each(*images[:2]) == (images[2] > 0)).all(1).float().mean()
     assert exact[rule] > 0.4 > 0.2 > exact[fixed]
     assert torch.equal(rule(*images[:2]), images[0] > rule.thresholds(*images[:2]))
@@ -205,7 +206,7 @@ def test_the_gradient_of_the_threshold_is_its_equation(images, monkeypatch):
     rule = LearnedThreshold(CLASSES, FEATURES)
     costs = []
     monkeypatch.setattr(rule.head, "learn", lambda inputs, cost, seed: costs.append(cost))
-    rule.fit(scores, features, targets)
+    rule.fit(Examples(scores, features, targets))
     outputs, rows = torch.randn(3, CLASSES), torch.tensor([4, 0, 2])
     total = known = 0.0
     for o, i in itertools.product(range(3), range(CLASSES)):
@@ -224,7 +225,7 @@ def test_images_without_labels_and_with_all(loss, allow_zero):
     features = torch.eye(2).repeat(50, 1)
     targets = torch.tensor([[0.0] * 5, [1.0] * 5]).repeat(50, 1)
     rule = LabelCount(5, 2, max_count=4, allow_zero=allow_zero, loss=loss, steps=300)
-    rule.fit(torch.randn(100, 5), features, targets)
+    rule.fit(Examples(torch.randn(100, 5), features, targets))
     counts = rule.counts(torch.zeros(2, 5), torch.eye(2))
     assert counts.tolist() == [0 if allow_zero else 1, 4]
 
@@ -237,7 +238,7 @@ def test_more_labels_than_classes_are_refused_when_built(most, classes):
 
 def test_more_labels_than_classes_are_refused_by_top_k(images):
     with pytest.raises(ValueError, match="6 labels of only 5 classes"):
-        TopK(6).fit(*images)
+        TopK(6).fit(images)
     with pytest.raises(ValueError, match="6 labels of only 5 classes"):
         TopK(6)(*images[:2])
     with pytest.raises(ValueError, match="1 or more"):
@@ -251,19 +252,19 @@ def test_more_labels_than_classes_are_refused_by_top_k(images):
 )
 def test_another_number_of_classes_is_refused(rule, images):
     with pytest.raises(ValueError, match=r"3 classes; the scores have 5"):
-        rule.fit(*images)
+        rule.fit(images)
 
 
 def test_features_of_another_size_are_refused(images):
     with pytest.raises(ValueError, match="built for 9 inputs; there are 8"):
-        LabelCount(CLASSES, 9).fit(*images)
+        LabelCount(CLASSES, 9).fit(images)
 
 
 def test_labels_that_are_partly_unknown_cannot_be_counted(images):
     targets = images[2].clone()
     targets[:7, 2] = -1
     with pytest.raises(ValueError, match="7 of 400 images have unknown ones"):
-        LabelCount(CLASSES, FEATURES).fit(*images[:2], targets)
+        LabelCount(CLASSES, FEATURES).fit(images._replace(targets=targets))
 
 
 def test_defaults_are_the_papers():
