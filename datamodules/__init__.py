@@ -1,6 +1,7 @@
 """Images, labels and batches: one data set a file."""
 
 from ranklight.datamodules.batch import Batch
+from ranklight.datamodules.batches import NearestBatches, PxK, ShuffledBatches, TripletBatches
 from ranklight.datamodules.class_data import ClassData
 from ranklight.datamodules.digits.classes import DigitClasses
 from ranklight.datamodules.digits.cluttered import ClutteredDigits
@@ -10,6 +11,11 @@ from ranklight.datamodules.digits.poses import DigitPoses
 from ranklight.datamodules.digits.relevance import DigitRelevance
 from ranklight.datamodules.digits.scenes import DigitScenes, SeveralDigits
 from ranklight.datamodules.image_folder import ImageFolder
+from ranklight.datamodules.image_table import ImageTable
+from ranklight.datamodules.labels.graded import GradedRelevance, PairRelevance
+from ranklight.datamodules.labels.label_set import LabelSet
+from ranklight.datamodules.labels.numbers import Numbers
+from ranklight.datamodules.labels.one_class import OneClass
 from ranklight.datamodules.loaders import TrainLoader, evaluation_loader
 from ranklight.datamodules.long_tail import long_tail
 from ranklight.datamodules.multi_label_data import MultiLabelData
@@ -62,25 +68,35 @@ __all__ = [
     "Digits",
     "FGVCAircraft",
     "Flowers102",
+    "GradedRelevance",
     "ImageFiles",
     "ImageFolder",
+    "ImageTable",
+    "LabelSet",
     "MPIIPose",
     "MultiLabelData",
     "NABirds",
+    "NearestBatches",
     "NearestLabels",
     "Neighbours",
+    "Numbers",
+    "OneClass",
+    "PairRelevance",
     "PoseDistances",
     "PosedDigits",
+    "PxK",
     "RegressionTable",
     "RelevanceTriplets",
     "SeveralDigits",
     "Sharded",
     "Shuffled",
+    "ShuffledBatches",
     "SplitData",
     "StanfordDogs",
     "StanfordOnlineProducts",
     "TrainLoader",
     "TrainingBatches",
+    "TripletBatches",
     "evaluation_loader",
     "hold_out",
     "label_neighbours",

@@ -109,6 +109,7 @@ class ClassData(ImageFileData):
             [image.location for image in images],
         )
         self.split_hash = split_hash(*splits)
+        self.warn_of_copies()
         self.train_sampler = self.batches.sampler(classes[splits[0]], self.seed)
         rank_zero_info(self._summary())
 

@@ -9,6 +9,7 @@ from jaxtyping import Int, Shaped
 from torch import Tensor
 
 from ranklight.datamodules.reading.annotations import Location
+from ranklight.datamodules.reading.copies import warn_of_copies
 from ranklight.datamodules.reading.image_files import ImageFiles
 from ranklight.datamodules.reading.pictures import Box, Colour
 from ranklight.datamodules.reading.transforms import (
@@ -87,7 +88,7 @@ class ImageFileData(SplitData):
 
     def pictures(
         self,
-        files: Sequence[Path],
+        files: Sequence[str | Path],
         labels: Shaped[Tensor, "files ..."],
         splits: Sequence[Int[np.ndarray, "_"]],
         locations: Sequence[Location] | None = None,
@@ -111,6 +112,16 @@ class ImageFileData(SplitData):
             )
             for indices, transforms, seed in views
         ]
+
+    def warn_of_copies(self) -> None:
+        """Warn of images that are in more than one split, once these are set."""
+        warn_of_copies(
+            [
+                (name, getattr(side, "files", ()))
+                for name, split in (("train", self.train), ("val", self.val), ("test", self.test))
+                for side in (split if isinstance(split, Sequence) else [split])
+            ]
+        )
 
 
 def _height_and_width(image_size: int | tuple[int, int]) -> Size:

@@ -29,9 +29,9 @@ _DROPPED = -1
 class MultiLabelData(ImageFileData):
     """Image files with multi-hot labels: 1, 0, or −1 for unknown, float32, one column a class.
 
-    A data set says in `read` what its annotations hold; the rest is here. None of these data sets
-    has a validation split apart from what papers test on, so one is held out of training. A class
-    that never occurs in training is warned of. By default the whole picture is seen, squashed to a
+    A data set says in `read` what its annotations hold; the rest is here. Validation is
+    what `read` marks for it, or held out of training. A class that never occurs in training is
+    warned of. By default the whole picture is seen, squashed to a
     square: a crop may leave out what the labels name.
 
     Args:
@@ -39,7 +39,8 @@ class MultiLabelData(ImageFileData):
         batch_size: Images in the global batch of training, that of all ranks together.
         unlabelled: Images in which no class is 1: "keep" them, or "drop" them from all splits. The
             numbers of papers that differ in it cannot be compared.
-        validation_fraction: How much of the training split is for validation.
+        validation_fraction: How much of the training split is for validation, where `read` marks
+            nothing for it.
         check_counts: Refuse another number of images or classes than was published.
         **options: Of `ImageFileData`: what is seen of pictures, seeds and loaders.
 
@@ -106,6 +107,7 @@ class MultiLabelData(ImageFileData):
             [image.location for image in images],
         )
         self.split_hash = split_hash(*splits)
+        self.warn_of_copies()
         rank_zero_info(self._summary(int((published == _DROPPED).sum())))
         warn_never_seen(self.class_names, (self.train.labels == 1).sum(0).numpy())
         self.train_sampler = Shuffled(
@@ -115,8 +117,10 @@ class MultiLabelData(ImageFileData):
     def _split(
         self, published: Int[np.ndarray, "n"]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """The indices of train, val and test; given are 0 and 2 for the published splits."""
-        train, test = np.flatnonzero(published == 0), np.flatnonzero(published == 2)
+        """The indices of train, val and test; given are 0, 1 and 2 for the published ones."""
+        train, val, test = (np.flatnonzero(published == split) for split in range(3))
+        if len(val):
+            return train, val, test
         rest, held_out = hold_out(
             np.zeros_like(train), self.validation_fraction, "image_disjoint", self.split_seed
         )

@@ -36,6 +36,7 @@ class SplitData(LightningDataModule):
         test: The split that is looked at in the end, likewise.
         train_sampler: Draws the training batches.
         split_hash: Names which image is in which split.
+        class_names: The name of each class, where there are classes.
     """
 
     train: Dataset[Batch]
@@ -43,6 +44,7 @@ class SplitData(LightningDataModule):
     test: Split
     train_sampler: BatchSampler
     split_hash: str
+    class_names: Sequence[str]
 
     def __init__(
         self,
@@ -59,6 +61,11 @@ class SplitData(LightningDataModule):
         self.eval_batch_size = eval_batch_size
         self.num_workers = num_workers
         self.pin_memory = pin_memory
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are, after `setup`, where they have names."""
+        return len(self.class_names)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches as the sampler draws them."""

@@ -54,6 +54,22 @@ def regression_table(root, rows=None, header="image,age,weight,note,split"):
     write(root / "table.csv", [header, *(",".join(map(str, row)) for row in rows)])
 
 
+def image_table(root):
+    """`table.csv` with columns for labels of every kind, and pairs of one class in `pairs.csv`."""
+    files = [f"images/{image}.png" for image in range(40)]
+    rows = [
+        [file, f"class {n % 4}", "odd|all" if n % 2 else "all", n, n % 7, n % 5]
+        for n, file in enumerate(files)
+    ]
+    for file in files:
+        picture(root / file)
+    header = "image,label,labels,age,weight,group"
+    write(root / "table.csv", [header, *(",".join(map(str, row)) for row in rows)])
+    pairs = [(n, m) for n in range(40) for m in range(n) if n % 4 == m % 4]
+    lines = [f"{files[n]},{files[m]},{1 / (1 + (n - m) / 4):.3f}" for n, m in pairs]
+    write(root / "pairs.csv", ["image,other,relevance", *lines])
+
+
 def birds(root, classes=(1, 2, 3, 4, 101, 102), training=lambda number: number % 4 > 0):
     """CUB-200-2011 and NABirds: four images of each class."""
     kinds = {number: classes[number // 4] for number in range(4 * len(classes))}
@@ -209,6 +225,7 @@ TREES = {
     "FGVCAircraft": fgvc_aircraft,
     "Flowers102": flowers102,
     "ImageFolder": image_folder,
+    "ImageTable": image_table,
     "MPIIPose": mpii_pose,
     "NABirds": birds,
     "NUSWIDE": nus_wide,

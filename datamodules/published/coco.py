@@ -1,6 +1,7 @@
 """MS-COCO: which of eighty kinds of objects does a photograph show?"""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -91,7 +92,18 @@ def _instances(file: Path) -> dict[str, list[dict[str, Any]]]:
                 raise ValueError(
                     f"{file}, entry {number} of {key}: needed {sorted(needed)}; got {sorted(entry)}"
                 )
+    for key in ("images", "categories"):
+        _check_once(file, key, [entry["id"] for entry in content[key]])
     return content
+
+
+def _check_once(file: Path, key: str, ids: Sequence[Any]) -> None:
+    first: dict[Any, int] = {}
+    for number, given in enumerate(ids, 1):
+        if first.setdefault(given, number) != number:
+            raise ValueError(
+                f"{file}, entry {number} of {key}: the id {given!r}, which entry {first[given]} has"
+            )
 
 
 def _check_known(

@@ -107,6 +107,7 @@ class MPIIPose(ImageFileData):
         self.train = MirroredEpochs(crops, self.seed)
         self.val, self.test = others[:2], others[2:]
         self.split_hash = split_hash(*splits[:3], np.concatenate(splits[3:]))
+        self.warn_of_copies()
         if stage in (None, "fit"):
             self.train_sampler = NearestLabels(
                 len(splits[0]),
@@ -137,6 +138,7 @@ class MirroredEpochs(Dataset[Batch]):
 
     def __init__(self, images: ImageFiles, seed: int) -> None:
         self.images = images
+        self.files = images.files
         self.labels = images.labels
         self.indices = images.indices
         self.seed = seed

@@ -32,11 +32,18 @@ class ImageFiles(Dataset[Batch]):
         locations: Where each file is referred to, for messages; one entry a file.
         boxes: The part of each file that is the image (left, top, right, bottom); one entry a file.
         background: Seen through transparent pixels.
+
+    Attributes:
+        groups: A number for each image's camera, session, ..., −1 for none; None without groups.
+        roles: 0 for a query, 1 in the gallery, 2 for a distractor, −1 for none; None without roles.
     """
+
+    groups: Int[Tensor, "n"] | None = None
+    roles: Int[Tensor, "n"] | None = None
 
     def __init__(
         self,
-        files: Sequence[Path],
+        files: Sequence[str | Path],
         labels: Shaped[Tensor, "files ..."],
         indices: Int[np.ndarray, "n"],
         transform: Transform,

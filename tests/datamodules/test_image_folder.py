@@ -1,10 +1,15 @@
+import os
+import shutil
+
 import pytest
 import pytorch_lightning as pl
 import torch
+from PIL import Image
 from torch import nn
 
 from ranklight.datamodules import ImageFolder
-from tests.trees import image_folder, picture
+from ranklight.datamodules.reading.class_folders import read_class_folders
+from tests.trees import image_folder, picture, pixels
 
 SMALL = {"classes_per_batch": 3, "samples_per_class": 2, "image_size": 16, "resize": 20}
 
@@ -63,11 +68,11 @@ def test_a_missing_val_folder_is_held_out_of_train(tmp_path):
     assert test == {5, 6}
 
 
-def test_batches_are_normalised_squares_with_their_files(root):
+def test_batches_are_square_pictures_with_their_files(root):
     data = prepared(root)
     batch = next(iter(data.train_dataloader()))
     assert batch.images.shape == (6, 3, 16, 16)
-    assert batch.images.dtype == torch.float32
+    assert batch.images.dtype == torch.uint8
     assert len(set(batch.labels.tolist())) == 3
     for file, label in zip(data.test.files, data.test.labels, strict=True):
         assert f"/{data.class_names[label]}/" in file
@@ -139,7 +144,9 @@ def test_train_without_test_is_refused(tmp_path):
 
 def test_an_empty_file_is_named_before_training(root):
     (root / "class 5" / "0.png").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"1 of 46 image files are empty, first .*class 5/0\.png"):
+    with pytest.raises(
+        ValueError, match=r"1 of 46 image files of .* are empty, first .*class 5/0\.png"
+    ):
         prepared(root)
 
 
@@ -202,3 +209,106 @@ def test_training_does_not_go_on_with_another_split(root, tmp_path):
     with pytest.raises(ValueError, match=f"trained on the split {data.split_hash}"):
         trainer(tmp_path, 2).fit(Nothing(), datamodule=other, ckpt_path=tmp_path / "last.ckpt")
     trainer(tmp_path, 2).test(Nothing(), datamodule=other, ckpt_path=tmp_path / "last.ckpt")
+
+
+def test_what_is_hidden_is_no_class(root):
+    picture(root / ".ipynb_checkpoints" / "0.png")
+    picture(root / "class 1" / ".hidden" / "0.png")
+    data = prepared(root)
+    assert data.class_names == [f"class {label}" for label in range(10)]
+    assert len(data.train) + len(data.val) + len(data.test) == 46
+
+
+def test_links_are_followed_and_cycles_are_not(root, tmp_path):
+    picture(tmp_path / "elsewhere" / "deep" / "0.png")
+    picture(tmp_path / "elsewhere" / "1.png")
+    (root / "linked class").symlink_to(tmp_path / "elsewhere")
+    (root / "class 1" / "more").symlink_to(tmp_path / "elsewhere" / "deep")
+    (root / "class 1" / "cycle").symlink_to(root / "class 1")
+    (root / "class 2" / "up").symlink_to(root)
+    found = read_class_folders(root)
+    assert found.classes.count("linked class") == 2
+    assert found.classes.count("class 1") == 6
+    assert len(found.files) == 49
+    assert found.left_out.counts["linked back to a folder above"] == 2
+
+
+def test_what_is_left_out_is_counted_with_the_first_names(root, caplog):
+    for number in range(4):
+        (root / "class 2" / f"{number}.mov").write_bytes(b"x")
+    (root / "class 3" / "broken.png").symlink_to("/nowhere.png")
+    picture(root / "beside.png")
+    picture(root / "class 5" / ".thumb.png")
+    with caplog.at_level("INFO"):
+        prepared(root)
+    (line,) = [record.message for record in caplog.records if "ImageFolder:" in record.message]
+    for words in (
+        "train 20 images of 4 classes",
+        "1 hidden",
+        "1 beside the class folders",
+        "(beside.png)",
+        "1 .txt files",
+        "(class 1/notes.txt)",
+        "4 .mov files (class 2/0.mov, class 2/1.mov, class 2/2.mov, ...)",
+        "1 linked to nothing",
+    ):
+        assert words in line
+
+
+def test_pictures_of_other_endings_are_read(tmp_path):
+    for label in "abcdef":
+        for number, suffix in enumerate(("JFIF", "Jpe", "webp")):
+            (tmp_path / label).mkdir(exist_ok=True)
+            kind = "WEBP" if suffix == "webp" else "JPEG"
+            image = Image.fromarray(pixels(tmp_path / label / f"{number}.{suffix}"))
+            image.save(tmp_path / label / f"{number}.{suffix}", kind)
+    assert len(read_class_folders(tmp_path).files) == 18
+
+
+def test_a_class_called_train_is_a_class_among_others(root):
+    (root / "class 1").rename(root / "train")
+    with pytest.warns(UserWarning, match="other folders beside train, so these are taken for cl"):
+        assert "train" in prepared(root).class_names
+
+
+def test_hidden_folders_do_not_make_splits_classes(tmp_path):
+    image_folder(
+        tmp_path, {f"{split}/{label}": 3 for split in ("train", "test") for label in "abc"}
+    )
+    picture(tmp_path / ".ipynb_checkpoints" / "0.png")
+    assert prepared(tmp_path, validation="image_disjoint").class_names == ["a", "b", "c"]
+
+
+def test_a_flat_folder_is_refused(tmp_path):
+    for number in range(3):
+        picture(tmp_path / f"{number}.png")
+    with pytest.raises(
+        FileNotFoundError, match=r"its 3 images lie beside no class folder.*Give eac"
+    ):
+        prepared(tmp_path)
+
+
+def test_a_folder_that_may_not_be_read_is_refused(root, monkeypatch):
+    scandir = os.scandir
+
+    def refuse(folder):
+        if str(folder).endswith("class 4"):
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(
+        PermissionError, match=r"the folder .*class 4 may not be read: give this us"
+    ):
+        prepared(root)
+
+
+def test_copies_across_splits_are_warned_of(root):
+    data = prepared(root)
+    shutil.copy(data.train.files[0], data.test.files[0])
+    with pytest.warns(UserWarning, match=r"images in more than one split.*, 1: .*\(train\)"):
+        prepared(root)
+
+
+def test_the_number_of_classes_is_known(root):
+    assert prepared(root).num_classes == 10

@@ -96,13 +96,17 @@ def changed(row, column, value):
 @pytest.mark.parametrize(
     ("content", "error", "message"),
     [
-        (changed(4, 1, "nan"), ValueError, r"row 5: labels \[nan, 0\.\d+\] are not finite"),
-        (changed(4, 2, "inf"), ValueError, "row 5: labels .* are not finite"),
-        (changed(6, 2, "heavy"), ValueError, "row 7: label 'heavy' is no number"),
-        (changed(6, 2, ""), ValueError, "row 7: label '' is no number"),
-        (changed(2, 4, "tset"), ValueError, "row 3: split 'tset' is none of train"),
-        (changed(9, 0, "gone.png"), FileNotFoundError, "1 of 48 images .*gone.png"),
-        (rows(["train"] * 48), ValueError, "no image in the split test_query"),
+        (changed(4, 1, "nan"), ValueError, "row 5: age must be finite numbers; got nan"),
+        (changed(4, 2, "inf"), ValueError, "row 5: weight must be finite numbers; got inf"),
+        (changed(6, 2, "heavy"), ValueError, "row 7: weight is 'heavy', which is no number"),
+        (changed(6, 2, ""), ValueError, "row 7: weight is '', which is no number"),
+        (changed(2, 4, "tset"), ValueError, "row 3: split is 'tset', which is none of train"),
+        (
+            changed(9, 0, "gone.png"),
+            FileNotFoundError,
+            r"1 of 48 image files .*gone\.png \(.*row 10\)",
+        ),
+        (rows(["train"] * 48), ValueError, "no image in the split test"),
         ([], ValueError, "has no rows"),
     ],
 )
@@ -120,7 +124,7 @@ def test_bad_arguments_are_refused(folder):
     with pytest.raises(FileNotFoundError, match=r"nothing\.csv does not exist"):
         make(str(folder / "nothing.csv"))
     (folder / "table.txt").write_text("")
-    with pytest.raises(ValueError, match=r"must be a \.csv or a \.parquet file"):
+    with pytest.raises(ValueError, match=r"must be a \.csv, .* or \.ndjson file"):
         make(str(folder / "table.txt"))
     constant = [[*row[:1], 1.0, 1.0, *row[3:]] for row in rows()]
     with pytest.raises(ValueError, match="all 30 labels are equal"):

@@ -11,7 +11,7 @@ import torchvision
 import yaml
 
 from ranklight.__main__ import main
-from ranklight.datamodules import ImageFolder
+from ranklight.datamodules import ImageFolder, ImageTable
 from ranklight.datamodules.class_data import ClassData
 from ranklight.datamodules.multi_label_data import MultiLabelData
 from tests.commands.command_line import build_parsers_once
@@ -30,6 +30,16 @@ SMALL = {
     "DigitPoses": {"train_scenes": 80, "val_scenes": "[8, 40]", "test_scenes": "[8, 40]"},
     "DigitRelevance": {"train_scenes": 80, "val_scenes": "[8, 40]", "test_scenes": "[8, 40]"},
     "DigitScenes": {"train_scenes": 80, "val_scenes": 40, "test_scenes": 40},
+}
+SMALL_BATCHES = {
+    name: {"class_path": f"ranklight.datamodules.{kind}", "init_args": arguments}
+    for name, kind, arguments in (
+        ("OneClass", "PxK", {"classes_per_batch": 2, "samples_per_class": 2}),
+        ("LabelSet", "ShuffledBatches", {"batch_size": 4}),
+        ("Numbers", "NearestBatches", {"batch_size": 8}),
+        ("GradedRelevance", "TripletBatches", {"triplets_per_batch": 2}),
+        ("PairRelevance", "TripletBatches", {"triplets_per_batch": 2}),
+    )
 }
 PICTURES = {"curves": {}, "gallery": {"queries": 2, "neighbours": 2}, "map": {"points": 12}}
 SHORT = {
@@ -136,6 +146,8 @@ def smaller_data(config, root):
         TREES[kind.__name__](root)
         given = data.get("init_args", {})
         options = smaller_files(kind, root, given) | few(kind, given) | options
+        if kind is ImageTable:
+            options |= small_table(given["labels"], root)
     for key, value in options.items():
         yield f"--data.init_args.{key}", str(value)
 
@@ -148,6 +160,13 @@ def smaller_files(kind, root, given):
     if "table" in defaults(kind):
         options["table"] = root / "table.csv"
     return {key: value for key, value in options.items() if key in defaults(kind)}
+
+
+def small_table(labels, root):
+    name = (labels if isinstance(labels, str) else labels["class_path"]).rpartition(".")[2]
+    options = {"batches": json.dumps(SMALL_BATCHES[name])}
+    pairs = {"labels.init_args.pairs": root / "pairs.csv"}
+    return options | pairs if name == "PairRelevance" else options
 
 
 def few(kind, given):

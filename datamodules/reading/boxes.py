@@ -1,0 +1,47 @@
+"""Boxes in pictures, compared with the sizes that the pictures' headers tell."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+
+from ranklight.datamodules.reading.annotations import Location
+
+_ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)
+_THREADS = 16
+
+
+def check_boxes(
+    files: Sequence[str], boxes: Float[np.ndarray, "files 4"], locations: Sequence[Location]
+) -> None:
+    """Refuse boxes x1, y1, x2, y2, in pixels of the upright picture, that are not in it.
+
+    Raises:
+        ValueError: A box outside the picture, or without an inside; names the first.
+    """
+    names = sorted(set(files))
+    with ThreadPoolExecutor(_THREADS) as pool:
+        size = dict(zip(names, pool.map(_upright_size, names), strict=True))
+    sizes = np.array([size[file] for file in files], np.float64)
+    inside = (boxes[:, :2] >= 0).all(1) & (boxes[:, 2:] <= sizes).all(1)
+    broken = ~inside | (boxes[:, :2] >= boxes[:, 2:]).any(1)
+    if broken.any():
+        row = int(broken.argmax())
+        width, height = sizes[row].astype(int)
+        raise ValueError(
+            f"{locations[row]}: the box {', '.join(f'{side:g}' for side in boxes[row])} needs 0 ≤ "
+            f"x1 < x2 ≤ {width} and 0 ≤ y1 < y2 ≤ {height} in {files[row]} ({broken.sum()} of "
+            f"{len(files)} boxes are not in their pictures)"
+        )
+
+
+def _upright_size(file: str) -> tuple[int, int]:
+    try:
+        with Image.open(file) as image:
+            width, height = image.size
+            turned = image.getexif().get(_ORIENTATION) in _ON_ITS_SIDE
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{file} is not a readable image: {error}") from error
+    return (height, width) if turned else (width, height)

@@ -1,0 +1,231 @@
+"""Which rows of a table are for training, validation and test, and which are queries."""
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+from numpy.typing import NDArray
+
+from ranklight.datamodules.reading.annotations import SPLITS
+from ranklight.datamodules.reading.tables import Table
+from ranklight.datamodules.splits import hold_out
+
+ROLES = ("query", "gallery", "distractor")
+_QUERY, _DISTRACTOR = 0, 2
+_NONE = -1
+_WRITTEN = {
+    **{split: (number, _NONE) for number, split in enumerate(SPLITS)},
+    **{
+        f"{split}_{role}": (number, kind)
+        for number, split in enumerate(SPLITS[1:], 1)
+        for kind, role in enumerate(ROLES[:2])
+    },
+}
+
+HeldOutBy = Literal["class", "image", "group"]
+
+
+class HoldOut(NamedTuple):
+    """What is held out where no column says it, or where there is no validation split.
+
+    Args:
+        test_by: Whole classes, images, or whole groups, for test.
+        validation_by: The same for validation.
+        test_fraction: How many of them are for test.
+        validation_fraction: How many of those left for training are for validation.
+        query_fraction: How much of validation and of test is drawn as queries, the rest being the
+            gallery, where no role says it; None: everything is compared with everything else.
+    """
+
+    test_by: HeldOutBy
+    validation_by: HeldOutBy
+    test_fraction: float
+    validation_fraction: float
+    query_fraction: float | None = None
+
+
+class Places(NamedTuple):
+    """Where each row belongs.
+
+    Args:
+        split: 0 train, 1 val, 2 test; None where nothing says it.
+        role: 0 query, 1 gallery, 2 distractor, −1 none.
+        group: A number for each camera, session, ...; −1 none.
+        group_names: What these numbers stand for.
+    """
+
+    split: Int[np.ndarray, "rows"] | None
+    role: Int[np.ndarray, "rows"]
+    group: Int[np.ndarray, "rows"]
+    group_names: tuple[str, ...] = ()
+
+
+def read_places(table: Table, split: str | None, role: str | None, group: str | None) -> Places:
+    """Splits, roles and groups, from the columns that are not None.
+
+    Raises:
+        ValueError: An unknown split or role, or a role of the column that is not that of the split;
+            names the row.
+    """
+    nothing = np.full(len(table), _NONE)
+    splits, roles, groups, names = None, nothing, nothing, ()
+    if split is not None:
+        both = _coded(table, split, _WRITTEN, "val_query, val_gallery, test_query, test_gallery")
+        splits, roles = both[:, 0], both[:, 1]
+    if role is not None:
+        known = {"": (_NONE,), **{name: (number,) for number, name in enumerate(ROLES)}}
+        written = _coded(table, role, known, "or nothing")[:, 0]
+        if (other := (roles != _NONE) & (written != _NONE) & (roles != written)).any():
+            row = int(other.argmax())
+            raise ValueError(
+                f"{table[row]}: {split} says {ROLES[roles[row]]}, and {role} {ROLES[written[row]]}"
+            )
+        roles = np.where(written == _NONE, roles, written)
+    if group is not None:
+        encoded = table.texts(group).dictionary_encode()
+        names = tuple(encoded.dictionary.to_pylist())
+        groups = encoded.indices.to_numpy().astype(np.int64)
+        groups[np.isin(groups, [code for code, name in enumerate(names) if not name])] = _NONE
+    return Places(splits, roles, groups, names)
+
+
+def _coded(
+    table: Table, name: str, known: Mapping[str, tuple[int, ...]], more: str
+) -> Int[np.ndarray, "rows k"]:
+    encoded = table.texts(name).dictionary_encode()
+    written, codes = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
+    unknown = np.array([value not in known for value in written])
+    if unknown.any():
+        row = int(unknown[codes].argmax())
+        first = ", ".join([value for value in known if value and "_" not in value])
+        raise ValueError(
+            f"{table[row]}: {name} is {written[codes[row]]!r}, which is none of {first}, {more}"
+        )
+    return np.array([known[value] for value in written], np.int64)[codes]
+
+
+def split_rows(
+    places: Places,
+    classes: Int[np.ndarray, "rows"] | None,
+    held_out: HoldOut,
+    seed: int,
+    source: str,
+) -> list[list[NDArray[np.int64]]]:
+    """The rows of train, of val and of test; these two as [all] or as [queries, gallery].
+
+    Distractors belong to the gallery of test where no column says the split.
+
+    Args:
+        places: What columns say.
+        classes: The class of each row; None where there are none.
+        held_out: What to do where they say nothing.
+        seed: Of what is drawn.
+        source: The table, or the folder, for messages.
+
+    Raises:
+        ValueError: A split without images, queries without a gallery, roles for some of a split's
+            images only, or nothing to hold out by.
+    """
+    split = _stated_or_held_out(places, classes, held_out, seed)
+    if not (split == 1).any():
+        train = np.flatnonzero(split == 0)
+        by = _held_out_by(held_out.validation_by, places, classes, train)
+        split[train[_drawn(by, held_out.validation_by, held_out.validation_fraction, seed + 1)]] = 1
+    for number, name in enumerate(SPLITS):
+        if not (split == number).any():
+            raise ValueError(
+                f"{source} has no image in the split {name}: mark some, or leave the column out to "
+                "have val and test held out"
+            )
+    sides = [
+        _sides(np.flatnonzero(split == number), places.role, held_out, seed + 1, name, source)
+        for number, name in enumerate(SPLITS[1:], 1)
+    ]
+    return [[np.flatnonzero(split == 0)], *sides]
+
+
+def _stated_or_held_out(
+    places: Places, classes: Int[np.ndarray, "rows"] | None, held_out: HoldOut, seed: int
+) -> NDArray[np.int64]:
+    if places.split is not None:
+        return places.split.copy()
+    split = np.where(places.role == _DISTRACTOR, 2, 0)
+    rows = np.flatnonzero(split == 0)
+    by = _held_out_by(held_out.test_by, places, classes, rows)
+    split[rows[_drawn(by, held_out.test_by, held_out.test_fraction, seed)]] = 2
+    return split
+
+
+def _held_out_by(
+    by: HeldOutBy,
+    places: Places,
+    classes: Int[np.ndarray, "rows"] | None,
+    rows: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """What the held-out part is drawn of: classes, groups; of images by class, where there are."""
+    if by == "class" and classes is None:
+        raise ValueError(
+            "hold_out is class, but these labels are not one class an image: hold out by image or "
+            "by group"
+        )
+    if by == "group":
+        groups = places.group[rows]
+        if (groups < 0).any():
+            raise ValueError(
+                f"hold_out is group, but {(groups < 0).sum()} of {len(rows)} images have no group"
+            )
+        return groups
+    return np.zeros_like(rows) if classes is None else classes[rows]
+
+
+def _drawn(of: NDArray[np.int64], by: HeldOutBy, fraction: float, seed: int) -> NDArray[np.int64]:
+    return hold_out(of, fraction, "image_disjoint" if by == "image" else "class_disjoint", seed)[1]
+
+
+def _sides(
+    rows: NDArray[np.int64],
+    role: NDArray[np.int64],
+    held_out: HoldOut,
+    seed: int,
+    name: str,
+    source: str,
+) -> list[NDArray[np.int64]]:
+    """[all] of a split, or [queries, gallery]."""
+    roles = role[rows]
+    without = roles == _NONE
+    if held_out.query_fraction is None and without.all():
+        return [rows]
+    if held_out.query_fraction is None and without.any():
+        raise ValueError(
+            f"{without.sum()} of {len(rows)} images of {name} in {source} have no role: give each "
+            f"one of {', '.join(ROLES)}, or none"
+        )
+    is_query = roles == _QUERY
+    if without.any():
+        assert held_out.query_fraction is not None
+        drawn = _drawn(rows[without] * 0, "image", held_out.query_fraction, seed)
+        is_query[np.flatnonzero(without)[drawn]] = True
+    if is_query.all() or not is_query.any():
+        there, lacking = ("queries", "gallery") if is_query.any() else ("gallery", "queries")
+        raise ValueError(f"{source} has {there} in the split {name}, and no {lacking}")
+    return [rows[is_query], rows[~is_query]]
+
+
+def shared_rows(
+    image: Int[np.ndarray, "rows"], queries: NDArray[np.int64], gallery: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The gallery's rows, but the query's for an image that is both, so that it knows itself.
+
+    Args:
+        image: Which image each row shows; rows of one number show the same.
+        queries: Rows.
+        gallery: Rows.
+    """
+    shown, first = np.unique(image[queries], return_index=True)
+    place = np.minimum(np.searchsorted(shown, image[gallery]), len(shown) - 1)
+    same = shown[place] == image[gallery]
+    # Of an image that is twice in the gallery, one row alone may have the query's number.
+    _, once = np.unique(image[gallery], return_index=True)
+    same &= np.isin(np.arange(len(gallery)), once)
+    return np.where(same, queries[first[place]], gallery)
