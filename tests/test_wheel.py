@@ -12,7 +12,7 @@ import pytest
 from ranklight import __version__
 
 ROOT = Path(__file__).parents[1]
-NOT_INSTALLED = {"benchmarks", "docs", "tests"}
+NOT_INSTALLED = {"benchmarks", "docs", "real_data", "tests"}
 INSTALLED = {".py", ".sh", ".typed", ".yaml"}
 MY_LOSS = """
 from torch import nn

@@ -54,11 +54,15 @@ def regression_table(root, rows=None, header="image,age,weight,note,split"):
     write(root / "table.csv", [header, *(",".join(map(str, row)) for row in rows)])
 
 
+def divisors(number):
+    return [f"by {divisor}" for divisor in range(2, 8) if number % divisor == 0]
+
+
 def image_table(root):
     """`table.csv` with columns for labels of every kind, and pairs of one class in `pairs.csv`."""
     files = [f"images/{image}.png" for image in range(40)]
     rows = [
-        [file, f"class {n % 4}", "odd|all" if n % 2 else "all", n, n % 7, n % 5]
+        [file, f"class {n % 4}", "|".join(["any", *divisors(n)]), n, n % 7, n % 5]
         for n, file in enumerate(files)
     ]
     for file in files:

@@ -26,7 +26,7 @@ SIZE = 32
 FEW = {"classes_per_batch": 2, "samples_per_class": 2, "batch_size": 4}
 SMALL = {
     "MPIIPose": {"batch_size": 8, "queries": 2, "validation_fraction": 0.3},
-    "RegressionTable": {"batch_size": 8},
+    "RegressionTable": {"batch_size": 8, "labels": "[age, weight]"},
     "DigitPoses": {"train_scenes": 80, "val_scenes": "[8, 40]", "test_scenes": "[8, 40]"},
     "DigitRelevance": {"train_scenes": 80, "val_scenes": "[8, 40]", "test_scenes": "[8, 40]"},
     "DigitScenes": {"train_scenes": 80, "val_scenes": 40, "test_scenes": 40},
@@ -145,13 +145,16 @@ def smaller_data(config, root):
         given = data.get("init_args", {})
         options = smaller_files(kind, root, given) | few(kind, given) | options
         if kind is ImageTable:
-            options |= small_table(data["init_args"]["labels"], root)
+            options |= small_table(given["labels"], root)
     for key, value in options.items():
         yield f"--data.init_args.{key}", str(value)
 
 
 def smaller_files(kind, root, given):
-    options = {"root": root, "num_workers": 0, "image_size": SIZE}
+    """Small pictures, but where transforms of a recipe's own say how large they are."""
+    options = {"root": root, "num_workers": 0}
+    if "train_transforms" not in given:
+        options["image_size"] = SIZE
     if "resize" in given:
         options["resize"] = SIZE
     if "table" in defaults(kind):
