@@ -1,5 +1,6 @@
 """The command line on several processes: their weights, their run directory, their faults."""
 
+import csv
 import os
 import signal
 import subprocess
@@ -126,8 +127,9 @@ def launch(configs, tmp_path):
         )
         assert ended.returncode == 0, ended.stdout + ended.stderr
         (run,) = [path for path in (tmp_path / "pairs").iterdir() if not path.is_symlink()]
-        rows = (run / "metrics.csv").read_text().splitlines()
-        assert len([row for row in rows if row.startswith(("0,", "1,"))]) == 2
+        with (run / "metrics.csv").open(newline="") as file:
+            trained = [row["step"] for row in csv.DictReader(file) if row["train/loss"]]
+        assert trained == ["0", "1"]
 
     return run
 

@@ -27,6 +27,8 @@ class Encoder(nn.Sequential):
 
 
 class TwoHeaded(nn.Module):
+    num_classes, image_shape, embedding_dim = CLASSES, PIXELS, DIM
+
     def __init__(self):
         super().__init__()
         self.trunk = nn.Sequential(nn.Flatten(), nn.Linear(16, 12), nn.Tanh())
@@ -52,7 +54,7 @@ def optimizer(parameters):
 
 
 def multi_label(loss):
-    return MultiLabelClassification(Encoder(), loss, CLASSES, optimizer)
+    return MultiLabelClassification(Encoder(), loss, optimizer, num_classes=CLASSES)
 
 
 def centers(center_learning_rate=None, normalize=True):

@@ -155,8 +155,8 @@ def smaller_files(kind, root, given):
     options = {"root": root, "num_workers": 0}
     if "train_transforms" not in given:
         options["image_size"] = SIZE
-    if "resize" in given:
-        options["resize"] = SIZE
+        if "resize" in given:
+            options["resize"] = SIZE
     if "table" in defaults(kind):
         options["table"] = root / "table.csv"
     return {key: value for key, value in options.items() if key in defaults(kind)}

@@ -26,9 +26,9 @@ def test_batches_are_small_grey_images(data):
     batch = next(iter(data.train_dataloader()))
     assert isinstance(batch, Batch)
     assert batch.images.shape == (80, 1, 32, 32)
-    assert batch.images.dtype == torch.float32
-    assert batch.images.min() >= 0
-    assert batch.images.max() <= 1
+    assert batch.images.dtype == torch.uint8
+    assert batch.images.min() == 0
+    assert batch.images.max() > 250
     assert batch.labels.view(5, 16).unique(dim=1).shape == (5, 1)
 
 
@@ -91,7 +91,8 @@ def test_the_index_finds_the_image(data):
 def test_raw_pixels_do_not_solve_it(data):
     """The trial that fixed the clutter had Recall@1 0.43 on raw pixels."""
     batch = everything(data.test)
-    distances = torch.cdist(batch.images.flatten(1), batch.images.flatten(1))
+    pixels = batch.images.flatten(1).float()
+    distances = torch.cdist(pixels, pixels)
     nearest = distances.fill_diagonal_(torch.inf).argmin(1)
     recall = (batch.labels[nearest] == batch.labels).float().mean()
     assert 0.38 < recall < 0.48

@@ -59,7 +59,7 @@ def test_relevance_is_that_of_the_files(root):
 def test_an_epoch_is_mirrored_as_a_whole(root):
     data = make(root[0])
     left_is_light = [
-        {bool(image[:, :, 30].mean() > image[:, :, -30].mean()) for image in images}
+        {bool(image[:, :, 30].float().mean() > image[:, :, -30].float().mean()) for image in images}
         for images in (
             data.train.__getitems__([(epoch, 1), (epoch, 9)]).images for epoch in range(8)
         )

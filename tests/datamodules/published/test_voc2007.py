@@ -26,7 +26,7 @@ def list_of(root, name, part):
 
 
 def built(root, **options):
-    small = {"check_counts": False, "batch_size": 2, "image_size": 8, "resize": 9}
+    small = {"check_counts": False, "batch_size": 2, "image_size": 8}
     data = VOC2007(str(root), **small | {"num_workers": 0, "validation_fraction": 0.25} | options)
     data.setup()
     return data

@@ -35,7 +35,7 @@ def test_the_whole_picture_is_seen_where_labels_name_objects_in_it(defaults):
             assert seen[0, row, 0] == seen[0, row, -1] == 255
 
 
-def test_the_centre_of_the_resized_picture_is_seen_in_evaluation():
+def test_the_center_of_the_resized_picture_is_seen_in_evaluation():
     picture = torch.arange(400).div(2, rounding_mode="floor").to(torch.uint8)
     picture = picture.expand(3, 200, 400).contiguous()
     seen = chain(center((100, 100), 200))(picture)
