@@ -6,19 +6,17 @@ from pathlib import PurePath
 
 from PIL import features
 
-_ALWAYS = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff"),
-    *(".bmp", ".gif", ".jp2", ".ppm", ".pgm", ".pbm", ".pnm"),
-)
+from ranklight.datamodules.reading.pictures import SUFFIXES
+
 _HEIC = (".heic", ".heif")
 
 
 @cache
 def suffixes() -> frozenset[str]:
     """The endings of files that can be read here."""
-    avif = (".avif",) if features.check("avif") else ()
-    heic = _HEIC if find_spec("pillow_heif") else ()
-    return frozenset((*_ALWAYS, *avif, *heic))
+    avif = () if features.check("avif") else (".avif",)
+    heic = () if find_spec("pillow_heif") else _HEIC
+    return SUFFIXES - {*avif, *heic}
 
 
 def why_no_picture(name: str) -> str | None:
