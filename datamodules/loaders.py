@@ -6,12 +6,14 @@ data set these are), one entry an image, and `__getitems__`, which turns a list 
 `TrainLoader`; validation and test go through `evaluation_loader`.
 """
 
+import atexit
 import re
 import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
+from weakref import WeakSet
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -69,7 +71,7 @@ class TrainLoader(DataLoader[Batch]):
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         self.progress.begin()
         with _torchs_handler_taken_away():
-            batches = super().__iter__()
+            batches = _ended_in_time(super().__iter__())
         for batch in _told_in_one_sentence(batches, self.num_workers):
             self.progress.position += 1
             yield batch
@@ -92,7 +94,7 @@ class EvaluationLoader(DataLoader[Batch]):
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         with _torchs_handler_taken_away():
-            batches = super().__iter__()
+            batches = _ended_in_time(super().__iter__())
         return _told_in_one_sentence(batches, self.num_workers)
 
 
@@ -151,6 +153,25 @@ def _leave_signals_to_the_run(worker: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+_open: WeakSet[Any] = WeakSet()
+
+
+def _ended_in_time(batches: Any) -> Any:
+    _open.add(batches)
+    return batches
+
+
+@atexit.register
+def _end_workers() -> None:
+    """Python ends its children by SIGTERM, which these ignore, and waits for them: tell them first.
+
+    Of a loader that was not read to its end and is still there when the process ends.
+    """
+    for batches in list(_open):
+        if hasattr(batches, "_shutdown_workers"):
+            batches._shutdown_workers()
 
 
 @contextmanager

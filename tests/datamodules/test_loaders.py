@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import pytorch_lightning as pl
@@ -179,3 +182,23 @@ def test_ranks_evaluate_every_image_once_and_share_each_batch(run_on_ranks):
     sampler = ClassBalanced(Noise.labels, 4, 2)
     shared = np.stack(batches, axis=2).reshape(len(sampler), -1)
     np.testing.assert_array_equal(shared, sampler.batches(0, 0, len(sampler)))
+
+
+OPEN_AT_THE_END = """
+import torch
+from ranklight.datamodules import Digits
+data = Digits(2, 2, num_workers=1)
+data.setup()
+kept = iter(data.{loader}_dataloader())
+next(kept)
+print("the end", flush=True)
+"""
+
+
+@pytest.mark.parametrize("loader", ["train", "val"])
+def test_a_process_ends_with_a_loader_that_was_not_read_to_its_end(loader):
+    code = OPEN_AT_THE_END.format(loader=loader)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert ended.stdout == "the end\n"
