@@ -6,6 +6,7 @@ import math
 import statistics
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,8 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from ranklight.markdown import table_lines
+
+_NAMED = 8
 
 
 class Summary(NamedTuple):
@@ -163,8 +166,10 @@ def _last_value(run: Path, metric: str) -> float:
 
 def _checked(metric: str, scores: dict[str, Any]) -> float:
     if metric not in scores:
-        there = ", ".join(sorted(name for name in scores if name and "/" in name))
-        raise _LeftOutError(f"it has no {metric}; it has {there or 'no scores'}")
+        names = sorted(name for name in scores if name and "/" in name)
+        near = get_close_matches(metric, names, n=_NAMED, cutoff=0) if names else ["no scores"]
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        raise _LeftOutError(f"it has no {metric}; it has {', '.join(near)}{more}")
     try:
         value = float(scores[metric])
     except (TypeError, ValueError):
