@@ -23,7 +23,7 @@ REPEATS = 5
 def main() -> bool:
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    images = torch.randn(CLASSES_PER_BATCH * SAMPLES_PER_CLASS, 3, SIDE, SIDE)
+    images = torch.rand(CLASSES_PER_BATCH * SAMPLES_PER_CLASS, 3, SIDE, SIDE)
     labels = torch.arange(CLASSES_PER_BATCH).repeat_interleave(SAMPLES_PER_CLASS)
     alone, two_heads = _softmax(images, labels), _two_heads(images, labels)
     alone(), two_heads()
@@ -52,7 +52,7 @@ def _softmax(images: Tensor, labels: Tensor) -> Work:
 
 
 def _two_heads(images: Tensor, labels: Tensor) -> Work:
-    network = TwoHeads(TorchvisionTrunk("resnet50"), CLASSES).train()
+    network = TwoHeads(TorchvisionTrunk("resnet50"), CLASSES, (3, SIDE, SIDE)).train()
     objective = Objective(TripletLoss(average="pairs"), Hardest())
 
     def loss() -> Tensor:

@@ -95,6 +95,7 @@ def log1p_sum_exp_and_weights(
     exponents: Float[Tensor, "n m"], mask: Bool[Tensor, "n m"]
 ) -> tuple[Float[Tensor, " n"], Float[Tensor, "n m"]]:
     """log(1 + Σ_{j: mask} e^{x_ij}) and e^{x_ij} / (1 + Σ e^x), its derivative; no autograd."""
+    mask = prepared(mask, exponents)
     terms = masked_where(exponents, mask)
     largest = terms.amax(1, keepdim=True).clamp(min=0)
     terms.sub_(largest).clamp_(min=_SMALLEST_EXPONENT[terms.dtype]).exp_()

@@ -63,7 +63,15 @@ class TwoHeads(nn.Module):
         self.embedding_head = nn.Linear(_flat_size(self.trunk, image_shape), self.embedding_dim)
 
     def forward(self, images: Pictures) -> TwoHeadOutput:
-        """Both heads on one pass."""
+        """Both heads on one pass.
+
+        Raises:
+            RuntimeError: A number was left out, and nobody called `complete`.
+        """
+        if self.num_classes is None or self.image_shape is None:
+            raise RuntimeError(
+                "TwoHeads needs num_classes and image_shape, or a call of complete()"
+            )
         maps = self.trunk(self.inputs(images))
         pooled = pool(maps, "average")
         embeddings = unit_vectors(self.embedding_head(maps.flatten(1)))

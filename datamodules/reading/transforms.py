@@ -46,6 +46,8 @@ def whole(size: Size) -> list[Transform]:
 
 def chain(transforms: Sequence[Transform]) -> Transform:
     """One after the other."""
+    if len(transforms) == 1:
+        return transforms[0]
     chained: Transform = v2.Compose(list(transforms)) if transforms else v2.Identity()
     return chained
 

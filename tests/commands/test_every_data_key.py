@@ -292,15 +292,15 @@ OF_WHOLE_PICTURES = [
 ]
 PUBLISHED = [
     LOADERS,
-    SEED,
+    [*SEED, IMAGE_SIZE],
     NOWHERE,
     [Turn("check_counts", True, refused("was published"))],
     [Turn("validation_fraction", 0.5, more_validation)],
 ]
 CLASSES = [
     *PUBLISHED,
-    *OF_PICTURES,
-    SHUFFLED,
+    *OF_PICTURES[2:],
+    [*SHUFFLED, RESIZE],
     [
         Turn("classes_per_batch", 3, classes_in_a_batch(3)),
         Turn("samples_per_class", 2, images_of_a_class(2)),
@@ -311,7 +311,7 @@ WITHOUT_VALIDATION = [*CLASSES, [Turn("official_validation", False, nothing_publ
 WITH_VALIDATION = [*CLASSES, [Turn("official_validation", True, other_validation)]]
 LABELS = [
     *PUBLISHED,
-    *OF_WHOLE_PICTURES,
+    *OF_WHOLE_PICTURES[1:],
     [Turn("batch_size", 2, batch_of(2))],
     [Turn("unlabelled", "drop", one_less)],
 ]
