@@ -1,6 +1,8 @@
 """Pure functions of ranked relevance, and clustering."""
 
 from ranklight.metrics.agreement import adjusted_mutual_information, normalized_mutual_information
+from ranklight.metrics.answers import ClassAnswers, GradedAnswers, ListedAnswers
+from ranklight.metrics.by_class import ClassMeans, average_by_class
 from ranklight.metrics.clustering import Clusters, evaluate_clustering, kmeans, kmeans_plusplus
 from ranklight.metrics.each_image_once import EachImageOnce
 from ranklight.metrics.label_distance import (
@@ -26,13 +28,21 @@ from ranklight.metrics.multi_label import (
     pair_violations,
     ranking_loss,
 )
-from ranklight.metrics.retrieval import (
-    QueryScores,
-    average_retrieval,
-    evaluate_retrieval,
+from ranklight.metrics.ranked import (
+    average_precision_at_k,
+    inverse_negative_penalty,
     map_at_r,
+    ndcg_at_k,
+    precision_at_k,
     r_precision,
     recall_at_k,
+    reciprocal_rank,
+    trapezoid_average_precision,
+)
+from ranklight.metrics.retrieval import (
+    Scoring,
+    average_retrieval,
+    evaluate_retrieval,
     score_retrieval,
 )
 from ranklight.metrics.spearman import (
@@ -52,17 +62,23 @@ from ranklight.metrics.triplets import (
 )
 
 __all__ = [
+    "ClassAnswers",
+    "ClassMeans",
     "Clusters",
     "EachImageOnce",
+    "GradedAnswers",
     "LabelDistanceScores",
     "LabelRankingScores",
     "LabelSetCounts",
     "LabelSetScores",
-    "QueryScores",
+    "ListedAnswers",
+    "Scoring",
     "TripletScores",
     "adjusted_mutual_information",
+    "average_by_class",
     "average_label_distances",
     "average_precision",
+    "average_precision_at_k",
     "average_rank_correlation",
     "average_retrieval",
     "average_triplets",
@@ -76,22 +92,27 @@ __all__ = [
     "evaluate_retrieval",
     "evaluate_triplets",
     "example_average_precision",
+    "inverse_negative_penalty",
     "kmeans",
     "kmeans_plusplus",
     "label_distance_at_k",
     "label_ranking_average_precision",
     "map_at_r",
+    "ndcg_at_k",
     "normalized_mutual_information",
     "pair_violations",
+    "precision_at_k",
     "r_precision",
     "rank_correlation",
     "ranking_loss",
     "read_triplets",
     "recall_at_k",
+    "reciprocal_rank",
     "score_label_distances",
     "score_rank_correlation",
     "score_retrieval",
     "score_triplets",
     "similarity_precision",
+    "trapezoid_average_precision",
     "triplet_score_at_k",
 ]

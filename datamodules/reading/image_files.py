@@ -32,14 +32,14 @@ class ImageFiles(Dataset[Batch]):
         transform: From an RGB picture, `3 h w` of bytes, to one; all results have one shape.
         seed: Another seed is another augmentation.
         locations: Where each file is referred to, for messages; one entry a file.
-        boxes: The part of each file that is the image (left, top, right, bottom),
-            None for all of it; one entry a file.
+        boxes: The part of each file that is the image (left, top, right, bottom), None for all of
+            it; one entry a file.
         background: Seen through transparent pixels.
 
     Attributes:
         groups: A number for each image's camera, session, ..., −1 for none; None without groups.
         roles: 0 for a query, 1 in the gallery, 2 for a distractor, −1 for none; None without roles.
-        levels: Further classes of each image by name, such as the super-class; none without any.
+        levels: Further classes of each image, by their names: `super_class`, for example.
     """
 
     groups: Int[Tensor, "n"] | None = None
