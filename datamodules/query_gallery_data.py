@@ -141,7 +141,7 @@ def _counts(found: LabelledFiles) -> dict[str, int]:
     split, role = found.places.split, found.places.role
     assert split is not None
     assert found.labels.classes is not None
-    query, gallery, distractor = (int((role == number).sum()) for number in range(len(ROLES)))
+    query, gallery, distractor = (int((role == number).sum()) for number in range(3))
     return {
         "train": int((split == _TRAIN).sum()),
         "test": int((split == _TEST).sum()),

@@ -116,12 +116,12 @@ class GLDv2(ImageFileData):
             for image in part.ids
         ]
         locations = [location for part in parts for location in part.locations]
-        check_files_there(str(self.root), files, locations)
         ends = np.cumsum([len(part.ids) for part in parts])
         rows = np.split(np.arange(len(files)), ends[:-1])
         self._pairs = {"test": _pairs(parts[3], rows[3], index, rows[1])}
         if self.official_validation:
             self._pairs["val"] = _pairs(parts[2], rows[2], index, rows[1])
+        check_files_there(str(self.root), files, locations)
         self._set_splits(files, locations, landmarks, rows)
 
     def relevant_pairs(self, stage: Literal["val", "test"]) -> dict[str, RelevantPairs]:

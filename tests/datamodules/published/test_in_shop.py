@@ -81,5 +81,5 @@ def test_what_is_missing_is_named(root):
     with pytest.raises(ValueError, match=r"has no box in list_bbox_inshop\.txt"):
         built(root, boxes=True)
     next((root / "Img").rglob("*.jpg")).unlink()
-    with pytest.raises(FileNotFoundError, match="1 of 36 image files .* do not exist"):
+    with pytest.raises(FileNotFoundError, match=r"1 of 36 image files .* do not exist"):
         built(root)
