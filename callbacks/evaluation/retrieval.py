@@ -275,7 +275,7 @@ class RetrievalEvaluation(EmbeddingEvaluation):
 
 def _listed(trainer: Trainer, stage: Stage) -> Any:
     """What the data lists as right; nothing where classes say it, as of held-out classes."""
-    data = getattr(trainer, "datamodule", None)
+    data: Any = getattr(trainer, "datamodule", None)
     return data.relevant_pairs(stage) if hasattr(data, "relevant_pairs") else {}
 
 
