@@ -3,6 +3,7 @@
 from ranklight.metrics.agreement import adjusted_mutual_information, normalized_mutual_information
 from ranklight.metrics.clustering import Clusters, evaluate_clustering, kmeans, kmeans_plusplus
 from ranklight.metrics.each_image_once import EachImageOnce
+from ranklight.metrics.identity_bootstrap import bootstrap_identities
 from ranklight.metrics.label_distance import (
     LabelDistanceScores,
     average_label_distances,
@@ -25,6 +26,12 @@ from ranklight.metrics.multi_label import (
     label_ranking_average_precision,
     pair_violations,
     ranking_loss,
+)
+from ranklight.metrics.pair_counts import (
+    PairCounts,
+    count_pairs,
+    pair_distances,
+    tally_distances,
 )
 from ranklight.metrics.retrieval import (
     QueryScores,
@@ -50,24 +57,40 @@ from ranklight.metrics.triplets import (
     similarity_precision,
     triplet_score_at_k,
 )
+from ranklight.metrics.verification import (
+    Judgement,
+    VerificationCurve,
+    evaluate_verification,
+    fit_threshold,
+    fold_accuracy,
+    judge_pairs,
+    score_verification,
+    verification_curve,
+    wilson_interval,
+)
 
 __all__ = [
     "Clusters",
     "EachImageOnce",
+    "Judgement",
     "LabelDistanceScores",
     "LabelRankingScores",
     "LabelSetCounts",
     "LabelSetScores",
+    "PairCounts",
     "QueryScores",
     "TripletScores",
+    "VerificationCurve",
     "adjusted_mutual_information",
     "average_label_distances",
     "average_precision",
     "average_rank_correlation",
     "average_retrieval",
     "average_triplets",
+    "bootstrap_identities",
     "closeness_ndcg_at_k",
     "count_label_sets",
+    "count_pairs",
     "coverage",
     "evaluate_clustering",
     "evaluate_label_distances",
@@ -75,13 +98,18 @@ __all__ = [
     "evaluate_rank_correlation",
     "evaluate_retrieval",
     "evaluate_triplets",
+    "evaluate_verification",
     "example_average_precision",
+    "fit_threshold",
+    "fold_accuracy",
+    "judge_pairs",
     "kmeans",
     "kmeans_plusplus",
     "label_distance_at_k",
     "label_ranking_average_precision",
     "map_at_r",
     "normalized_mutual_information",
+    "pair_distances",
     "pair_violations",
     "r_precision",
     "rank_correlation",
@@ -92,6 +120,10 @@ __all__ = [
     "score_rank_correlation",
     "score_retrieval",
     "score_triplets",
+    "score_verification",
     "similarity_precision",
+    "tally_distances",
     "triplet_score_at_k",
+    "verification_curve",
+    "wilson_interval",
 ]
