@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ranklight.kernels.checks import check_counts
 from ranklight.kernels.chunks import chunks
-from ranklight.metrics.pair_blocks import Apart, PairBlock, visit_pairs
+from ranklight.metrics.answers import Apart
+from ranklight.metrics.pair_blocks import PairBlock, visit_pairs
 from ranklight.metrics.pair_counts import PairCounts, check_sides
 from ranklight.metrics.pair_grid import BINS, PairGrid, grid_of
 from ranklight.metrics.verification import (
@@ -57,6 +58,7 @@ def bootstrap_identities(
 
     One more pass over all pairs. Memory beside that of `count_pairs`: 800 bytes a class.
 
+        >>> from ranklight.metrics import count_pairs
         >>> rows = Embedded(torch.arange(12.0)[:, None] ** 1.5, torch.arange(12) // 2)
         >>> bounds = bootstrap_identities(count_pairs(rows), rows, fars=(0.1,))
         >>> sorted(bounds)[:3]

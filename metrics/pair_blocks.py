@@ -1,20 +1,19 @@
 """All pairs of images, block by block, each once, wherever the images lie."""
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float64, Int
 from torch import Tensor
 
 from ranklight.kernels.chunks import chunks
+from ranklight.metrics.answers import Apart
 from ranklight.metrics.pair_grid import PairGrid
 from ranklight.search.embedded import Embedded
 from ranklight.search.shards import Block, Shards
 
 _ROWS, _COLUMNS = 1024, 2048
-
-Apart = Literal["image", "group", "class_and_group"]
 
 
 class PairBlock(NamedTuple):

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from ranklight.kernels.checks import check_tensors, check_values_are_there, is_integer
 from ranklight.kernels.chunks import chunks
+from ranklight.metrics.answers import Apart
 from ranklight.metrics.checks import check_floats
-from ranklight.metrics.pair_blocks import Apart, PairBlock, visit_pairs
+from ranklight.metrics.pair_blocks import PairBlock, visit_pairs
 from ranklight.metrics.pair_grid import BINS, grid_of
 from ranklight.search.embedded import Embedded, check_searchable
 from ranklight.search.order import squared_distance

@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from ranklight.kernels.checks import check_integers, check_values_are_there, whole
+from ranklight.metrics.answers import Apart
 from ranklight.metrics.checks import check_floats
-from ranklight.metrics.pair_blocks import Apart
 from ranklight.metrics.pair_counts import PairCounts, count_pairs, tally_distances
 from ranklight.search.embedded import Embedded
 

@@ -1,7 +1,8 @@
 """Splits of data sets that are image files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -37,10 +38,12 @@ class ImageFiles(Dataset[Batch]):
     Attributes:
         groups: A number for each image's camera, session, ..., −1 for none; None without groups.
         roles: 0 for a query, 1 in the gallery, 2 for a distractor, −1 for none; None without roles.
+        levels: Further classes of each image, by their names: `super_class`, for example.
     """
 
     groups: Int[Tensor, "n"] | None = None
     roles: Int[Tensor, "n"] | None = None
+    levels: Mapping[str, Int[Tensor, "n"]] = MappingProxyType({})
 
     def __init__(
         self,

@@ -13,9 +13,9 @@ from ranklight.metrics import (
     LabelRankingScores,
     LabelSetCounts,
     LabelSetScores,
-    QueryScores,
     TripletScores,
 )
+from ranklight.pairs import LabelOverlap
 from ranklight.search import Embedded
 from tests.any_input import Call, tensors_of, try_disturbed
 
@@ -24,10 +24,11 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),
 ]
 RECORDS = {
+    "ClassMeans",
     "Clusters",
     "LabelDistanceScores",
     "LabelSetCounts",
-    "QueryScores",
+    "Scoring",
     "TripletScores",
 }
 TAKES_NO_TENSOR = {"read_triplets"}
@@ -83,6 +84,10 @@ def of_batches(metric):
     return call
 
 
+def counts_of(answers):
+    return {"relevant": answers.relevant, "junk": answers.junk}
+
+
 def once():
     return EachImageOnce(lambda right: {"accuracy": right.mean()}, right=torch.zeros(0))
 
@@ -97,13 +102,56 @@ CALLS = {
     ),
     "r_precision": Call(metrics.r_precision, {"ranked_relevance": RANKED, "relevant": RELEVANT}),
     "map_at_r": Call(metrics.map_at_r, {"ranked_relevance": RANKED, "relevant": RELEVANT}),
+    "precision_at_k": Call(
+        metrics.precision_at_k, {"ranked_relevance": RANKED, "relevant": RELEVANT, "k": 2}
+    ),
+    "average_precision_at_k": Call(
+        metrics.average_precision_at_k, {"ranked_relevance": RANKED, "relevant": RELEVANT, "k": 3}
+    ),
+    "trapezoid_average_precision": Call(
+        metrics.trapezoid_average_precision, {"ranked_relevance": RANKED, "relevant": RELEVANT}
+    ),
+    "reciprocal_rank": Call(
+        metrics.reciprocal_rank, {"ranked_relevance": RANKED, "relevant": RELEVANT}
+    ),
+    "inverse_negative_penalty": Call(
+        metrics.inverse_negative_penalty, {"ranked_relevance": RANKED, "relevant": RELEVANT}
+    ),
+    "ndcg_at_k": Call(
+        metrics.ndcg_at_k,
+        {
+            "ranked_relevance": RANKED,
+            "ideal_relevance": RANKED.sort(descending=True).values,
+            "k": 3,
+        },
+    ),
+    "ClassAnswers": Call(
+        lambda **given: counts_of(metrics.ClassAnswers(Embedded(**given), apart="class_and_group")),
+        {**ROWS, "groups": IDS % 2},
+    ),
+    "GradedAnswers": Call(
+        lambda **given: counts_of(
+            metrics.GradedAnswers(Embedded(**given), relevance=LabelOverlap(), apart="group")
+        ),
+        {"embeddings": EMBEDDINGS[:5], "labels": LABELS, "groups": IDS[:5] % 2},
+    ),
+    "ListedAnswers": Call(
+        lambda relevant, junk, **given: counts_of(
+            metrics.ListedAnswers(Embedded(**given), relevant=relevant, junk=junk)
+        ),
+        {**ROWS, "relevant": IDS[:4].view(2, 2), "junk": IDS[2:].view(2, 2)},
+    ),
+    "average_by_class": Call(
+        lambda classes, **given: metrics.average_by_class(EMBEDDED, given, classes).means,
+        {"classes": CLASSES, "recall@1": RATIOS},
+    ),
     "score_retrieval": Call(
         lambda **given: metrics.score_retrieval(Embedded(**given), ks=KS), ROWS
     ),
     "evaluate_retrieval": Call(of_sides(metrics.evaluate_retrieval, ks=KS), CLASS_SIDES),
     "average_retrieval": Call(
-        lambda **given: metrics.average_retrieval(EMBEDDED, QueryScores(**given), KS),
-        {"recall": NUMBERS, "r_precision": RATIOS, "map_at_r": RATIOS},
+        lambda **given: metrics.average_retrieval(EMBEDDED, given),
+        {"recall@1": RATIOS, "map@r": RATIOS.flip(0)},
     ),
     "label_distance_at_k": Call(metrics.label_distance_at_k, {"ranked_relevance": RANKED, "k": 2}),
     "closeness_ndcg_at_k": Call(

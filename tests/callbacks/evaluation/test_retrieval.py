@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 from pyarrow import parquet
 from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar
+from pytorch_lightning.utilities import CombinedLoader
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from ranklight.callbacks import RetrievalEvaluation
@@ -15,7 +16,7 @@ from ranklight.callbacks.evaluation import progress
 from ranklight.callbacks.evaluation import retrieval as module
 from ranklight.callbacks.evaluation.embedding_collector import EmbeddingCollector
 from ranklight.datamodules import Batch
-from ranklight.metrics import evaluate_clustering, evaluate_retrieval
+from ranklight.metrics import Scoring, evaluate_clustering, evaluate_retrieval
 from ranklight.search import Embedded
 from tests.lightning_ranks import on_these_ranks
 
@@ -116,15 +117,33 @@ def test_sanity_validation_evaluates_nothing(tmp_path, monkeypatch):
     assert evaluation.last is None
 
 
-def test_several_loaders_by_name_or_place(tmp_path):
-    first, second = Points(seed=1), Points(seed=2)
+def logged_by(run):
+    return {name: float(value) for name, value in run.callback_metrics.items()}
+
+
+def test_a_mapping_of_loaders_is_scored_one_by_one(tmp_path):
+    sets = {"birds": Points(seed=1), "cars": Points(seed=2)}
     run = trainer(tmp_path, evaluation := RetrievalEvaluation(clustering=False))
-    run.validate(Flatten(), [loader(first), loader(second)], verbose=False)
-    named = {name: float(value) for name, value in run.callback_metrics.items()}
-    for place, data in enumerate((first, second)):
-        assert named[f"val/{place}/map@r"] == pytest.approx(expected(data)["map@r"], rel=1e-5)
-    assert torch.equal(evaluation.last.embeddings, first.images.flatten(1))
+    loaders = CombinedLoader({name: loader(of) for name, of in sets.items()}, "sequential")
+    run.validate(Flatten(), loaders, verbose=False)
+    named = logged_by(run)
+    for name, data in sets.items():
+        assert named[f"val/{name}/map@r"] == pytest.approx(expected(data)["map@r"], rel=1e-5)
+    assert torch.equal(evaluation.last.embeddings, sets["birds"].images.flatten(1))
     assert not any("nmi" in name for name in named)
+
+
+def test_two_loaders_are_queries_and_gallery(tmp_path):
+    first, second = Points(seed=1), Points(seed=2)
+    run = trainer(tmp_path, evaluation := RetrievalEvaluation(whole_ranking=True))
+    run.validate(Flatten(), [loader(first), loader(second)], verbose=False)
+    sides = [
+        Embedded(points.images.flatten(1), points.labels, torch.arange(60))
+        for points in (first, second)
+    ]
+    wanted = evaluate_retrieval(*sides, scoring=Scoring(whole_ranking=True))
+    assert logged_by(run) == pytest.approx({f"val/{of}": x for of, x in wanted.items()}, rel=1e-5)
+    assert torch.equal(evaluation.last_gallery.embeddings, second.images.flatten(1))
 
 
 def test_clusters_every_so_many_epochs_and_always_at_test(tmp_path):
