@@ -172,7 +172,8 @@ def _draw(
     return torch.cat(fars), torch.cat(tars)
 
 
-def _rates(accepted: Float64[Tensor, "draws t"]) -> Float64[Tensor, "draws t"]:
+def _rates(accepted: Float64[Tensor, "draws t"]) -> Float64[Tensor, "draws u"]:
+    """Shares of all, and before them that of a threshold which accepts none."""
     rates = accepted / accepted[:, -1:]
     return torch.cat([rates.new_zeros(len(rates), 1), rates.cummax(1).values], 1)
 
