@@ -24,6 +24,10 @@ class VerificationCurve(NamedTuple):
         far: False accept rate, the share of pairs of different classes that are accepted.
         tar: True accept rate, the share of pairs of the same class that are.
         squared_distance: Up to where pairs are accepted; −∞ for none.
+
+        >>> counts = tally_distances(torch.tensor([0.1, 0.2]), torch.tensor([True, False]))
+        >>> verification_curve(counts).far
+        tensor([0., 0., 1.], dtype=torch.float64)
     """
 
     far: Float[Tensor, "k"]
@@ -38,6 +42,10 @@ class Judgement(NamedTuple):
         accuracy: Mean of the shares of same and of different pairs that are judged rightly.
         tar: The share of pairs of the same class that are accepted.
         far: The share of pairs of different classes that are.
+
+        >>> counts = tally_distances(torch.tensor([0.1, 0.2]), torch.tensor([True, False]))
+        >>> judge_pairs(counts, 0.15).accuracy
+        1.0
     """
 
     accuracy: float
@@ -216,6 +224,7 @@ def fold_accuracy(
     Raises:
         ValueError: There is one fold, or one with pairs of one kind only.
     """
+    tally_distances(squared_distance, same)  # raises for what are no pairs
     check_values_are_there(squared_distance=squared_distance, folds=folds)
     check_integers(folds=folds)
     if folds.shape != squared_distance.shape:

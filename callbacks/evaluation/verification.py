@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.utilities import rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
 from ranklight.callbacks.evaluation.embedding_evaluation import EmbeddingEvaluation, Sides, Stage
@@ -30,6 +30,7 @@ from ranklight.metrics.answers import Apart
 from ranklight.metrics.verification import FARS, check_fars, far_name
 
 _BARS = 128
+_LEAST_IDENTITIES = 20
 
 
 class Histograms(NamedTuple):
@@ -79,7 +80,8 @@ class VerificationEvaluation(EmbeddingEvaluation):
         apart: What is no pair among all: see `metrics.count_pairs`.
         bootstrap: How often identities are drawn for the bounds `.../identity_low` and
             `.../identity_high` of `auc`, `eer` and TAR of all pairs, outside of training:
-            `metrics.bootstrap_identities`. It takes a second pass over all pairs; 0 for none.
+            `metrics.bootstrap_identities`. It takes a second pass over all pairs, and 20 classes or
+            more; 0 for none.
         scores: Whether to keep the similarity of every listed pair, as
             `scores/<stage>-pairs.parquet` of the run.
 
@@ -162,7 +164,7 @@ class VerificationEvaluation(EmbeddingEvaluation):
         with stage_progress(trainer, f"{sides.name}: pairs", steps, sides.among) as advance:
             counts = count_pairs(sides.queries, sides.gallery, self.apart, advance)
         scores = score_verification(counts, self.fars)
-        if self.bootstrap and trainer.state.fn != "fit":
+        if self.bootstrap and trainer.state.fn != "fit" and _enough_identities(sides):
             with stage_progress(trainer, f"{sides.name}: bounds", steps, sides.among) as advance:
                 scores |= bootstrap_identities(
                     counts,
@@ -239,6 +241,18 @@ def _same_pairs(datasets: Sequence[Any]) -> Tensor | None:
         return None
     _, counts = torch.unique(labels, return_counts=True)
     return torch.cat([counts > 1, torch.zeros(min(len(counts) - 1, 1), dtype=torch.bool)])
+
+
+def _enough_identities(sides: Sides) -> bool:
+    """Whether there are enough classes to draw from; says so if not. Collective."""
+    labels = sides.queries.shards.all_gather(sides.queries.labels)
+    classes = len(torch.unique(labels))
+    if classes < _LEAST_IDENTITIES:
+        rank_zero_info(
+            f"{sides.name}: there are no bounds over identities, which need "
+            f"{_LEAST_IDENTITIES} classes or more to draw from; there are {classes}"
+        )
+    return classes >= _LEAST_IDENTITIES
 
 
 def _histograms(counts: PairCounts, threshold: float | None) -> Histograms:

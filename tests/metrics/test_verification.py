@@ -275,15 +275,15 @@ def test_wilsons_interval_is_that_of_newcombe_1998(successes, trials, low, high)
 
 
 def test_bounds_hold_in_as_many_draws_as_they_say():
-    """Of 60 data sets of other identities, the bounds of AUC hold the score of very many."""
+    """Of 40 data sets of other identities the bounds of most hold the AUC of very many images."""
     held = 0
-    truth = evaluate_verification(embedded(*images(3000, 600, seed=99, noise=1.2)[:2]))["auc"]
-    for seed in range(60):
+    truth = evaluate_verification(embedded(*images(2000, 400, seed=99, noise=1.2)[:2]))["auc"]
+    for seed in range(40):
         rows = embedded(*images(150, 30, seed, noise=1.2)[:2])
         counts = count_pairs(rows)
-        bounds = bootstrap_identities(counts, rows, fars=(), draws=200)
+        bounds = bootstrap_identities(counts, rows, fars=(), draws=100)
         held += bounds["auc/identity_low"] <= truth <= bounds["auc/identity_high"]
-    assert held / 60 >= 0.85
+    assert held / 40 >= 0.85
 
 
 def test_the_first_order_is_near_the_bootstrap_itself():

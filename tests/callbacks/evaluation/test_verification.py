@@ -151,12 +151,14 @@ def test_bounds_over_identities_stand_beside_the_scores_of_a_test(tmp_path):
         low, high = (logged[f"test/{name}/identity_{end}"] for end in ("low", "high"))
         assert low <= logged[f"test/{name}"] <= high
         assert low < high
+    (logged,) = run.test(Flatten(), loader(Faces(120, classes=19)), verbose=False)
+    assert not [name for name in logged if "identity" in name]
 
 
 def listed(data, n=40, seed=3):
     draw = torch.Generator().manual_seed(seed)
     rows = torch.rand(n, len(data), generator=draw).topk(2).indices
-    rows[::2, 1] = (rows[::2, 0] + 6) % 60
+    rows[::2, 1] = (rows[::2, 0] + int(data.labels.max()) + 1) % 60
     return rows, data.labels[rows[:, 0]] == data.labels[rows[:, 1]]
 
 
@@ -280,8 +282,8 @@ def on_ranks(folder, data, file):
 
 
 def test_processes_get_the_numbers_of_one(run_on_ranks, tmp_path):
-    data = Faces(61)
-    file = write(tmp_path, data, *listed(Faces()))
+    data = Faces(61, classes=20)
+    file = write(tmp_path, data, *listed(data))
     alone = []
     for callback in (VerificationEvaluation(bootstrap=20), VerificationEvaluation(file, file)):
         run = trainer(tmp_path / "alone", callback)
