@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from jaxtyping import Float, Int
@@ -88,19 +88,27 @@ class BlockedSearch:
         check_queries(queries, self.gallery, k, own)
         if k > self.max_k:
             raise ValueError(f"asked for {k} neighbours of a search prepared for {self.max_k}")
-        distance, found = empty_lists(len(queries), k, queries.device)
+        lists = empty_lists(len(queries), k, queries.device)
         progress = _Progress(self, len(queries), k)
         for block in chunks(len(self.gallery), self.rows_per_block):
-            search = ExactSearch(self.gallery[block], k, self.backend)
-            for rows in chunks(len(queries), max(1, min(_ROWS, _ELEMENTS // k))):
-                itself = None if own is None else _within(own[rows], block)
-                here = search.nearest(queries[rows], k, itself)
-                new = distances_of(queries[rows], search.gallery, here)
-                here = torch.where(here < 0, here, here + block.start)
-                merged = merge_lists(distance[rows], found[rows], new, here)
-                distance[rows], found[rows] = merged
+            for rows in self._search_block(block, queries, own, lists):
                 progress.searched(block, rows)
-        return found
+        return lists[1]
+
+    def _search_block(
+        self, block: slice, queries: Tensor, own: Tensor | None, lists: tuple[Tensor, Tensor]
+    ) -> Iterator[slice]:
+        """Put what a block of the gallery has into the lists; yields the queries that are done."""
+        distance, found = lists
+        k = found.shape[1]
+        search = ExactSearch(self.gallery[block], k, self.backend)
+        for rows in chunks(len(queries), max(1, min(_ROWS, _ELEMENTS // k))):
+            itself = None if own is None else _within(own[rows], block)
+            here = search.nearest(queries[rows], k, itself)
+            new = distances_of(queries[rows], search.gallery, here)
+            here = torch.where(here < 0, here, here + block.start)
+            distance[rows], found[rows] = merge_lists(distance[rows], found[rows], new, here)
+            yield rows
 
 
 class _Progress:

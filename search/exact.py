@@ -92,6 +92,7 @@ class ExactSearch:
                 away that squares overflow float32; or k is not 1..`max_k`.
         """
         check_queries(queries, self.gallery, k, own)
+        queries = queries.detach()
         num_candidates = self._num_candidates(k, own is not None)
         points = swap_last_two(self._points(queries))
         check_squares((-2 * points[:, -1]).sqrt())
