@@ -9,6 +9,7 @@ TABLES = [
     "sampler",
     "nearest_labels",
     "evaluation",
+    "reidentification",
     "losses",
     "multi_label_losses",
     "two_head",

@@ -13,7 +13,7 @@ from ranklight.search import BlockedSearch, Embedded, ExactSearch, blocked, neig
 from ranklight.search.backends import top_k_by_torch
 
 TYPES = (torch.float16, torch.float32, torch.float64)
-BLOCKS = (1, 7, 32, 97, 200)
+BLOCKS = (7, 32, 200)
 
 
 def rows_of(kind, n=97, dtype=torch.float32):
