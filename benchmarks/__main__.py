@@ -10,6 +10,7 @@ TABLES = [
     "nearest_labels",
     "evaluation",
     "verification",
+    "reidentification",
     "losses",
     "multi_label_losses",
     "two_head",

@@ -101,7 +101,10 @@ class GradedAnswers:
         queries: With labels of whatever kind `relevance` takes.
         gallery: Likewise; the other queries by default.
         relevance: From two sets of labels to R; above 0 is right, and more is better.
-        apart: What a query is never compared with.
+        apart: What a query is never compared with: `image` or `group`.
+
+    Raises:
+        ValueError: Groups are needed and not there, or a relevance is NaN.
     """
 
     def __init__(
@@ -110,7 +113,7 @@ class GradedAnswers:
         gallery: Embedded | None = None,
         *,
         relevance: nn.Module,
-        apart: Literal["image", "group"] = "image",
+        apart: Apart = "image",
     ) -> None:
         among = queries if gallery is None else gallery
         self.own_labels, self.relevance = queries.labels, relevance

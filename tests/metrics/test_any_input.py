@@ -143,7 +143,7 @@ CALLS = {
         lambda relevant, junk, **given: counts_of(
             metrics.ListedAnswers(Embedded(**given), relevant=relevant, junk=junk)
         ),
-        {**ROWS, "relevant": IDS[:4].view(2, 2), "junk": IDS[2:].view(2, 2)},
+        {**ROWS, "relevant": IDS[:4].view(2, 2), "junk": IDS[1:3].view(1, 2)},
     ),
     "average_by_class": Call(
         lambda classes, **given: metrics.average_by_class(EMBEDDED, given, classes).means,

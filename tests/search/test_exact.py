@@ -158,3 +158,8 @@ def test_says_what_is_wrong():
     for broken in (torch.nan, torch.inf):
         with pytest.raises(ValueError, match="not finite"):
             ExactSearch(torch.tensor([[0.0], [broken]]), 1)
+
+
+def test_queries_with_a_gradient_are_searched_without_it():
+    queries = torch.tensor([[1.9]], requires_grad=True)
+    assert ExactSearch(torch.tensor([[0.0], [2.0]]), 2).nearest(queries, 2).tolist() == [[1, 0]]
