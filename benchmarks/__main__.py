@@ -10,6 +10,7 @@ TABLES = [
     "nearest_labels",
     "evaluation",
     "reidentification",
+    "verification",
     "losses",
     "multi_label_losses",
     "two_head",
