@@ -213,7 +213,7 @@ class ListedAnswers:
 
     def _keys(
         self, queries: Embedded, among: Embedded, own: Tensor, pairs: Int[Tensor, "p 2"]
-    ) -> Int[Tensor, "p"]:
+    ) -> Int[Tensor, "kept"]:
         """Row of the query × size of the gallery + position, ascending, of this rank's queries."""
         device = queries.ids.device
         query, image = pairs.to(device).unbind(1)
