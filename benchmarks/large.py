@@ -1,6 +1,6 @@
 """mAP of 10,000 queries in a gallery on disk, with junk: `python -m benchmarks.large [ROWS]`.
 
-Not in `make bench`, for it takes minutes: 10^6 rows are a file of 512 MB, `10000000` one of 5 GB.
+Not in `make bench`, for it takes minutes; 10^6 rows are a file of 512 MB, 10^7 one of 5 GB.
 """
 
 import tempfile

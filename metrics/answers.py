@@ -216,7 +216,7 @@ class ListedAnswers:
 
     def _keys(
         self, queries: Embedded, among: Embedded, own: Tensor, pairs: Int[Tensor, "p 2"]
-    ) -> Int[Tensor, "p"]:
+    ) -> Int[Tensor, "kept"]:
         """Row of the query × size of the gallery + position, ascending, of this rank's queries."""
         device = queries.ids.device
         query, image = pairs.to(device).unbind(1)
@@ -224,6 +224,7 @@ class ListedAnswers:
         position = among.positions_of(image)
         # row −1, another rank's, finds the −1 at the end
         here = (row >= 0) & (position != torch.cat([own, own.new_tensor([-1])])[row])
+        keys: Tensor
         keys, count = torch.unique(row[here] * self.size + position[here], return_counts=True)
         if (count > 1).any():
             raise ValueError("an image is listed twice for a query: each pair is given once")
