@@ -13,12 +13,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from benchmarks.evaluation import product
 from benchmarks.measure import Comparison, compare_with_peer
 from ranklight.metrics import ClassAnswers, Scoring, evaluate_retrieval
 from ranklight.search import Embedded
 
 _QUERIES, _GALLERY, _PEOPLE, _CAMERAS = 3368, 19_732, 751, 6
-_TILE = 1024
 _KS = (1, 5, 10)
 _VIEW, _NOISE = 0.8, 1.0
 _WHOLE = Scoring(at_r=False, whole_ranking=True)
@@ -39,7 +39,7 @@ def _against_numpy(dimensions: int) -> Comparison:
         size=f"d {dimensions:,}",
         peer=lambda: by_numpy(queries, gallery),
         ours=lambda: with_junk(queries, gallery),
-        limit=lambda: _product(queries, gallery),
+        limit=lambda: product(queries.embeddings, gallery.embeddings),
         at_least=0.5,
         memory=512,
         repeats=1,
@@ -53,7 +53,7 @@ def _against_plain_search(dimensions: int) -> Comparison:
         size=f"d {dimensions:,}",
         peer=lambda: evaluate_retrieval(queries, gallery, _KS, scoring=_TO_100),
         ours=lambda: with_junk(queries, gallery, _TO_100),
-        limit=lambda: _product(queries, gallery),
+        limit=lambda: product(queries.embeddings, gallery.embeddings),
         at_least=1 / 1.1,
         repeats=5,
     )
@@ -106,13 +106,6 @@ def _images(dimensions: int) -> tuple[Embedded, Embedded]:
         seen = centers[person] + _VIEW * views[camera] + _NOISE * (dimensions / 512) ** 0.25 * noise
         sides.append(Embedded(F.normalize(seen), person, groups=camera))
     return sides[0], sides[1]
-
-
-def _product(queries: Embedded, gallery: Embedded) -> None:
-    """Every inner product, tile by tile into one buffer."""
-    tile = torch.empty(_TILE, len(gallery.embeddings))
-    for rows in queries.embeddings.split(_TILE):
-        torch.mm(rows, gallery.embeddings.T, out=tile[: len(rows)])
 
 
 if __name__ == "__main__":

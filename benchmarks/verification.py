@@ -5,7 +5,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from torch import Tensor
 from torchmetrics.functional.classification import binary_auroc, binary_eer, binary_roc
 
-from benchmarks.evaluation import _data, _product
+from benchmarks.evaluation import _data, product
 from benchmarks.measure import Comparison, Work, compare_with_peer
 from ranklight.metrics import bootstrap_identities, count_pairs, evaluate_verification
 from ranklight.search import Embedded
@@ -31,7 +31,7 @@ def _row(item: str, n: int, peer, at_least: float | None = None, repeats: int = 
         size=f"{n:,} x 128, {n * (n - 1) // 2:,} pairs",
         peer=work,
         ours=lambda: evaluate_verification(Embedded(embeddings, labels)),
-        limit=lambda: _product(embeddings),
+        limit=lambda: product(embeddings, embeddings),
         at_least=at_least,
         memory=320,
         repeats=repeats,
@@ -47,7 +47,7 @@ def _bounds(n: int) -> Comparison:
         size=f"{n:,} x 128, {n // 5:,} classes",
         peer=None,
         ours=lambda: bootstrap_identities(counts, rows),
-        limit=lambda: _product(embeddings),
+        limit=lambda: product(embeddings, embeddings),
         memory=320,
         repeats=3,
     )

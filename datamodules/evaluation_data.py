@@ -18,8 +18,7 @@ class EvaluationData(ImageFileData):
 
     Args:
         training: What is trained on. Its batches are drawn by the `seed` given here; what is seen
-        of
-            its pictures, it says itself.
+            of its pictures, it says itself.
         **options: Of `ImageFileData`: what is seen of pictures, seeds and loaders.
 
     Attributes:

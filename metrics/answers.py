@@ -85,8 +85,7 @@ class ClassAnswers:
 
     def best(self, row: Int[Tensor, "b"], k: int) -> Float[Tensor, "b k"]:
         """1 for each that is right."""
-        column = torch.arange(k, device=row.device)
-        return (column < self.relevant[row, None]).double()
+        return _ones(self.relevant[row], k)
 
 
 class GradedAnswers:
@@ -211,8 +210,7 @@ class ListedAnswers:
 
     def best(self, row: Int[Tensor, "b"], k: int) -> Float[Tensor, "b k"]:
         """1 for each that is right."""
-        column = torch.arange(k, device=row.device)
-        return (column < self.relevant[row, None]).double()
+        return _ones(self.relevant[row], k)
 
     def _keys(
         self, queries: Embedded, among: Embedded, own: Tensor, pairs: Int[Tensor, "p 2"]
@@ -294,6 +292,11 @@ def check_classes(*labels: Tensor) -> None:
                 f"{given.dtype} and shape {list(given.shape)}; labels of another kind need a "
                 "relevance, such as LabelOverlap for multi-hot ones"
             )
+
+
+def _ones(counts: Int[Tensor, "b"], k: int) -> Float[Tensor, "b k"]:
+    """As many ones in a row as are counted, then zeros."""
+    return (torch.arange(k, device=counts.device) < counts[:, None]).double()
 
 
 def _matches(own: Int[Tensor, "n"], among: Int[Tensor, "m"]) -> Int[Tensor, "n"]:

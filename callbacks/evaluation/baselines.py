@@ -15,7 +15,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from ranklight.callbacks.evaluation.embedding_collector import EmbeddingCollector
-from ranklight.callbacks.evaluation.embedding_evaluation import collected_sides
+from ranklight.callbacks.evaluation.embedding_evaluation import collected_sides, first_callback
 from ranklight.callbacks.evaluation.retrieval import RetrievalEvaluation
 from ranklight.models import Pixels
 
@@ -96,13 +96,6 @@ def _score(encoder: Callable[[Tensor], Tensor], trainer: Trainer) -> dict[str, f
         collectors[number] = collected = EmbeddingCollector()
         for batch in loader:
             collected.add({"embeddings": encoder(batch.images.to(device))}, batch)
-    evaluation = _evaluation(trainer)
+    evaluation = first_callback(trainer, RetrievalEvaluation) or RetrievalEvaluation()
     sides = next(collected_sides(trainer, "test", collectors, device))
     return evaluation.score(trainer, "test", sides, keep=False) | evaluation.cluster(trainer, sides)
-
-
-def _evaluation(trainer: Trainer) -> RetrievalEvaluation:
-    """The one that the run has."""
-    callbacks: list[Callback] = getattr(trainer, "callbacks", [])
-    found = (callback for callback in callbacks if isinstance(callback, RetrievalEvaluation))
-    return next(found, None) or RetrievalEvaluation()

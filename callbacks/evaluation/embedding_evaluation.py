@@ -1,7 +1,7 @@
 """What the callbacks that score embeddings share: when to collect, and when to score."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -19,6 +19,8 @@ from ranklight.datamodules import Batch
 from ranklight.search import Embedded
 
 Stage = Literal["val", "test"]
+
+_Kind = TypeVar("_Kind", bound=Callback)
 
 
 class Sides(NamedTuple):
@@ -171,30 +173,27 @@ def collected_sides(
     named = list(loaders) if isinstance(loaders, Mapping) else [""]
     pair = isinstance(loaders, Sequence) and len(loaders) == 2
     for number, name in enumerate(named):
-        both = [
-            _rows_of(collectors, loader, dataset_of(loaders, loader), device)
-            for loader in ((0, 1) if pair else (number,))
+        numbers = (0, 1) if pair else (number,)
+        datasets = tuple(dataset_of(loaders, loader) for loader in numbers)
+        rows = [
+            _rows_of(collectors.get(loader, EmbeddingCollector()), dataset, device)
+            for loader, dataset in zip(numbers, datasets, strict=True)
         ]
-        datasets = tuple(dataset for _, dataset in both)
-        queries, *gallery = (rows for rows, _ in both)
-        if gallery and 0 in (queries.shards.size, gallery[0].shards.size):
+        queries, gallery = rows[0], rows[1] if pair else None
+        if gallery is not None and 0 in (queries.shards.size, gallery.shards.size):
             raise ValueError(
                 "queries and a gallery are needed, two loaders that are not empty: got "
-                f"{queries.shards.size} queries and {gallery[0].shards.size} images in the gallery"
+                f"{queries.shards.size} queries and {gallery.shards.size} images in the gallery"
             )
         if queries.shards.size:
-            yield Sides(f"{stage}/{name}".rstrip("/"), queries, next(iter(gallery), None), datasets)
+            yield Sides(f"{stage}/{name}".rstrip("/"), queries, gallery, datasets)
 
 
-def _rows_of(
-    collectors: Mapping[int, EmbeddingCollector], loader: int, dataset: Any, device: torch.device
-) -> tuple[Embedded, Any]:
+def _rows_of(collector: EmbeddingCollector, dataset: Any, device: torch.device) -> Embedded:
     """This rank's share of what a loader gave, with the groups that its data set has."""
-    rows = collectors.get(loader, EmbeddingCollector()).rows(device)
+    rows = collector.rows(device)
     groups = values_of(dataset, getattr(dataset, "groups", None), rows.ids)
-    if groups is not None:
-        rows = Embedded(rows.embeddings, rows.labels, rows.ids, rows.shards, groups)
-    return rows, dataset
+    return Embedded(rows.embeddings, rows.labels, rows.ids, rows.shards, groups)
 
 
 def _check_loaders(loaders: Any) -> None:
@@ -208,6 +207,10 @@ def _check_loaders(loaders: Any) -> None:
 
 def evaluation_of(trainer: Trainer) -> EmbeddingEvaluation | None:
     """The first evaluation of embeddings among a trainer's callbacks."""
+    return first_callback(trainer, EmbeddingEvaluation)
+
+
+def first_callback(trainer: Trainer, kind: type[_Kind]) -> _Kind | None:
+    """The first of a kind among a trainer's callbacks."""
     callbacks: list[Callback] = getattr(trainer, "callbacks", [])
-    found = (callback for callback in callbacks if isinstance(callback, EmbeddingEvaluation))
-    return next(found, None)
+    return next((callback for callback in callbacks if isinstance(callback, kind)), None)

@@ -19,13 +19,12 @@ class LabelRanking(EmbeddingEvaluation):
     """Searches the gallery for each query, and compares with the order of the labels.
 
     Validation and test have two loaders, **[queries, gallery]**, or one, whose images are compared
-    with each other. Logs `val/label_distance@K` (mean
-    label distance of the K nearest), `val/ndcg@K` (gain 1 / (1 + label distance)) and
-    `val/spearman` (correlation of the two orders of the gallery); beside each `.../oracle`, what
-    the order of the labels scores, and `.../chance`, what a random order does; `test/...` likewise.
-    The same numbers are logged on every rank, so a checkpoint may monitor them. Sanity validation
-    evaluates nothing. Definitions: `metrics.label_distance` and
-    `metrics.spearman`.
+    with each other. Logs `val/label_distance@K` (mean label distance of the K nearest),
+    `val/ndcg@K` (gain 1 / (1 + label distance)) and `val/spearman` (correlation of the two orders
+    of the gallery); beside each `.../oracle`, what the order of the labels scores, and
+    `.../chance`, what a random order does; `test/...` likewise. The same numbers are logged on
+    every rank, so a checkpoint may monitor them. Sanity validation evaluates nothing. Definitions:
+    `metrics.label_distance` and `metrics.spearman`.
 
     On several ranks each searches its share of the gallery; the numbers are those of one process.
 

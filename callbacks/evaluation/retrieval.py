@@ -22,7 +22,7 @@ from ranklight.metrics import (
     evaluate_clustering,
     score_retrieval,
 )
-from ranklight.metrics.answers import Apart
+from ranklight.metrics.answers import Apart, Judge
 from ranklight.search import ApproximateSearch, Embedded, ExactSearch, index_recall
 from ranklight.search.neighbours import Prepare
 
@@ -153,14 +153,15 @@ class RetrievalEvaluation(EmbeddingEvaluation):
         Raises:
             ValueError: They are not.
         """
+        classes = batch.labels.ndim == 1 and not batch.labels.is_floating_point()
         stage: Stage = "test" if trainer.testing else "val"
-        if self.relevance is not None or _listed(trainer, stage):
+        # lists take time to make, and this is asked of every batch
+        if classes or self.relevance is not None or _listed(trainer, stage):
             return
-        if batch.labels.ndim != 1 or batch.labels.is_floating_point():
-            raise ValueError(
-                "RetrievalEvaluation needs one class number an image, or a relevance of labels; "
-                f"not labels of shape {tuple(batch.labels.shape)} and type {batch.labels.dtype}"
-            )
+        raise ValueError(
+            "RetrievalEvaluation needs one class number an image, or a relevance of labels; "
+            f"not labels of shape {tuple(batch.labels.shape)} and type {batch.labels.dtype}"
+        )
 
     def evaluate(self, trainer: Trainer, pl_module: LightningModule, stage: Stage) -> None:
         """Search, cluster and log."""
@@ -228,32 +229,27 @@ class RetrievalEvaluation(EmbeddingEvaluation):
         self, trainer: Trainer, stage: Stage, sides: Sides
     ) -> dict[str, tuple[Embedded, Embedded | None, Scoring]]:
         """What is looked for where, and by which answers, by what stands before the names."""
-        queries, gallery = sides.queries, sides.gallery
-        listed = _listed(trainer, stage)
+        scorings = {
+            prefix: (sides.queries, sides.gallery, self.scoring._replace(answers=judge))
+            for prefix, judge in self._judges(trainer, stage).items()
+        }
+        of_levels = self._of_levels()._replace(answers=partial(ClassAnswers, apart=self.apart))
+        for level in self.levels:
+            queries = _at_level(level, sides.queries, sides.datasets[0])
+            gallery = sides.gallery and _at_level(level, sides.gallery, sides.datasets[1])
+            scorings[f"{level}/"] = (queries, gallery, of_levels)
+        return scorings
+
+    def _judges(self, trainer: Trainer, stage: Stage) -> dict[str, Judge]:
+        """What says what is right, by what stands before the names of the scores."""
         if self.relevance is not None:
-            judge: Any = partial(GradedAnswers, relevance=self.relevance, apart=self.apart)
-            judges = {"": judge}
-        elif listed:
-            judges = {
+            return {"": partial(GradedAnswers, relevance=self.relevance, apart=self.apart)}
+        if listed := _listed(trainer, stage):
+            return {
                 f"{name}/".lstrip("/"): partial(ListedAnswers, relevant=of.relevant, junk=of.junk)
                 for name, of in listed.items()
             }
-        else:
-            judges = {"": partial(ClassAnswers, apart=self.apart)}
-        scorings = {
-            prefix: (queries, gallery, self.scoring._replace(answers=judge))
-            for prefix, judge in judges.items()
-        }
-        by_class = partial(ClassAnswers, apart=self.apart)
-        of_levels = self._of_levels()._replace(answers=by_class)
-        for level in self.levels:
-            both = [
-                _at_level(level, rows, dataset)
-                for rows, dataset in zip((queries, gallery), sides.datasets, strict=False)
-                if rows is not None
-            ]
-            scorings[f"{level}/"] = (both[0], both[1] if gallery is not None else None, of_levels)
-        return scorings
+        return {"": partial(ClassAnswers, apart=self.apart)}
 
     def _tell_of_the_rest(self, name: str, counted: int | float, queries: Embedded) -> None:
         """Say once how many queries are left out."""

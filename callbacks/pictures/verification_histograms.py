@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 
-from ranklight.callbacks.evaluation.embedding_evaluation import Stage
+from ranklight.callbacks.evaluation.embedding_evaluation import Stage, first_callback
 from ranklight.callbacks.evaluation.verification import Histograms, VerificationEvaluation
 from ranklight.callbacks.pictures import figures
 from ranklight.callbacks.pictures.picture import Picture
@@ -28,7 +28,7 @@ class VerificationHistograms(Picture):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse to draw where no pairs are counted."""
-        if _evaluation(trainer) is None:
+        if first_callback(trainer, VerificationEvaluation) is None:
             raise ValueError(
                 "VerificationHistograms needs VerificationEvaluation among the callbacks: add it, "
                 "or drop the histograms"
@@ -36,7 +36,7 @@ class VerificationHistograms(Picture):
 
     def figure(self, trainer: Trainer, pl_module: LightningModule, stage: Stage) -> Any:
         """The histograms of what was counted last."""
-        evaluation = _evaluation(trainer)
+        evaluation = first_callback(trainer, VerificationEvaluation)
         assert evaluation is not None, "setup has looked"
         if evaluation.histograms is None or not trainer.is_global_zero:
             return None
@@ -60,9 +60,3 @@ def _figure(histograms: Histograms) -> Any:
     axes.set(xlabel="similarity", ylabel="density")
     axes.legend(fontsize=8)
     return figure
-
-
-def _evaluation(trainer: Trainer) -> VerificationEvaluation | None:
-    callbacks: list[Callback] = getattr(trainer, "callbacks", [])
-    found = (callback for callback in callbacks if isinstance(callback, VerificationEvaluation))
-    return next(found, None)
