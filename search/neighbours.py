@@ -47,9 +47,7 @@ Lists = Iterator[tuple[Int[Tensor, "b"], Int[Tensor, "b k"]]]
 class Reordered(Protocol):
     """A search that has lists of its own, as re-ranking has."""
 
-    def lists(
-        self, queries: Embedded, gallery: Embedded | None, counts: Int[Tensor, "n"]
-    ) -> Lists:
+    def lists(self, queries: Embedded, gallery: Embedded | None, counts: Int[Tensor, "n"]) -> Lists:
         """What `neighbour_lists` is to give; a longer list begins with the shorter one."""
 
 

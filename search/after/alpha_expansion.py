@@ -2,7 +2,6 @@
 
 from ranklight.search.after.neighbour_sum import check_expansion, neighbour_sum
 from ranklight.search.after.step import Retrieval, Step
-from ranklight.search.embedded import Embedded
 
 
 class AlphaQueryExpansion(Step):
@@ -19,8 +18,10 @@ class AlphaQueryExpansion(Step):
 
     The same bits on any number of ranks. Memory: 8·n bytes a query and a block of some MiB.
 
+        >>> import torch
+        >>> from ranklight.search import Embedded
         >>> rows = Embedded(torch.tensor([[1.0, 0.0], [0.6, 0.8]]))
-        >>> AlphaQueryExpansion(n=1, alpha=0)(Retrieval(rows)).queries.embeddings
+        >>> AlphaQueryExpansion(n=1, alpha=0.0)(Retrieval(rows)).queries.embeddings
         tensor([[0.8944, 0.4472],
                 [0.8944, 0.4472]])
 

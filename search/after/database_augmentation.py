@@ -19,8 +19,10 @@ class DatabaseAugmentation(Step):
 
     The same bits on any number of ranks. Memory: 8·n bytes a gallery row and a block of some MiB.
 
+        >>> import torch
+        >>> from ranklight.search import Embedded
         >>> rows = Embedded(torch.tensor([[1.0, 0.0], [0.6, 0.8]]))
-        >>> DatabaseAugmentation(n=1, alpha=0)(Retrieval(rows)).gallery.embeddings
+        >>> DatabaseAugmentation(n=1, alpha=0.0)(Retrieval(rows)).gallery.embeddings
         tensor([[0.8944, 0.4472],
                 [0.8944, 0.4472]])
 

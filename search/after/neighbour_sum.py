@@ -32,21 +32,21 @@ def neighbour_sum(
     search: AnySearch,
     what: str,
 ) -> Float[Tensor, "n d"]:
-    """x' of x' ∝ x + Σ_j max(S(x, g_j), 0)^α g_j over the n nearest g_j, of length 1; collective.
+    """Each x + Σ_j max(S(x, g_j), 0)^α g_j over its n nearest g_j, at length 1; collective.
 
     Memory: n·8 bytes a query, and a block of some MiB.
     """
     check_searchable(queries, gallery)
     among = queries if gallery is None else gallery
-    for rows in (queries, among):
-        check_unit(rows, what)
+    for side in (queries, among):
+        check_unit(side, what)
     lists = nearest_rows(queries, gallery, n, search)
     given = queries.embeddings
     size = max(1, _ELEMENTS // (lists.shape[1] * given.shape[1]))
     parts = list(chunks(len(given), size))
-    blocks = rows_at(among.embeddings, among.shards, (lists[part] for part in parts))
+    blocks = rows_at((among.embeddings,), among.shards, (lists[part] for part in parts))
     summed = torch.empty_like(given)
-    for part, rows in zip(parts, blocks, strict=True):
+    for part, (rows,) in zip(parts, blocks, strict=True):
         own, near = given[part].double()[:, None], rows.double()
         weight = _power(1 - folded_sum((own - near).square()) / 2, alpha)
         weight = weight.masked_fill(lists[part] < 0, 0)[:, :, None]

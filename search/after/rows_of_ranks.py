@@ -11,24 +11,38 @@ from ranklight.search.shards import Block, Shards
 
 
 def rows_at(
-    table: Shaped[Tensor, "n ..."], shards: Shards, blocks: Iterable[Int[Tensor, "b k"]]
-) -> Iterator[Shaped[Tensor, "b k ..."]]:
+    tables: tuple[Shaped[Tensor, "n ..."], ...],
+    shards: Shards,
+    blocks: Iterable[Int[Tensor, "b k"]],
+) -> Iterator[Block]:
     """Of each block of positions among the rows of all ranks, the rows; zeros where one is −1.
 
     Collective: blocks go from rank to rank and come home full. Ranks may have different numbers of
     blocks, but all of them iterate to the end.
+
+    Args:
+        tables: What this rank holds of one or several tables of the same rows.
+        shards: Which rows these are.
+        blocks: Positions that this rank asks for.
+
+    Yields:
+        Of each table the rows of a block, Shaped[Tensor, "b k ..."].
     """
 
     def fill(block: Block) -> Block:
-        positions, rows = block
+        positions, *taken = block
         local = shards.global_to_local(positions.flatten()).view(positions.shape)
-        here = (local >= 0) & (positions >= 0)
-        rows[here] = table[local[here]]
-        return positions, rows
+        here = local >= 0
+        for rows, table in zip(taken, tables, strict=True):
+            rows[here] = table[local[here]]
+        return block
 
-    empty = ((block, table.new_zeros(*block.shape, *table.shape[1:])) for block in blocks)
-    for _, rows in shards.ring_pass(empty, fill):
-        yield rows
+    empty = (
+        (block, *(table.new_zeros(*block.shape, *table.shape[1:]) for table in tables))
+        for block in blocks
+    )
+    for _, *taken in shards.ring_pass(empty, fill):
+        yield tuple(taken)
 
 
 def distances_to(
@@ -45,7 +59,6 @@ def distances_to(
     def fill(block: Block) -> Block:
         query, positions, distance = block
         local = shards.global_to_local(positions.flatten()).view(positions.shape)
-        local = local.masked_fill(positions < 0, -1)
         distance = torch.where(local >= 0, distances_of(query, gallery, local), distance)
         return query, positions, distance
 
