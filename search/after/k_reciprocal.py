@@ -51,10 +51,10 @@ class KReciprocal(Step):
         >>> rows = Embedded(torch.tensor([[0.0], [1.0], [1.1], [1.2]]))
         >>> again = KReciprocal(k1=2, k2=1, distance_weight=0.0)(Retrieval(rows))
         >>> again.search.first
-        tensor([[1, 2, 3, -1],
-                [2, 3, 0, -1],
-                [1, 3, 0, -1],
-                [1, 2, 0, -1]])
+        tensor([[ 1,  2,  3, -1],
+                [ 2,  3,  0, -1],
+                [ 1,  3,  0, -1],
+                [ 2,  1,  0, -1]])
 
     Args:
         k1: k₁, about as many as are right for a query.
@@ -116,7 +116,8 @@ class Reranked:
         first: Int[Tensor, "n k"],
         search: AnySearch,
     ) -> None:
-        self.of = _rows(queries), _rows(gallery)
+        self.queries = queries
+        self.gallery = gallery
         self.first = first
         self.search = search
 
@@ -126,7 +127,7 @@ class Reranked:
         Raises:
             ValueError: These are not the embeddings whose lists were reordered.
         """
-        if (_rows(queries), _rows(gallery)) != self.of:
+        if not (_same_rows(queries, self.queries) and _same_rows(gallery, self.gallery)):
             raise ValueError(
                 "lists were re-ranked for other embeddings: re-ranking is the last step of a chain"
             )
@@ -143,9 +144,11 @@ class Reranked:
             yield row, torch.cat([self.first[row], found[:, length:]], 1)
 
 
-def _rows(of: Embedded | None) -> tuple[int, torch.Size] | None:
-    """Which tensor holds the embeddings; they may have got other labels."""
-    return None if of is None else (of.embeddings.data_ptr(), of.embeddings.shape)
+def _same_rows(one: Embedded | None, other: Embedded | None) -> bool:
+    """Whether one tensor holds the embeddings of both; their labels may be others."""
+    if one is None or other is None:
+        return one is other
+    return one.embeddings.is_set_to(other.embeddings)
 
 
 def _pool(queries: Embedded, gallery: Embedded | None) -> tuple[Embedded, Int[Tensor, "n"]]:

@@ -83,7 +83,9 @@ def jaccard_distance(one: Sets, others: Sets, count: int) -> Float[Tensor, "b k"
 
     As weights sum to 1, Σ max = 2 − Σ min.
     """
-    place = torch.searchsorted(one.members, others.members).clamp(max=one.members.shape[1] - 1)
+    place = torch.searchsorted(one.members, others.members.contiguous()).clamp(
+        max=one.members.shape[1] - 1
+    )
     shared = (one.members.gather(1, place) == others.members) & (others.members < _NONE)
     least = torch.minimum(one.weights.gather(1, place), others.weights).masked_fill(~shared, 0)
     overlap = folded_sum(least.view(len(least), count, -1))
