@@ -24,6 +24,7 @@ from ranklight.callbacks.evaluation.label_decision import LabelDecision
 from ranklight.callbacks.pictures.embedding_map import EmbeddingMap
 from ranklight.callbacks.pictures.gallery import Gallery
 from ranklight.callbacks.pictures.training_curves import TrainingCurves
+from ranklight.callbacks.pictures.verification_histograms import VerificationHistograms
 from ranklight.callbacks.sampler_statistics import SamplerStatistics
 from ranklight.commands.config_file import ConfigFile
 from ranklight.commands.errors import Command
@@ -65,6 +66,7 @@ _WATCHING = {
     "curves": TrainingCurves,
     "gallery": Gallery,
     "map": EmbeddingMap,
+    "histograms": VerificationHistograms,
     "baselines": Baselines,
 }
 # What doctor looks at is the same on any device, and it writes nothing.

@@ -5,6 +5,7 @@ from ranklight.metrics.answers import ClassAnswers, GradedAnswers, ListedAnswers
 from ranklight.metrics.by_class import ClassMeans, average_by_class
 from ranklight.metrics.clustering import Clusters, evaluate_clustering, kmeans, kmeans_plusplus
 from ranklight.metrics.each_image_once import EachImageOnce
+from ranklight.metrics.identity_bootstrap import bootstrap_identities
 from ranklight.metrics.label_distance import (
     LabelDistanceScores,
     average_label_distances,
@@ -27,6 +28,12 @@ from ranklight.metrics.multi_label import (
     label_ranking_average_precision,
     pair_violations,
     ranking_loss,
+)
+from ranklight.metrics.pair_counts import (
+    PairCounts,
+    count_pairs,
+    pair_distances,
+    tally_distances,
 )
 from ranklight.metrics.ranked import (
     average_precision_at_k,
@@ -60,6 +67,17 @@ from ranklight.metrics.triplets import (
     similarity_precision,
     triplet_score_at_k,
 )
+from ranklight.metrics.verification import (
+    Judgement,
+    VerificationCurve,
+    evaluate_verification,
+    fit_threshold,
+    fold_accuracy,
+    judge_pairs,
+    score_verification,
+    verification_curve,
+    wilson_interval,
+)
 
 __all__ = [
     "ClassAnswers",
@@ -67,13 +85,16 @@ __all__ = [
     "Clusters",
     "EachImageOnce",
     "GradedAnswers",
+    "Judgement",
     "LabelDistanceScores",
     "LabelRankingScores",
     "LabelSetCounts",
     "LabelSetScores",
     "ListedAnswers",
+    "PairCounts",
     "Scoring",
     "TripletScores",
+    "VerificationCurve",
     "adjusted_mutual_information",
     "average_by_class",
     "average_label_distances",
@@ -82,8 +103,10 @@ __all__ = [
     "average_rank_correlation",
     "average_retrieval",
     "average_triplets",
+    "bootstrap_identities",
     "closeness_ndcg_at_k",
     "count_label_sets",
+    "count_pairs",
     "coverage",
     "evaluate_clustering",
     "evaluate_label_distances",
@@ -91,8 +114,12 @@ __all__ = [
     "evaluate_rank_correlation",
     "evaluate_retrieval",
     "evaluate_triplets",
+    "evaluate_verification",
     "example_average_precision",
+    "fit_threshold",
+    "fold_accuracy",
     "inverse_negative_penalty",
+    "judge_pairs",
     "kmeans",
     "kmeans_plusplus",
     "label_distance_at_k",
@@ -100,6 +127,7 @@ __all__ = [
     "map_at_r",
     "ndcg_at_k",
     "normalized_mutual_information",
+    "pair_distances",
     "pair_violations",
     "precision_at_k",
     "r_precision",
@@ -112,7 +140,11 @@ __all__ = [
     "score_rank_correlation",
     "score_retrieval",
     "score_triplets",
+    "score_verification",
     "similarity_precision",
+    "tally_distances",
     "trapezoid_average_precision",
     "triplet_score_at_k",
+    "verification_curve",
+    "wilson_interval",
 ]

@@ -101,7 +101,10 @@ class GradedAnswers:
         queries: With labels of whatever kind `relevance` takes.
         gallery: Likewise; the other queries by default.
         relevance: From two sets of labels to R; above 0 is right, and more is better.
-        apart: What a query is never compared with.
+        apart: What a query is never compared with: `image` or `group`.
+
+    Raises:
+        ValueError: Groups are needed and not there, or a relevance is NaN.
     """
 
     def __init__(
@@ -110,7 +113,7 @@ class GradedAnswers:
         gallery: Embedded | None = None,
         *,
         relevance: nn.Module,
-        apart: Literal["image", "group"] = "image",
+        apart: Apart = "image",
     ) -> None:
         among = queries if gallery is None else gallery
         self.own_labels, self.relevance = queries.labels, relevance
@@ -213,7 +216,7 @@ class ListedAnswers:
 
     def _keys(
         self, queries: Embedded, among: Embedded, own: Tensor, pairs: Int[Tensor, "p 2"]
-    ) -> Int[Tensor, "p"]:
+    ) -> Int[Tensor, "kept"]:
         """Row of the query × size of the gallery + position, ascending, of this rank's queries."""
         device = queries.ids.device
         query, image = pairs.to(device).unbind(1)
@@ -221,6 +224,7 @@ class ListedAnswers:
         position = among.positions_of(image)
         # row −1, another rank's, finds the −1 at the end
         here = (row >= 0) & (position != torch.cat([own, own.new_tensor([-1])])[row])
+        keys: Tensor
         keys, count = torch.unique(row[here] * self.size + position[here], return_counts=True)
         if (count > 1).any():
             raise ValueError("an image is listed twice for a query: each pair is given once")

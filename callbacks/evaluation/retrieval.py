@@ -43,8 +43,9 @@ class RetrievalEvaluation(EmbeddingEvaluation):
     `val/inertia`. The same numbers are logged on every rank, so a checkpoint may monitor them.
     Exactness, ties and memory: `search.ExactSearch`.
 
-    Right is what is of the query's class, or what `relevance` says; data with `relevant_pairs`
-    (landmarks) list what is right and what is junk, under one name or several: `test/easy/map`.
+    Right is what is of the query's class, or what `relevance` says; data whose `relevant_pairs`
+    (landmarks) are not empty list what is right and what is junk, under one name or several:
+    `test/easy/map`.
 
     The module's validation and test steps return a mapping or named tuple with `embeddings`;
     batches have `labels` and `index`, by which rows are sorted and rows that a sampler repeated are
@@ -152,7 +153,8 @@ class RetrievalEvaluation(EmbeddingEvaluation):
         Raises:
             ValueError: They are not.
         """
-        if self.relevance is not None or hasattr(_data_of(trainer), "relevant_pairs"):
+        stage: Stage = "test" if trainer.testing else "val"
+        if self.relevance is not None or _listed(trainer, stage):
             return
         if batch.labels.ndim != 1 or batch.labels.is_floating_point():
             raise ValueError(
@@ -227,14 +229,14 @@ class RetrievalEvaluation(EmbeddingEvaluation):
     ) -> dict[str, tuple[Embedded, Embedded | None, Scoring]]:
         """What is looked for where, and by which answers, by what stands before the names."""
         queries, gallery = sides.queries, sides.gallery
-        data = _data_of(trainer)
+        listed = _listed(trainer, stage)
         if self.relevance is not None:
             judge: Any = partial(GradedAnswers, relevance=self.relevance, apart=self.apart)
             judges = {"": judge}
-        elif hasattr(data, "relevant_pairs"):
+        elif listed:
             judges = {
                 f"{name}/".lstrip("/"): partial(ListedAnswers, relevant=of.relevant, junk=of.junk)
-                for name, of in data.relevant_pairs(stage).items()
+                for name, of in listed.items()
             }
         else:
             judges = {"": partial(ClassAnswers, apart=self.apart)}
@@ -253,7 +255,7 @@ class RetrievalEvaluation(EmbeddingEvaluation):
             scorings[f"{level}/"] = (both[0], both[1] if gallery is not None else None, of_levels)
         return scorings
 
-    def _tell_of_the_rest(self, name: str, counted: float, queries: Embedded) -> None:
+    def _tell_of_the_rest(self, name: str, counted: int | float, queries: Embedded) -> None:
         """Say once how many queries are left out."""
         size = queries.shards.size
         if counted == size or name in self._told:
@@ -271,8 +273,10 @@ class RetrievalEvaluation(EmbeddingEvaluation):
             )
 
 
-def _data_of(trainer: Trainer) -> Any:
-    return getattr(trainer, "datamodule", None)
+def _listed(trainer: Trainer, stage: Stage) -> Any:
+    """What the data lists as right; nothing where classes say it, as of held-out classes."""
+    data: Any = getattr(trainer, "datamodule", None)
+    return data.relevant_pairs(stage) if hasattr(data, "relevant_pairs") else {}
 
 
 def _at_level(level: str, rows: Embedded, dataset: Any) -> Embedded:

@@ -32,7 +32,8 @@ class ImageFiles(Dataset[Batch]):
         transform: From an RGB picture, `3 h w` of bytes, to one; all results have one shape.
         seed: Another seed is another augmentation.
         locations: Where each file is referred to, for messages; one entry a file.
-        boxes: The part of each file that is the image (left, top, right, bottom); one entry a file.
+        boxes: The part of each file that is the image (left, top, right, bottom), None for all of
+            it; one entry a file.
         background: Seen through transparent pixels.
 
     Attributes:
@@ -53,7 +54,7 @@ class ImageFiles(Dataset[Batch]):
         transform: Transform,
         seed: int = 0,
         locations: Sequence[Location] | None = None,
-        boxes: Sequence[Box] | None = None,
+        boxes: Sequence[Box | None] | None = None,
         background: Colour = (255, 255, 255),
     ) -> None:
         self.indices = torch.from_numpy(indices)

@@ -13,6 +13,7 @@ from ranklight.metrics import (
     LabelRankingScores,
     LabelSetCounts,
     LabelSetScores,
+    PairCounts,
     TripletScores,
 )
 from ranklight.pairs import LabelOverlap
@@ -26,12 +27,15 @@ pytestmark = [
 RECORDS = {
     "ClassMeans",
     "Clusters",
+    "Judgement",
     "LabelDistanceScores",
     "LabelSetCounts",
+    "PairCounts",
     "Scoring",
     "TripletScores",
+    "VerificationCurve",
 }
-TAKES_NO_TENSOR = {"read_triplets"}
+TAKES_NO_TENSOR = {"read_triplets", "wilson_interval"}
 
 _DRAW = torch.Generator().manual_seed(0)
 EMBEDDINGS = torch.randn(6, 3, generator=_DRAW)
@@ -139,7 +143,7 @@ CALLS = {
         lambda relevant, junk, **given: counts_of(
             metrics.ListedAnswers(Embedded(**given), relevant=relevant, junk=junk)
         ),
-        {**ROWS, "relevant": IDS[:4].view(2, 2), "junk": IDS[2:].view(2, 2)},
+        {**ROWS, "relevant": IDS[:4].view(2, 2), "junk": IDS[1:3].view(1, 2)},
     ),
     "average_by_class": Call(
         lambda classes, **given: metrics.average_by_class(EMBEDDED, given, classes).means,
@@ -237,6 +241,44 @@ CALLS = {
         of_batches(lambda: LabelRankingScores(4, per_class=True)), {**MULTI_LABEL, "index": INDEX}
     ),
     "EachImageOnce": Call(of_batches(once), {"right": SCORES[:, 0], "index": INDEX}),
+}
+DISTANCES = {
+    "squared_distance": torch.tensor([0.1, 0.5, 0.5, 0.2, 1.5, 0.9]),
+    "same": torch.tensor([True, False, True, True, False, False]),
+}
+PAIR_COUNTS = {
+    "squared_distance": torch.tensor([0.1, 0.5, 1.5]),
+    "same": torch.tensor([3, 1, 0]),
+    "different": torch.tensor([0, 2, 7]),
+}
+FARS = (0.2, 0.5)
+CALLS |= {
+    "count_pairs": Call(of_sides(metrics.count_pairs), CLASS_SIDES),
+    "evaluate_verification": Call(
+        lambda **given: metrics.evaluate_verification(Embedded(**given), fars=FARS), ROWS
+    ),
+    "bootstrap_identities": Call(
+        lambda draws, **given: metrics.bootstrap_identities(
+            metrics.count_pairs(rows := Embedded(**given)), rows, fars=FARS, draws=draws
+        ),
+        {**ROWS, "draws": 20},
+    ),
+    "pair_distances": Call(
+        lambda pairs, **given: metrics.pair_distances(*sides(**given), pairs),
+        {**SIDES, "pairs": TRIPLETS[:, :2]},
+    ),
+    "tally_distances": Call(metrics.tally_distances, DISTANCES),
+    "fold_accuracy": Call(
+        metrics.fold_accuracy, {**DISTANCES, "folds": torch.tensor([0, 0, 1, 1, 1, 0])}
+    ),
+    "score_verification": Call(
+        lambda **given: metrics.score_verification(PairCounts(**given), FARS), PAIR_COUNTS
+    ),
+    "verification_curve": Call(
+        lambda **given: metrics.verification_curve(PairCounts(**given)), PAIR_COUNTS
+    ),
+    "fit_threshold": Call(lambda **given: metrics.fit_threshold(PairCounts(**given)), PAIR_COUNTS),
+    "judge_pairs": Call(lambda **given: metrics.judge_pairs(PairCounts(**given), 0.3), PAIR_COUNTS),
 }
 CALLS |= {
     name: Call(getattr(metrics, name), MULTI_LABEL)

@@ -237,7 +237,6 @@ def test_means_over_classes_weigh_small_classes_as_large_ones():
             lambda q, g: ClassAnswers(q, Embedded(g.embeddings, g.labels), apart="group"),
             "apart='group' needs a group for queries and gallery",
         ),
-        (lambda q, g: ClassAnswers(q, g, apart="camera"), "apart is one of image, group"),
         (
             lambda q, g: ListedAnswers(
                 q, g, relevant=torch.tensor([[1000, 0]]), junk=torch.tensor([[1000, 0]])
