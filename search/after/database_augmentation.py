@@ -29,15 +29,17 @@ class DatabaseAugmentation(Step):
     Args:
         n: How many neighbours are added; no more than are expected to be right.
         alpha: α; a larger one leaves more to the nearest.
+        name: What its scores are logged under; several of a kind need one each.
 
     Raises:
         ValueError: n is below 1, or alpha negative.
     """
 
-    name = "database_augmentation"
-
-    def __init__(self, n: int = 10, alpha: float = 3.0) -> None:
+    def __init__(
+        self, n: int = 10, alpha: float = 3.0, name: str = "database_augmentation"
+    ) -> None:
         check_expansion(n, alpha)
+        self.name = name
         self.n = n
         self.alpha = alpha
 

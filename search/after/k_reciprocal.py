@@ -61,21 +61,26 @@ class KReciprocal(Step):
         k2: k₂, how many sets are averaged; 1 averages none.
         distance_weight: λ, 0..1; 1 leaves the order as it is.
         candidates: How many of each query's list are reordered; more takes longer and finds more.
+        name: What its scores are logged under; several of a kind need one each.
 
     Raises:
         ValueError: A number is below 1, λ is not 0..1, or k₂ is above k₁ + 1.
     """
 
-    name = "k_reciprocal"
-
     def __init__(
-        self, k1: int = 20, k2: int = 6, distance_weight: float = 0.3, candidates: int = 100
+        self,
+        k1: int = 20,
+        k2: int = 6,
+        distance_weight: float = 0.3,
+        candidates: int = 100,
+        name: str = "k_reciprocal",
     ) -> None:
         check_counts(k1=k1, k2=k2, candidates=candidates)
         if not 0 <= distance_weight <= 1:
             raise ValueError(f"distance_weight must be 0 to 1; got {distance_weight}")
         if k2 > k1 + 1:
             raise ValueError(f"k2 averages over the first of k1 + 1 = {k1 + 1} rows; got {k2}")
+        self.name = name
         self.k1 = k1
         self.k2 = k2
         self.distance_weight = distance_weight

@@ -38,19 +38,25 @@ class PcaWhitening(Step):
         dimensions: How many directions are kept; all by default. Fewer leave out what varies least.
         regularisation: ε, in units of the mean eigenvalue; 0 is whitening, a large one leaves a
             rotation. Needed where training does not vary in all directions.
+        name: What its scores are logged under; several of a kind need one each.
 
     Raises:
         ValueError: Dimensions are below 1, or the regularisation is negative.
     """
 
-    name = "pca_whitening"
     needs_training = True
 
-    def __init__(self, dimensions: int | None = None, regularisation: float = 0.0) -> None:
+    def __init__(
+        self,
+        dimensions: int | None = None,
+        regularisation: float = 0.0,
+        name: str = "pca_whitening",
+    ) -> None:
         if dimensions is not None:
             check_counts(dimensions=dimensions)
         if not 0 <= regularisation < float("inf"):
             raise ValueError(f"regularisation must be 0 or more; got {regularisation}")
+        self.name = name
         self.dimensions = dimensions
         self.regularisation = regularisation
         self.mean: Tensor | None = None
