@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from ranklight.kernels.checks import is_integer
+from ranklight.kernels.checks import check_values_are_there, is_integer
 from ranklight.kernels.chunks import chunks
 from ranklight.search.embedded import Embedded, own_positions
 
@@ -218,8 +218,16 @@ class ListedAnswers:
         self, queries: Embedded, among: Embedded, own: Tensor, pairs: Int[Tensor, "p 2"]
     ) -> Int[Tensor, "kept"]:
         """Row of the query × size of the gallery + position, ascending, of this rank's queries."""
-        device = queries.ids.device
-        query, image = pairs.to(device).unbind(1)
+        check_values_are_there(embeddings=queries.embeddings)
+        check_values_are_there(pairs=pairs)
+        if not is_integer(pairs):
+            raise TypeError(f"listed ids must be integers; got {pairs.dtype}")
+        if pairs.ndim != 2 or pairs.shape[1] != 2:
+            raise ValueError(
+                "lists hold (id of the query, id of the gallery's image), shape [p, 2]; got "
+                f"{list(pairs.shape)}"
+            )
+        query, image = pairs.to(queries.ids.device).long().unbind(1)
         row = queries.shards.global_to_local(queries.positions_of(query))
         position = among.positions_of(image)
         # row −1, another rank's, finds the −1 at the end

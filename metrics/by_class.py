@@ -15,6 +15,10 @@ from ranklight.search.embedded import Embedded
 class ClassMeans(NamedTuple):
     """The mean of each score over the queries of each class, or group.
 
+        >>> means = {"recall@1": torch.tensor([0.5, 1.0])}
+        >>> ClassMeans(torch.tensor([4, 9]), torch.tensor([2, 1]), means).macro()
+        {'recall@1/macro': 0.75}
+
     Args:
         classes: Ascending; only those of which a query counts.
         queries: How many count, of each, by the first score.

@@ -209,9 +209,9 @@ def test_says_what_is_wrong(tmp_path):
     with pytest.raises(ValueError, match="must return a mapping or named tuple with `embeddings`"):
         EmbeddingCollector().add(torch.ones(1, 2), batch)
     with pytest.raises(
-        ValueError, match=r"one class number an image, not labels of shape \(1, 3\)"
+        ValueError, match=r"(?s)one class number an image, .* not labels of shape \(1, 3\)"
     ):
-        RetrievalEvaluation()._add(None, batch._replace(labels=torch.ones(1, 3)), 0)
+        RetrievalEvaluation()._add(run, None, batch._replace(labels=torch.ones(1, 3)), 0)
 
 
 def collect_a_share(counts):
@@ -311,12 +311,16 @@ def test_the_scores_of_every_query_are_kept_and_their_means_are_those_logged(tmp
 
 def test_scores_are_kept_of_each_loader_and_of_the_last_epoch_of_fit(tmp_path):
     run = trainer(tmp_path, RetrievalEvaluation(clustering=False), max_epochs=2)
-    run.fit(Flatten(), loader(), [loader(Points(seed=1)), loader(Points(30, seed=2))])
-    assert len(scores_of(tmp_path, "val-0")["id"]) == 60
-    assert len(scores_of(tmp_path, "val-1")["id"]) == 30
+    sets = {"birds": Points(seed=1), "cars": Points(30, seed=2)}
+    loaders = CombinedLoader({name: loader(of) for name, of in sets.items()}, "sequential")
+    run.fit(Flatten(), loader(), loaders)
+    assert len(scores_of(tmp_path, "val-birds")["id"]) == 60
+    assert len(scores_of(tmp_path, "val-cars")["id"]) == 30
     assert sorted(path.name for path in (tmp_path / "scores").iterdir()) == [
-        "val-0.parquet",
-        "val-1.parquet",
+        "val-birds-classes.parquet",
+        "val-birds.parquet",
+        "val-cars-classes.parquet",
+        "val-cars.parquet",
     ]
 
 
