@@ -254,7 +254,7 @@ def test_training_images_are_seen_as_in_evaluation(tmp_path):
 
 def on_these(folder, gallery):
     callback = evaluation(after=steps(), views=[Mirrored()])
-    run = trainer(folder, callback, **on_these_ranks())
+    run = trainer(folder, callback, use_distributed_sampler=False, **on_these_ranks())
     run.test(Unit(), Data(gallery=gallery), verbose=False)
     return {name: value.item() for name, value in run.callback_metrics.items()}
 
