@@ -13,7 +13,7 @@ class Chain(Step):
     step is fitted on training embeddings as the encoder gives them.
 
         >>> from ranklight.search.after import AlphaQueryExpansion, KReciprocal
-        >>> Chain([AlphaQueryExpansion(n=2), KReciprocal(k1=4)]).name
+        >>> Chain([AlphaQueryExpansion(n=2), KReciprocal(k1=10)]).name
         'alpha_qe+k_reciprocal'
 
     Args:

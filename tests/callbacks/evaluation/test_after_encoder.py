@@ -5,6 +5,8 @@ import pytest
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
+from jsonargparse import ArgumentParser
+from PIL import Image
 from pyarrow import parquet
 from torch.utils.data import DataLoader, Dataset
 
@@ -192,6 +194,44 @@ def test_several_data_sets_have_each_their_own(tmp_path):
         assert f"test/{name}/mirrored/map@r" in run.callback_metrics
 
 
+@pytest.mark.parametrize("gallery", [False, True])
+def test_levels_are_scored_after_a_step_too(tmp_path, gallery):
+    data = Data(gallery=gallery)
+    sides = data.test if gallery else [data.test]
+    rows = []
+    for side in sides:
+        side.indices = embedded(side).ids
+        side.levels = {"coarse": side.labels // 2}
+        rows.append(Embedded(embed(side.images), side.labels // 2, side.indices))
+    after = [AlphaQueryExpansion(3), KReciprocal(5, 2, candidates=10)]
+    run = trainer(tmp_path, evaluation(after=after, levels=["coarse"]))
+    run.test(Unit(), data, verbose=False)
+    for step in after:
+        queries, among, search = step(Retrieval(*rows))
+        expected = evaluate_retrieval(queries, among, ks=(1,), search=search)["recall@1"]
+        logged = run.callback_metrics[f"test/{step.name}/coarse/recall@1"].item()
+        assert logged == pytest.approx(expected, rel=1e-5)
+
+
+def test_yaml_names_steps_and_views():
+    room = "ranklight.search.after"
+    chain = {"steps": [{"class_path": f"{room}.AlphaQueryExpansion", "init_args": {"n": 3}}]}
+    options = {
+        "after": [
+            {"class_path": f"{room}.PcaWhitening", "init_args": {"dimensions": 16}},
+            {"class_path": f"{room}.Chain", "init_args": chain},
+        ],
+        "views": [{"class_path": "ranklight.callbacks.evaluation.views.Crops"}],
+    }
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(RetrievalEvaluation, "evaluation")
+    built = parser.instantiate_classes(parser.parse_object({"evaluation": options})).evaluation
+    whitening, expansion = built.after_encoder.after
+    assert whitening.dimensions == 16
+    assert expansion.steps[0].n == 3
+    assert isinstance(built.after_encoder.views[0], Crops)
+
+
 def test_views_of_pictures():
     images = torch.arange(2 * 3 * 8 * 8, dtype=torch.uint8).view(2, 3, 8, 8)
     (mirrored,) = Mirrored()(images)
@@ -243,8 +283,6 @@ def test_refuses_a_module_that_embeds_nothing_else(tmp_path):
 
 
 def test_training_images_are_seen_as_in_evaluation(tmp_path):
-    from PIL import Image
-
     Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "black.png")
     files = ImageFiles([tmp_path / "black.png"], torch.zeros(1).long(), np.array([0]), torch.neg)
     other = files.seen_through(torch.bitwise_not)
