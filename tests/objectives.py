@@ -20,7 +20,8 @@ from ranklight.pairs import (
 )
 
 BATCH, DIM, CLASSES = 48, 16, 12
-CONTINUOUS = {"LogRatioLoss", "RankNContrastLoss"}
+CONTINUOUS = {"LogRatioLoss", "RankNContrastLoss", "RankSimLoss"}
+OF_TRIPLETS = {"MarginLoss", "TripletLoss"}
 
 
 def _gives_opponents(miner):
@@ -51,7 +52,7 @@ METHODS = {
     f"{loss}, {miner}": _of_pairs(loss, miner)
     for loss in losses.__all__
     for miner in miners.__all__
-    if loss == "TripletLoss" or not _gives_opponents(miner)
+    if loss in OF_TRIPLETS or not _gives_opponents(miner)
 }
 METHODS |= {
     name: Method(partial(lambda build: Objective(build()), build), random="drawn" in name)
