@@ -130,11 +130,19 @@ def _wants(part):
 
 def test_losses_of_angles_say_that_they_want_unit_vectors():
     assert angles() == [
+        "CircleLoss",
         "ContrastiveLoss",
+        "FastAPLoss",
+        "InfoNCELoss",
+        "MarginLoss",
         "MultiSimilarityLoss",
         "ProxyAnchorLoss",
+        "RankSimLoss",
+        "RecallAtKLoss",
         "SmoothAPLoss",
+        "SupAPLoss",
         "SupConLoss",
+        "ThresholdConsistentMarginLoss",
     ]
 
 
