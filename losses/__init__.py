@@ -7,6 +7,7 @@ from ranklight.losses.bp_mll import BPMLLLoss
 from ranklight.losses.center import CenterLoss
 from ranklight.losses.contrastive import ContrastiveLoss
 from ranklight.losses.cos_face import CosFaceLoss
+from ranklight.losses.from_pml import FromPML
 from ranklight.losses.hinge_ranking import HingeRankingLoss
 from ranklight.losses.log_ratio import LogRatioLoss
 from ranklight.losses.lsep import LSEPLoss
@@ -35,6 +36,7 @@ __all__ = [
     "CenterLoss",
     "ContrastiveLoss",
     "CosFaceLoss",
+    "FromPML",
     "HingeRankingLoss",
     "LSEPLoss",
     "LogRatioLoss",

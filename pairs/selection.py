@@ -70,9 +70,10 @@ def loss_inputs_of_classes(
         )
     # Where there was no column, one stands that is not selected, which makes one class.
     missing = -matrices[0].shape[1] % centers_per_class
-    if missing:
-        matrices = tuple(F.pad(matrix, (0, missing)) for matrix in matrices)
-    return tuple(matrix.unflatten(1, (-1, centers_per_class)) for matrix in matrices)
+    similarity, relevance, selection = (
+        F.pad(matrix, (0, missing)).unflatten(1, (-1, centers_per_class)) for matrix in matrices
+    )
+    return similarity, relevance, selection
 
 
 def miner_inputs(
@@ -91,8 +92,8 @@ def miner_inputs(
 
 
 def split(
-    relevance: Float[Tensor, "n m"], selection: Shaped[Tensor, "n m"]
-) -> tuple[Bool[Tensor, "n m"], Bool[Tensor, "n m"]]:
+    relevance: Float[Tensor, "n *m"], selection: Shaped[Tensor, "n *m"]
+) -> tuple[Bool[Tensor, "n *m"], Bool[Tensor, "n *m"]]:
     """The selected pairs, as (positive, negative): relevance above 0, and not.
 
     A relevance of NaN is not above 0: labels that are no numbers are refused where they become
