@@ -21,7 +21,7 @@ class RowSums(NamedTuple):
     """Of some columns of each row, what the cross-entropy of the whole row is computed from."""
 
     log_sum: Float[Tensor, " n"]
-    """log Σ e^x over the columns summed; −∞ of none."""
+    """Log of Σ e^x over the columns summed; minus infinity of none."""
     picked: Float[Tensor, " n"]
     """Σ x over the positives."""
     number: Int[Tensor, " n"]

@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_integers, check_values_are_there
+
 
 class FromPML(nn.Module):
     """Any loss of pytorch-metric-learning as the loss of an `Objective`, with a miner of theirs.
@@ -56,8 +58,11 @@ class FromPML(nn.Module):
         """Loss of a selection of pairs.
 
         Raises:
-            ValueError: The selection is not of pairs.
+            TypeError: Labels are not integers.
+            ValueError: The selection is not of pairs, or tensors hold no values.
         """
+        check_integers(labels=labels, ref_labels=ref_labels)
+        check_values_are_there(embeddings=embeddings, selection=selection)
         if selection.dtype != torch.bool:
             raise ValueError(
                 "FromPML takes pairs, a Bool selection; give triplet miners of pytorch-metric-"

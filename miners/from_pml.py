@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_integers, check_values_are_there
+
 
 class FromPML(nn.Module):
     """The pairs of M that a miner of pytorch-metric-learning keeps, for a loss of ours.
@@ -41,7 +43,14 @@ class FromPML(nn.Module):
         ref_labels: Int[Tensor, " m"],
         mask: Bool[Tensor, "n m"],
     ) -> Bool[Tensor, "n m"]:
-        """The kept pairs."""
+        """The kept pairs.
+
+        Raises:
+            TypeError: Labels are not integers.
+            ValueError: Tensors hold no values.
+        """
+        check_integers(labels=labels, ref_labels=ref_labels)
+        check_values_are_there(embeddings=embeddings, mask=mask)
         others = () if references is embeddings else (references, ref_labels)
         mined = self.miner(embeddings, labels, *others)
         a, p, b, n = mined if len(mined) == 4 else (*mined[:2], mined[0], mined[2])

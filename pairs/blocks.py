@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -62,9 +63,9 @@ def loss_in_blocks(
         return row_sums(loss.logits(similarity, relevance(labels, ref_labels), mask))  # type: ignore[operator]
 
     blocks = zip(
-        found.embeddings.split(size),
-        found.labels.split(size),
-        found.mask.split(size, 1),
+        torch.split(found.embeddings, size),
+        torch.split(found.labels, size),
+        torch.split(found.mask, size, 1),
         strict=True,
     )
     parts = [checkpoint(sums, *block, use_reentrant=False) for block in blocks]

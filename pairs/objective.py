@@ -166,10 +166,9 @@ def _check_centers_per_class(loss: nn.Module, references: nn.Module) -> None:
     needed = getattr(loss, "centers_per_class", 1)
     given = getattr(references, "centers_per_class", 1)
     if needed not in (1, given):
-        name = type(loss).__name__
         raise ValueError(
-            f"{name}(centers_per_class={needed}) needs references of as many, as "
-            f"ClassCenters(centers_per_class={needed}); got {type(references).__name__} with {given}"
+            f"{type(loss).__name__}(centers_per_class={needed}) needs references of as many, as "
+            f"ClassCenters(centers_per_class={needed}); {type(references).__name__} has {given}"
         )
 
 

@@ -8,13 +8,13 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_counts
 from ranklight.kernels.distributed import (
     all_gather,
     all_reduce_sum,
     check_as_many_on_every_rank,
     rank_and_world_size,
 )
-from ranklight.kernels.checks import check_counts
 from ranklight.kernels.eager import eager_on_cpu
 from ranklight.kernels.random_bits import random_bits
 from ranklight.pairs.checks import check_batch, check_classes
@@ -109,8 +109,8 @@ class ClassCenters(nn.Module):
     Raises:
         TypeError: Labels are not integers.
         ValueError: What is given of the centers does not go together; the global batch has more
-            images than classes are sampled; embeddings have another dimension than the centers, labels are not one class an
-            image; or, on the CPU, a label has no center.
+            images than classes are sampled; embeddings have another dimension than the centers,
+            labels are not one class an image; or, on the CPU, a label has no center.
         RuntimeError: A number was left out, and nobody called `complete`.
 
     Example:
@@ -249,7 +249,7 @@ class ClassCenters(nn.Module):
             )
         places = torch.arange(len(self.classes), device=labels.device)
         lots = random_bits(self.seed, self.draws, places)
-        lots[present] = torch.iinfo(lots.dtype).max
+        lots.index_fill_(0, present, torch.iinfo(lots.dtype).max)
         self.draws += 1
         return lots.topk(number, sorted=False).indices.sort().values
 
@@ -258,8 +258,8 @@ class ClassCenters(nn.Module):
 
         1e-5 under the root keeps the gradient of merged centers finite.
         """
-        grouped = F.normalize(centers).unflatten(0, (-1, self.centers_per_class))
-        distance = (2 + 1e-5 - 2 * grouped @ grouped.mT).sqrt().triu(1)
+        grouped = torch.unflatten(F.normalize(centers), 0, (-1, self.centers_per_class))
+        distance: Tensor = (2 + 1e-5 - 2 * grouped @ grouped.mT).sqrt().triu(1)
         pairs = len(centers) * (self.centers_per_class - 1)
         return self.center_merging * distance.sum() / pairs
 

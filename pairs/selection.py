@@ -71,7 +71,8 @@ def loss_inputs_of_classes(
     # Where there was no column, one stands that is not selected, which makes one class.
     missing = -matrices[0].shape[1] % centers_per_class
     similarity, relevance, selection = (
-        F.pad(matrix, (0, missing)).unflatten(1, (-1, centers_per_class)) for matrix in matrices
+        torch.unflatten(F.pad(matrix, (0, missing)), 1, (-1, centers_per_class))
+        for matrix in matrices
     )
     return similarity, relevance, selection
 
