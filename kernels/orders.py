@@ -49,9 +49,7 @@ def count_below(keys: Float[Tensor, "n m"], selected: Bool[Tensor, "n m"]) -> In
     return torch.where(selected, below.gather(1, rank), 0)
 
 
-def mean_ranks(
-    keys: Float[Tensor, "n m"], selected: Bool[Tensor, "n m"]
-) -> Float[Tensor, "n m"]:
+def mean_ranks(keys: Float[Tensor, "n m"], selected: Bool[Tensor, "n m"]) -> Float[Tensor, "n m"]:
     """Ranks of the selected keys in their row, 1 the smallest; 0 elsewhere.
 
     Equal keys share the mean of their ranks.

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ranklight.kernels.distributed import rank_and_world_size
 from ranklight.kernels.eager import holds_values
+from ranklight.pairs.blocks import check_blocks, loss_in_blocks
 from ranklight.pairs.checks import check_batch
 from ranklight.pairs.compare import pairs_with
 from ranklight.pairs.references import ClassCenters, InBatch, References
@@ -49,6 +50,17 @@ class Objective(nn.Module):
         miner: From `miners`; it sees S without gradient. Default: every pair of M.
         references: Default: `InBatch()`.
         relevance: Default: `SameClass()`.
+        references_per_block: For 10^6 class centers: S, R and what comes of them exist for so many
+            references at a time, and are computed again for the gradient, a third more work; fewer
+            take less memory. None: S whole. For losses that are a softmax over the row.
+
+    A part that has `takes_vectors`, as those of pytorch-metric-learning have (`FromPML`), is given
+    embeddings, labels, references, their labels and the selection, instead of S, R and the
+    selection.
+
+    Raises:
+        ValueError: Loss and references differ in their centers per class; or `references_per_block`
+            is given with a miner or with another loss.
 
     Example:
         >>> import torch
@@ -66,12 +78,17 @@ class Objective(nn.Module):
         miner: nn.Module | None = None,
         references: nn.Module | None = None,
         relevance: nn.Module | None = None,
+        references_per_block: int | None = None,
     ) -> None:
         super().__init__()
         self.loss = loss
         self.miner = miner
         self.references = InBatch() if references is None else references
         self.relevance = SameClass() if relevance is None else relevance
+        _check_centers_per_class(loss, self.references)
+        if references_per_block is not None:
+            check_blocks(loss, miner, references_per_block)
+        self.references_per_block = references_per_block
         parts = {type(part).__name__ for part in (loss, miner) if _wants_unit_vectors(part)}
         self._unlooked_at = " and ".join(sorted(parts))
 
@@ -96,6 +113,8 @@ class Objective(nn.Module):
         known = () if index is None else (index,)
         found = self.references(embeddings, labels, *known)
         batch = self._term(found, embeddings, labels)
+        if found.penalty is not None:
+            batch = batch._replace(loss=batch.loss + found.penalty)
         if found.memory is None:
             return batch
         memory = self._term(found.memory, embeddings, labels)
@@ -125,12 +144,36 @@ class Objective(nn.Module):
             )
 
     def _term(self, found: References, embeddings: Tensor, labels: Tensor) -> ObjectiveOutput:
+        if self.references_per_block is not None:
+            size = self.references_per_block
+            loss = loss_in_blocks(self.loss, found, embeddings, labels, self.relevance, size)
+            return ObjectiveOutput(loss, loss.new_ones(()))
         similarity, relevance, mask = pairs_with(found, embeddings, labels, self.relevance)
+        vectors = embeddings, labels, found.embeddings, found.labels
+        selection = mask
+        if self.miner is not None:
+            pairs = vectors if _takes_vectors(self.miner) else (similarity.detach(), relevance)
+            selection = self.miner(*pairs, mask)
+        pairs = vectors if _takes_vectors(self.loss) else (similarity, relevance)
+        loss = self.loss(*pairs, selection)
         if self.miner is None:
-            return ObjectiveOutput(self.loss(similarity, relevance, mask), similarity.new_ones(()))
-        selection = self.miner(similarity.detach(), relevance, mask)
-        loss = self.loss(similarity, relevance, selection)
+            return ObjectiveOutput(loss, similarity.new_ones(()))
         return ObjectiveOutput(loss, _mined_fraction(selection, mask))
+
+
+def _check_centers_per_class(loss: nn.Module, references: nn.Module) -> None:
+    """Refuse a loss for which so many columns are one class, where they are not."""
+    needed = getattr(loss, "centers_per_class", 1)
+    given = getattr(references, "centers_per_class", 1)
+    if needed not in (1, given):
+        raise ValueError(
+            f"{type(loss).__name__}(centers_per_class={needed}) needs references of as many, as "
+            f"ClassCenters(centers_per_class={needed}); {type(references).__name__} has {given}"
+        )
+
+
+def _takes_vectors(part: nn.Module) -> bool:
+    return bool(getattr(part, "takes_vectors", False))
 
 
 def _wants_unit_vectors(part: nn.Module | None) -> bool:

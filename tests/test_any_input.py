@@ -14,6 +14,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pytorch_metric_learning import losses as peer_losses
+from pytorch_metric_learning import miners as peer_miners
 from torch import Tensor
 
 from ranklight import losses, miners, pairs
@@ -70,14 +72,18 @@ def _with_gradient(loss: Callable[..., Tensor]) -> Callable[..., Any]:
 LOSSES = {
     name: Call(_with_gradient(getattr(losses, name)()), {**MATRICES, "selection": MASK})
     for name in losses.__all__
+    if name not in ("FromPML", "SoftTripleLoss")
 }
+LOSSES["SoftTripleLoss"] = Call(
+    _with_gradient(losses.SoftTripleLoss(centers_per_class=3)), {**MATRICES, "selection": MASK}
+)
 LOSSES["TripletLoss of opponents"] = Call(
     _with_gradient(losses.TripletLoss()), {**MATRICES, "selection": OPPONENTS}
 )
 MINERS = {
     name: Call(getattr(miners, name)(), {**MATRICES, "mask": MASK})
     for name in miners.__all__
-    if name not in ("BatchTriplets", "DistanceWeighted")
+    if name not in ("BatchTriplets", "DistanceWeighted", "FromPML")
 }
 MINERS["DistanceWeighted"] = Call(
     miners.DistanceWeighted(8), {**MATRICES, "mask": MASK}, random=True
@@ -121,6 +127,13 @@ REFERENCES = {
     "Objective": Call(lambda **batch: Objective(MultiSimilarityLoss())(**batch), BATCH),
     "Objective, memory": Call(
         lambda **batch: Objective(ContrastiveLoss(), references=CrossBatchMemory(8))(**batch), BATCH
+    ),
+    "FromPML": Call(
+        lambda **batch: Objective(
+            losses.FromPML(peer_losses.ContrastiveLoss()),
+            miners.FromPML(peer_miners.PairMarginMiner(0.9, 0.1)),
+        )(**batch),
+        BATCH,
     ),
     "compare": Call(
         lambda **batch: pairs.compare(**batch, references=InBatch(), relevance=pairs.SameClass()),

@@ -25,7 +25,9 @@ def test_ranks_and_gradient_are_those_of_autograd(elements, monkeypatch, value_a
     selected = torch.rand(5, 7) < 0.6
     selected.scatter_(1, columns.clamp(min=0), True)
     found, expected = (
-        value_and_gradient(lambda s, f=f: (f(s, columns, selected, 0.5) * weight).sum(1), similarity)
+        value_and_gradient(
+            lambda s, f=f: (f(s, columns, selected, 0.5) * weight).sum(1), similarity
+        )
         for f in (soft_ranks, plain)
     )
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)

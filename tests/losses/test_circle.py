@@ -14,9 +14,7 @@ from ranklight.pairs import Objective
 def row(positives, negatives, m, gamma):
     """Σ_j Σ_k e^{γ α⁻ (s_n − m) − γ α⁺ (s_p − (1 − m))}, the terms and their weights."""
     return [
-        math.exp(
-            gamma * (max(0.0, n + m) * (n - m) - max(0.0, 1 + m - p) * (p - (1 - m)))
-        )
+        math.exp(gamma * (max(0.0, n + m) * (n - m) - max(0.0, 1 + m - p) * (p - (1 - m))))
         for n in negatives
         for p in positives
     ]

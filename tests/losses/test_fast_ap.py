@@ -57,7 +57,10 @@ def test_peer(bins):
     torch.manual_seed(0)
     z = torch.randn(24, 4, dtype=torch.float64, requires_grad=True)
     labels = torch.randint(6, (24,))
-    ours, theirs = Objective(FastAPLoss(bins))(normalize(z), labels), peers.FastAPLoss(bins)(z, labels)
+    ours, theirs = (
+        Objective(FastAPLoss(bins))(normalize(z), labels),
+        peers.FastAPLoss(bins)(z, labels),
+    )
     torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=0)
     ours_grad, theirs_grad = (torch.autograd.grad(loss, z)[0] for loss in (ours, theirs))
     torch.testing.assert_close(ours_grad, theirs_grad, rtol=1e-6, atol=1e-9)

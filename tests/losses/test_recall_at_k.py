@@ -19,9 +19,7 @@ def equation(similarity, relevance, selection, ks=(1, 2, 4, 8, 16), tau=0.01, ta
     ):
         known = [i for i in range(len(s)) if chosen[i]]
         positives = [i for i in known if r[i] > 0]
-        ranks = [
-            1 + sum(sigmoid((s[j] - s[i]) / tau) for j in known if j != i) for i in positives
-        ]
+        ranks = [1 + sum(sigmoid((s[j] - s[i]) / tau) for j in known if j != i) for i in positives]
         if positives:
             recalls = [
                 min(k, sum(sigmoid((k - rank) / tau_k) for rank in ranks)) / min(k, len(positives))
