@@ -7,14 +7,13 @@ scores s, and of the scores moved by λ against what the loss ℓ asks of their 
     ∂ℓ/∂s ≈ −(rk(s) − rk(s + λ g)) / λ,    g = ∂ℓ/∂rk(s)
 
 with rk = 1 for the largest. Here ℓ = 1/m Σ (rk_j(S) − rk_j(R))² / m² over the m selected of a row,
-so that g_j = 2 (rk_j(S) − rk_j(R)) / m² for ranks, 1 .. m, that are divided by m. λ acts on the row's
-own cost and not on what it is multiplied by later: how a loss is weighted, averaged over ranks of
+so that g_j = 2 (rk_j(S) − rk_j(R)) / m² for ranks, 1 .. m, that are divided by m. λ acts on the
+row's own cost and not on what it is multiplied by later: how a loss is weighted, averaged over
 processes or scaled for half precision must not decide where the second ranking is taken.
 """
 
 from functools import partial
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 

@@ -1,7 +1,7 @@
 """Ranks made smooth by a sigmoid, a few rows or columns at a time, forward and backward.
 
-The rank of reference i is r_i = 1 + Σ_{j ≠ i} σ(x_ij) with x_ij = (S_j − S_i) / τ. Each of its terms
-has the derivative σ'(x) = σ(x) (1 − σ(x)) / τ by S_j, and minus that by S_i. With g_i = ∂L/∂r_i
+The rank of reference i is r_i = 1 + Σ_{j ≠ i} σ(x_ij) with x_ij = (S_j − S_i) / τ. Each term has
+the derivative σ'(x) = σ(x) (1 − σ(x)) / τ by S_j, and minus that by S_i. With g_i = ∂L/∂r_i
 
     ∂L/∂S_j = Σ_{i ≠ j} g_i σ'(x_ij) − g_j Σ_{k ≠ j} σ'(x_jk)
 

@@ -18,9 +18,9 @@ class CircleLoss(nn.Module):
     out of the mean. For similarities of unit vectors. The boundary between positives and negatives
     is a circle in the plane of the two similarities.
 
-    Sun, Cheng, Zhang, Zhang, Zheng, Wang, Wei: Circle Loss: A Unified Perspective of Pair Similarity
-    Optimization, CVPR 2020, arXiv 2002.10857, the form with pairwise labels. Defaults are theirs for
-    fine-grained retrieval; faces have m = 0.25 and γ = 256, persons 0.25 and 128.
+    Sun, Cheng, Zhang, Zhang, Zheng, Wang, Wei: Circle Loss: A Unified Perspective of Pair
+    Similarity Optimization, CVPR 2020, arXiv 2002.10857, the form with pairwise labels. Defaults
+    are theirs for fine-grained retrieval; faces have m = 0.25 and γ = 256, persons 0.25 and 128.
     pytorch-metric-learning has the same, and leaves anchors of loss 0 out of the mean as well.
 
     Args:

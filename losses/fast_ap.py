@@ -17,8 +17,8 @@ class FastAPLoss(nn.Module):
 
     h is a histogram in which each reference counts in the two bins around its distance, h⁺ that of
     the positives alone, H and H⁺ their cumulative sums; Δ = 4 / B, for unit vectors, whose squared
-    distances end at 4. P_a and N_a are the selected positives (R > 0) and negatives; anchors without
-    positives are left out of the mean. O(n·m) and no table of n × m × B, however many bins.
+    distances end at 4. P_a and N_a are the selected positives (R > 0) and negatives; anchors
+    without positives are left out of the mean. O(n·m) and no table of n × m × B, however many bins.
 
     Cakir, He, Xia, Kulis, Sclaroff: Deep Metric Learning to Rank, CVPR 2019; B = 10 is the released
     code's. Same as pytorch-metric-learning, where what is farther than 4 is in no bin, and in the

@@ -12,12 +12,11 @@ from ranklight.pairs.selection import loss_inputs, split
 class InfoNCELoss(nn.Module):
     """Each positive pair should be the one that a softmax over it and the negatives picks.
 
-        L = mean over pairs (i, p), p ∈ P_i, of  −log( e^{S_ip/τ} / (e^{S_ip/τ} + Σ_{j ∈ N_i} e^{S_ij/τ}) )
-          = mean of  log(1 + e^{lse_i − S_ip/τ}),   lse_i = log Σ_{j ∈ N_i} e^{S_ij/τ}
+        L = mean over i and p ∈ P_i of  −log( e^{S_ip/τ} / (e^{S_ip/τ} + Σ_{j ∈ N_i} e^{S_ij/τ}) )
 
     P_i and N_i are the selected positives (R > 0) and negatives. A positive does not compete with
-    the other positives of its anchor, as it does in `SupConLoss`; with one positive an anchor, as of
-    two views of an image, the two are equal. τ is for similarities of unit vectors.
+    the other positives of its anchor, as it does in `SupConLoss`; with one positive an anchor, as
+    of two views of an image, the two are equal. τ is for similarities of unit vectors.
 
     Van den Oord, Li, Vinyals: Representation Learning with Contrastive Predictive Coding, 2018,
     arXiv 1807.03748. On two views of a batch, the other view the positive and all others negatives,

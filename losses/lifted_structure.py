@@ -19,10 +19,10 @@ class LiftedStructureLoss(nn.Module):
 
     Oh Song, Xiang, Jegelka, Savarese: Deep Metric Learning via Lifted Structured Feature Embedding,
     CVPR 2016, arXiv 1511.06452, whose m = 1 is the default, in the form that Hermans, Beyer, Leibe:
-    In Defense of the Triplet Loss, 2017, arXiv 1703.07737, generalised to all positives of an anchor
-    (the first has one pair at a time, the negatives of both its ends, and squares the hinge).
-    pytorch-metric-learning's GeneralizedLiftedStructureLoss has the same sums; it averages over all
-    anchors, for it has anchors without negatives pay for their positives, and has no ε.
+    In Defense of the Triplet Loss, 2017, arXiv 1703.07737, generalised to all positives of an
+    anchor (the first has one pair at a time, the negatives of both its ends, and squares the
+    hinge). pytorch-metric-learning's GeneralizedLiftedStructureLoss has the same sums; it averages
+    over all anchors, for it has anchors without negatives pay for their positives, and has no ε.
 
     Args:
         margin: m, in distance; larger keeps pushing rows that are in order already.

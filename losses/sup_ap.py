@@ -18,10 +18,10 @@ class SupAPLoss(nn.Module):
         H(x) = σ(x/τ) for x ≤ 0,  ½ + σ(x/τ) for 0 < x ≤ δ,  ½ + σ(δ/τ) + ρ (x − δ) beyond
 
     P_a and N_a are the selected positives (R > 0) and negatives; anchors without positives are left
-    out of the mean. H is at least the step that counts who is ahead, hence the bound, and grows with
-    the distance by which a negative is ahead, where the sigmoid of `SmoothAPLoss` is flat. Positives
-    × references are held for a few anchors at a time, or for a part of one anchor's positives. τ, ρ
-    and δ are for similarities of unit vectors.
+    out of the mean. H is at least the step that counts who is ahead, hence the bound, and grows
+    with the distance by which a negative is ahead, where the sigmoid of `SmoothAPLoss` is flat.
+    Positives × references are held for a few anchors at a time, or for a part of one anchor's
+    positives. τ, ρ and δ are for similarities of unit vectors.
 
     Ramzi, Thome, Rambour, Audebert, Bitot: Robust and Decomposable Average Precision for Image
     Retrieval, NeurIPS 2021, arXiv 2110.01445. Defaults are theirs; the released code has 1.44 where

@@ -14,8 +14,8 @@ class ThresholdConsistentMarginLoss(nn.Module):
         L = λ⁺ · mean of (m⁺ − S_ij) over the positives with S_ij ≤ m⁺
           + λ⁻ · mean of (S_ij − m⁻) over the negatives with S_ij ≥ m⁻
 
-    over the selected positives (R > 0) and negatives. It is `ContrastiveLoss` with the mean over the
-    pairs that cost something, so that a few hard ones are not diluted by all the easy ones; a
+    over the selected positives (R > 0) and negatives. It is `ContrastiveLoss` with the mean over
+    the pairs that cost something, so that a few hard ones are not diluted by all the easy ones; a
     regulariser, which makes the classes agree about the similarity that tells "the same" from
     "another". Added to another loss by `pairs.WeightedSum`. The margins are for unit vectors.
 

@@ -1,7 +1,8 @@
 """A method is four free choices: references × relevance × miner × loss."""
 
 import warnings
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple, cast
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -12,6 +13,7 @@ from ranklight.kernels.eager import holds_values
 from ranklight.pairs.blocks import check_blocks, loss_in_blocks
 from ranklight.pairs.checks import check_batch
 from ranklight.pairs.compare import pairs_with
+from ranklight.pairs.given import Given, references_of
 from ranklight.pairs.references import ClassCenters, InBatch, References
 from ranklight.pairs.relevance import SameClass
 
@@ -22,10 +24,24 @@ class ObjectiveOutput(NamedTuple):
     """A loss and what it was computed from."""
 
     loss: Float[Tensor, ""]
-    mined_fraction: Float[Tensor, ""]
-    """Share of the pairs that the miner kept, 0..1."""
+    mined_fraction: Float[Tensor, ""] | None = None
+    """Share of the pairs that the miner kept, 0..1; None where there are no pairs."""
     memory_mined_fraction: Float[Tensor, ""] | None = None
     """The same for the references of a memory, where there is one."""
+    terms: Mapping[str, "ObjectiveOutput"] | None = None
+    """What the loss is the sum of, by name, before each is weighted."""
+
+    def by_name(self) -> dict[str, Float[Tensor, ""]]:
+        """What is worth logging beside the loss: shares that were mined, and each term."""
+        shares = {
+            "mined_fraction": self.mined_fraction,
+            "memory_mined_fraction": self.memory_mined_fraction,
+        }
+        found = {name: share for name, share in shares.items() if share is not None}
+        for name, term in (self.terms or {}).items():
+            parts = {"loss": term.loss.detach(), **term.by_name()}
+            found |= {f"{name}/{part}": value for part, value in parts.items()}
+        return found
 
 
 class Objective(nn.Module):
@@ -95,23 +111,77 @@ class Objective(nn.Module):
     def forward(
         self,
         embeddings: Float[Tensor, "n d"],
-        labels: Shaped[Tensor, "n ..."],
+        labels: Shaped[Tensor, "n ..."] | None = None,
         index: Int[Tensor, " n"] | None = None,
+        **given: Tensor | None,
     ) -> Float[Tensor, ""]:
-        """The loss of a batch; `index` tells a memory which images these are."""
-        return self.evaluate(embeddings, labels, index).loss
+        """The loss of a batch; see `evaluate`."""
+        return self.evaluate(embeddings, labels, index, **given).loss
 
     def evaluate(
         self,
         embeddings: Float[Tensor, "n d"],
-        labels: Shaped[Tensor, "n ..."],
+        labels: Shaped[Tensor, "n ..."] | None = None,
         index: Int[Tensor, " n"] | None = None,
+        **given: Tensor | None,
     ) -> ObjectiveOutput:
-        """The loss of a batch, with the share of its pairs that was mined."""
-        check_batch(embeddings, labels, index)
+        """The loss of a batch, with the share of its pairs that was mined.
+
+        The caller may give what the batch is compared with, in place of `InBatch`, by name:
+
+        * references (and ref_labels): other embeddings, as of a second encoder. They hold no
+          anchor. Without any labels reference i is the positive of anchor i: images and their
+          texts, two views.
+        * positive: which pairs are positive, where no labels say it: Bool [anchors, references] or
+          the pairs, int [p, 2]. All others are negative.
+        * mask: which pairs count, Bool [anchors, references].
+
+        On several processes each gives its share, and the references are those of all of them.
+
+        Args:
+            embeddings: Anchors.
+            labels: Their labels, of the kind that the relevance takes.
+            index: Which images these are, for a memory.
+            given: references, ref_labels, positive, mask.
+
+        Raises:
+            TypeError: Something is no tensor, or of another type.
+            ValueError: Sizes or devices do not fit; or which pairs are positive is not said, or
+                said twice.
+        """
+        return self.against(self.find(embeddings, labels, index, **given), embeddings, labels)
+
+    def find(
+        self,
+        embeddings: Float[Tensor, "n d"],
+        labels: Shaped[Tensor, "n ..."] | None = None,
+        index: Int[Tensor, " n"] | None = None,
+        **given: Tensor | None,
+    ) -> References:
+        """What a batch is compared with, as `evaluate` says."""
+        said = Given(**given)
+        if labels is not None and all(part is None for part in said):
+            check_batch(embeddings, labels, index)
+            known = () if index is None else (index,)
+            found: References = self.references(embeddings, labels, *known)
+            return found
+        if not isinstance(self.references, InBatch):
+            raise ValueError(
+                "references, positive and mask of a call stand in for InBatch; this objective has "
+                f"{type(self.references).__name__}"
+            )
+        if labels is None and (unable := self._needs_labels()):
+            raise ValueError(f"{unable} needs labels; got none")
+        return references_of(said, embeddings, labels)
+
+    def against(
+        self,
+        found: References,
+        embeddings: Float[Tensor, "n d"],
+        labels: Shaped[Tensor, "n ..."] | None,
+    ) -> ObjectiveOutput:
+        """The loss against references that were found already."""
         self._look_once(embeddings)
-        known = () if index is None else (index,)
-        found = self.references(embeddings, labels, *known)
         batch = self._term(found, embeddings, labels)
         if found.penalty is not None:
             batch = batch._replace(loss=batch.loss + found.penalty)
@@ -143,10 +213,21 @@ class Objective(nn.Module):
                 stacklevel=2,
             )
 
-    def _term(self, found: References, embeddings: Tensor, labels: Tensor) -> ObjectiveOutput:
+    def _needs_labels(self) -> str:
+        """The part that labels of a batch must be given to, if there is one."""
+        if self.references_per_block is not None:
+            return "references_per_block"
+        parts = (self.loss, self.miner)
+        needing = (part for part in parts if _takes_vectors(part) or _wants_labels(part))
+        return next((type(part).__name__ for part in needing), "")
+
+    def _term(
+        self, found: References, embeddings: Tensor, labels: Tensor | None
+    ) -> ObjectiveOutput:
         if self.references_per_block is not None:
             size = self.references_per_block
-            loss = loss_in_blocks(self.loss, found, embeddings, labels, self.relevance, size)
+            known = cast(Tensor, labels)
+            loss = loss_in_blocks(self.loss, found, embeddings, known, self.relevance, size)
             return ObjectiveOutput(loss, loss.new_ones(()))
         similarity, relevance, mask = pairs_with(found, embeddings, labels, self.relevance)
         vectors = embeddings, labels, found.embeddings, found.labels
@@ -155,7 +236,8 @@ class Objective(nn.Module):
             pairs = vectors if _takes_vectors(self.miner) else (similarity.detach(), relevance)
             selection = self.miner(*pairs, mask)
         pairs = vectors if _takes_vectors(self.loss) else (similarity, relevance)
-        loss = self.loss(*pairs, selection)
+        more = (labels,) if _wants_labels(self.loss) else ()
+        loss = self.loss(*pairs, selection, *more)
         if self.miner is None:
             return ObjectiveOutput(loss, similarity.new_ones(()))
         return ObjectiveOutput(loss, _mined_fraction(selection, mask))
@@ -172,8 +254,12 @@ def _check_centers_per_class(loss: nn.Module, references: nn.Module) -> None:
         )
 
 
-def _takes_vectors(part: nn.Module) -> bool:
+def _takes_vectors(part: nn.Module | None) -> bool:
     return bool(getattr(part, "takes_vectors", False))
+
+
+def _wants_labels(part: nn.Module | None) -> bool:
+    return bool(getattr(part, "wants_labels", False))
 
 
 def _wants_unit_vectors(part: nn.Module | None) -> bool:

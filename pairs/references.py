@@ -32,6 +32,8 @@ class References(NamedTuple):
     """What the term of the memory is multiplied by."""
     penalty: Float[Tensor, ""] | None = None
     """What the references themselves cost, beside what is paid for their pairs."""
+    relevance: Float[Tensor, "n m"] | None = None
+    """R, where pairs were given and no labels say it."""
 
 
 class InBatch(nn.Module):
@@ -61,13 +63,10 @@ class InBatch(nn.Module):
     ) -> References:
         """The global batch, own anchors first, everything but the self pairs."""
         check_batch(embeddings, labels, index)
-        references, ref_labels = embeddings, labels
-        if rank_and_world_size()[1] > 1:
-            if eager_on_cpu(embeddings) or not self._compared:
-                check_as_many_on_every_rank(embeddings, "anchors")
-                self._compared = True
-            references = _own_first(all_gather(embeddings))
-            ref_labels = _own_first(all_gather(labels))
+        if rank_and_world_size()[1] > 1 and (eager_on_cpu(embeddings) or not self._compared):
+            check_as_many_on_every_rank(embeddings, "anchors")
+            self._compared = True
+        references, ref_labels = own_first(embeddings), own_first(labels)
         mask = torch.ones(
             len(embeddings), len(references), dtype=torch.bool, device=embeddings.device
         )
@@ -280,6 +279,9 @@ def _without_diagonal(mask: Tensor) -> Tensor:
     return mask.fill_diagonal_(False) if mask.numel() else mask
 
 
-def _own_first(shards: Tensor) -> Tensor:
-    rank = dist.get_rank()
+def own_first(rows: Shaped[Tensor, "n ..."]) -> Shaped[Tensor, "m ..."]:
+    """The rows of all ranks, as many on each, own ones first, with gradient."""
+    if rank_and_world_size()[1] == 1:
+        return rows
+    shards, rank = all_gather(rows), dist.get_rank()
     return torch.cat([shards[rank], *shards[:rank], *shards[rank + 1 :]])

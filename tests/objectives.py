@@ -15,8 +15,11 @@ from ranklight.pairs import (
     LabelCloseness,
     LabelOverlap,
     LabelWithin,
+    Matryoshka,
     Objective,
+    Regression,
     SharesLabel,
+    WeightedSum,
 )
 
 BATCH, DIM, CLASSES = 48, 16, 12
@@ -127,6 +130,25 @@ METHODS |= {
             losses.MagnetLoss(), references=ClassCenters(CLASSES, DIM, centers_per_class=3)
         )
     ),
+    "a boundary a class": Method(
+        lambda: Objective(losses.MarginLoss(num_classes=CLASSES), miners.DistanceWeighted(DIM)),
+        random=True,
+    ),
+    "prefixes": Method(
+        lambda: Matryoshka(
+            Objective(losses.MultiSimilarityLoss(), miners.MultiSimilarityMiner()), [4, DIM]
+        )
+    ),
+    "a sum": Method(
+        lambda: WeightedSum(
+            {
+                "ranks": Objective(losses.SupAPLoss()),
+                "memory": Objective(losses.ContrastiveLoss(), references=CrossBatchMemory(BATCH)),
+            },
+            {"memory": 0.5},
+        )
+    ),
+    "regression": Method(lambda: Regression(losses.AbsoluteErrorLoss(), 1, DIM), "numbers"),
     "memory": Method(
         lambda: Objective(losses.ContrastiveLoss(), references=CrossBatchMemory(2 * BATCH + 5))
     ),

@@ -113,6 +113,11 @@ def _centers(rate: float | None) -> pairs.ClassCenters:
     return pairs.ClassCenters(3, DIM, center_learning_rate=rate)
 
 
+def _regression() -> pairs.Regression:
+    torch.manual_seed(0)
+    return pairs.Regression(losses.AbsoluteErrorLoss(), 1, DIM).double()
+
+
 def _memory(**batch: Any) -> Any:
     memory = CrossBatchMemory(8)
     memory(EMBEDDINGS, BATCH["labels"], BATCH["index"] - 2)
@@ -134,6 +139,32 @@ REFERENCES = {
             miners.FromPML(peer_miners.PairMarginMiner(0.9, 0.1)),
         )(**batch),
         BATCH,
+    ),
+    "Objective, references": Call(
+        lambda **given: Objective(ContrastiveLoss())(**given),
+        {
+            "embeddings": EMBEDDINGS,
+            "labels": BATCH["labels"],
+            "references": OTHERS,
+            "ref_labels": torch.tensor([2, 1, 0, 0, 1, 5]),
+            "mask": MASK,
+        },
+    ),
+    "Objective, pairs": Call(
+        lambda **given: Objective(ContrastiveLoss())(**given),
+        {"embeddings": EMBEDDINGS, "references": OTHERS, "positive": CLASSES > 0},
+    ),
+    "Matryoshka": Call(
+        lambda **batch: pairs.Matryoshka(Objective(ContrastiveLoss()), [1, DIM])(**batch), BATCH
+    ),
+    "WeightedSum": Call(
+        lambda **batch: pairs.WeightedSum(
+            {"a": Objective(ContrastiveLoss()), "b": Objective(MultiSimilarityLoss())}
+        )(**batch),
+        BATCH,
+    ),
+    "Regression": Call(
+        lambda **batch: _regression()(**batch), BATCH | {"labels": torch.tensor([0.5, 1, -1, 3])}
     ),
     "compare": Call(
         lambda **batch: pairs.compare(**batch, references=InBatch(), relevance=pairs.SameClass()),

@@ -61,7 +61,8 @@ def relevance_of(evaluation: EmbeddingEvaluation, pl_module: LightningModule) ->
     if isinstance(evaluation, LabelRanking):
         return evaluation.relevance or LabelCloseness()
     objective: Any = getattr(pl_module, "objective", None)
-    return getattr(objective, "relevance", None) or SameClass()
+    parts = () if objective is None else objective.modules()
+    return next((part.relevance for part in parts if hasattr(part, "relevance")), SameClass())
 
 
 def neighbour_sheet(

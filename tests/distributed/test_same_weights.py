@@ -98,7 +98,31 @@ METHODS = {
     "two-way": lambda: multi_label(losses.TwoWayLoss()),
     "LSEP": lambda: multi_label(losses.LSEPLoss(max_pairs=None)),
 }
-CONTINUOUS = {"log-ratio", "rank-n-contrast"}
+METHODS |= {
+    "InfoNCE": lambda: metric(losses.InfoNCELoss()),
+    "circle": lambda: metric(losses.CircleLoss()),
+    "margin, a boundary a class": lambda: metric(
+        losses.MarginLoss(num_classes=CLASSES), miners.Hardest()
+    ),
+    "recall@k": lambda: metric(losses.RecallAtKLoss()),
+    "a regression and its regulariser": lambda: MetricLearning(
+        Encoder(),
+        pairs.WeightedSum(
+            {
+                "regression": pairs.Regression(losses.AbsoluteErrorLoss(), 2, DIM),
+                "ranks": pairs.Objective(losses.RankSimLoss(), relevance=pairs.LabelCloseness()),
+            },
+            {"ranks": 100.0},
+        ),
+        optimizer,
+    ),
+    "prefixes": lambda: MetricLearning(
+        Encoder(),
+        pairs.Matryoshka(pairs.Objective(losses.ContrastiveLoss(), references=memory()), [2, DIM]),
+        optimizer,
+    ),
+}
+CONTINUOUS = {"log-ratio", "rank-n-contrast", "a regression and its regulariser"}
 MULTI_HOT = {"two-way", "LSEP"}
 
 
