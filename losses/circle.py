@@ -1,5 +1,6 @@
 """A softmax over pairs, each of which is weighted by how far it is from where it should be."""
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -29,7 +30,6 @@ class CircleLoss(nn.Module):
         scale: γ; larger looks at the hardest pairs only.
 
     Example:
-        >>> import torch
         >>> similarity, relevance = torch.tensor([[0.6, 0.4]]), torch.tensor([[1.0, 0.0]])
         >>> CircleLoss()(similarity, relevance, relevance >= 0)  # log(1 + e^0 · e^0)
         tensor(0.6931)
@@ -61,4 +61,5 @@ class CircleLoss(nn.Module):
         push_weight = masked_where((now + self.margin).relu_().mul_(self.scale), negative)
         pull = log_sum_exp(pull_weight * (similarity - 1 + self.margin), positive)
         push = log_sum_exp(push_weight * (similarity - self.margin), negative)
-        return masked_mean(log1p_exp(pull + push), positive.any(1) & negative.any(1))
+        both = pull + push
+        return masked_mean(log1p_exp(both), both > -torch.inf)

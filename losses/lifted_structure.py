@@ -1,5 +1,6 @@
 """The farthest positives against the closest negatives of an anchor, smoothly."""
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -29,7 +30,6 @@ class LiftedStructureLoss(nn.Module):
         epsilon: ε, in squared distance; larger bounds the gradient at duplicates.
 
     Example:
-        >>> import torch
         >>> similarity, relevance = torch.tensor([[0.5, -1.0]]), torch.tensor([[1.0, 0.0]])
         >>> LiftedStructureLoss(margin=1.5)(similarity, relevance, relevance >= 0)  # 1 + 1.5 − 2
         tensor(0.5000)
@@ -57,4 +57,5 @@ class LiftedStructureLoss(nn.Module):
         distance = distances(similarity, selection, self.epsilon)
         farthest = log_sum_exp(distance, positive)
         closest = log_sum_exp(self.margin - distance, negative)
-        return masked_mean((farthest + closest).relu(), positive.any(1) & negative.any(1))
+        both = farthest + closest
+        return masked_mean(both.relu(), both > -torch.inf)

@@ -38,7 +38,7 @@ class MarginLoss(nn.Module):
         epsilon: ε, in squared distance; larger bounds the gradient at duplicates.
 
     Example:
-        >>> similarity = torch.tensor([[0.5, -1.0, 0.5]])  # distances 1, 2 and 1
+        >>> similarity = torch.tensor([[0.68, -1.0, 0.5]])  # distances 0.8, 2 and 1
         >>> relevance = torch.tensor([[1.0, 0.0, 0.0]])
         >>> MarginLoss(learned=False)(similarity, relevance, relevance >= 0)  # 0.2 − 1 + 1.2
         tensor(0.4000)

@@ -1,5 +1,6 @@
 """The probability that a neighbour drawn by its distance is of the right class."""
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -24,7 +25,6 @@ class NCALoss(nn.Module):
         scale: κ, per squared distance; larger looks at the closest references only.
 
     Example:
-        >>> import torch
         >>> similarity, relevance = torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]])
         >>> NCALoss()(similarity, relevance, relevance >= 0)  # −log ½
         tensor(0.6931)
@@ -51,4 +51,4 @@ class NCALoss(nn.Module):
         # −κ D = 2 κ S − 2 κ, of which the constant cancels.
         logits = 2 * self.scale * similarity
         all_of_them, right_ones = log_sum_exp(logits, selection), log_sum_exp(logits, positive)
-        return masked_mean(all_of_them - right_ones, positive.any(1))
+        return masked_mean(all_of_them - right_ones, right_ones > -torch.inf)
