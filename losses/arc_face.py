@@ -23,8 +23,8 @@ class ArcFaceLoss(nn.Module):
     2019, arXiv 1801.07698; defaults are theirs. The paper's cos(θ + m) rises again beyond π; the
     line that falls on is insightface's and pytorch-metric-learning's, which has its margin in
     degrees (28.6° is 0.4992). insightface's easy_margin, no margin from 90° on, is off there and
-    not here. Both have an infinite derivative at a cosine of exactly 1, and gradients that are no
-    numbers; here cos(θ + m) is taken without an arc cosine and its derivative held finite.
+    not here. cos(θ + m) is taken without an arc cosine, and its derivative is finite at cosines of
+    1 as well, where the two rely on the derivative of a clamp.
 
     Args:
         margin: m, in radians, 0..π/2; larger asks the own class to be closer.

@@ -58,13 +58,13 @@ class FromPML(nn.Module):
         """Loss of a selection of pairs.
 
         Raises:
-            TypeError: Labels are not integers.
-            ValueError: The selection is not of pairs, or tensors hold no values.
+            TypeError: Labels are not integers, or the selection is not of pairs.
+            ValueError: Tensors hold no values.
         """
         check_integers(labels=labels, ref_labels=ref_labels)
         check_values_are_there(embeddings=embeddings, selection=selection)
         if selection.dtype != torch.bool:
-            raise ValueError(
+            raise TypeError(
                 "FromPML takes pairs, a Bool selection; give triplet miners of pytorch-metric-"
                 f"learning to FromPML itself; got {selection.dtype}"
             )
