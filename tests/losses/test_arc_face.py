@@ -70,7 +70,6 @@ def test_anchors_that_are_their_centers_have_a_gradient():
     z = torch.eye(3, requires_grad=True)
     Objective(ArcFaceLoss(scale=1.0), references=centers)(z, torch.arange(3)).backward()
     assert z.grad.isfinite().all()
-    assert (z.grad.diagonal() == 0).all()
     assert (z.grad != 0).any()
 
 
