@@ -3,8 +3,8 @@
 Both compute the same, have their own centers and give the gradients of embeddings and centers.
 "limit" is the three products that nobody can avoid, Z Cᵀ, G C and Gᵀ Z.
 
-Over 10^6 classes S alone is 244 MiB. In blocks it exists for 16,384 classes at a time; drawn, a step
-has 100,000 of the classes. Extra memory counts what both need, the gradient of the centers, as
+Over 10^6 classes S alone is 244 MiB. In blocks it exists for 16,384 classes at a time; drawn, a
+step has 100,000 of the classes. Extra memory counts what both need, the gradient of the centers, as
 large as they are (488 MiB), and what normalising them takes.
 """
 
