@@ -3,8 +3,9 @@
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.cross_entropy import Logits, cross_entropy
+from ranklight.kernels.cross_entropy import Logits
 from ranklight.kernels.margins import check_angle, with_wider_angles
+from ranklight.pairs.cross_entropy import cross_entropy
 from ranklight.pairs.selection import loss_inputs, split
 
 
@@ -34,6 +35,7 @@ class ArcFaceLoss(nn.Module):
         ValueError: The margin is below 0 or above π/2.
 
     Example:
+        >>> import torch
         >>> similarity, relevance = torch.tensor([[0.5, -0.5]]), torch.tensor([[1.0, 0.0]])
         >>> loss = ArcFaceLoss(margin=torch.pi / 3)
         >>> loss(similarity, relevance, relevance >= 0)  # cos(60° + 60°) = −0.5: −log ½
@@ -59,7 +61,7 @@ class ArcFaceLoss(nn.Module):
             TypeError: S or R are not floats, or the selection is not of pairs (Bool).
             ValueError: The three are not of one shape and on one device.
         """
-        return cross_entropy(self.logits(similarity, relevance, selection))
+        return cross_entropy(self.logits, similarity, relevance, selection)
 
     def logits(
         self,

@@ -17,8 +17,8 @@ class FromPML(nn.Module):
     It takes the embeddings and the references, not S and R: what distance is, whether vectors are
     normalised and who is positive are the loss's own business, and labels are one class each. A
     miner of ours, or references other than the batch, narrow the pairs, which such a loss is then
-    told by their indices; one that takes none, no references or no labels, says so. What learns in it (class
-    centers, thresholds) is a parameter of the objective.
+    told by their indices; one that takes none, no references or no labels, says so. What learns in
+    it (class centers, thresholds) is a parameter of the objective.
 
     On several ranks a rank's value is that of its own anchors against the references of all, and
     gradients are averaged over ranks, as by pytorch-metric-learning's own wrapper: means over
