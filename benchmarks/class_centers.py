@@ -86,9 +86,9 @@ def _many_classes() -> list[Comparison]:
             repeats=3,
         )
         for item, size, ours, memory in [
-            ("whole", "S whole", whole, None),
-            ("in blocks", "16,384 a block", blocks, 2000),
-            ("drawn", "100,000 a step", drawn, 1000),
+            ("whole", "S whole", whole, 3100),
+            ("in blocks", "16,384 a block", blocks, 1800),
+            ("drawn", "100,000 a step", drawn, 800),
         ]
     ]
 

@@ -44,7 +44,7 @@ def joined(blocks: list[RowSums]) -> RowSums:
 
 
 def row_costs(rows: RowSums) -> tuple[Float[Tensor, " n"], Bool[Tensor, " n"]]:
-    """The log Σ e^x − (mean of x over the positives) of each row, 0 without either; and where not."""
+    """Each row's log Σ e^x − (mean of x over the positives), 0 without either; and where not."""
     has_both = (rows.number > 0) & (rows.log_sum > -torch.inf)
     cost = rows.log_sum - rows.picked / rows.number.clamp(min=1)
     return torch.where(has_both, cost, 0), has_both
