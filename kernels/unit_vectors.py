@@ -25,7 +25,8 @@ def unit_vectors(vectors: Float[Tensor, "m d"]) -> Float[Tensor, "m d"]:
 def _along_the_sphere(gradient: Tensor, units: Tensor, lengths: Tensor) -> Tensor:
     radial = (gradient * units).sum(1, keepdim=True)
     tangential: Tensor = torch.addcmul(gradient, radial, units, value=-1)
-    return tangential.div_(lengths)
+    tangential /= lengths
+    return tangential
 
 
 class _UnitVectors(torch.autograd.Function):
