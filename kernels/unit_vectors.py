@@ -24,9 +24,7 @@ def unit_vectors(vectors: Float[Tensor, "m d"]) -> Float[Tensor, "m d"]:
 
 def _along_the_sphere(gradient: Tensor, units: Tensor, lengths: Tensor) -> Tensor:
     radial = (gradient * units).sum(1, keepdim=True)
-    tangential: Tensor = torch.addcmul(gradient, radial, units, value=-1)
-    tangential /= lengths
-    return tangential
+    return torch.addcmul(gradient, radial, units, value=-1) / lengths
 
 
 class _UnitVectors(torch.autograd.Function):
