@@ -24,7 +24,8 @@ def unit_vectors(vectors: Float[Tensor, "m d"]) -> Float[Tensor, "m d"]:
 
 def _along_the_sphere(gradient: Tensor, units: Tensor, lengths: Tensor) -> Tensor:
     radial = (gradient * units).sum(1, keepdim=True)
-    return torch.addcmul(gradient, radial, units, value=-1) / lengths
+    result: Tensor = torch.addcmul(gradient, radial, units, value=-1) / lengths
+    return result
 
 
 class _UnitVectors(torch.autograd.Function):
