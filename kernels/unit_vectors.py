@@ -24,15 +24,14 @@ def unit_vectors(vectors: Float[Tensor, "m d"]) -> Float[Tensor, "m d"]:
 
 def _along_the_sphere(gradient: Tensor, units: Tensor, lengths: Tensor) -> Tensor:
     radial = (gradient * units).sum(1, keepdim=True)
-    result: Tensor = torch.addcmul(gradient, radial, units, value=-1) / lengths
-    return result
+    return torch.addcmul(gradient, radial, units, value=-1).div_(lengths)
 
 
 class _UnitVectors(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, vectors: Tensor) -> Tensor:
         lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True).clamp_(min=_SHORTEST)
-        units = vectors / lengths
+        units: Tensor = vectors / lengths
         ctx.save_for_backward(units, lengths)
         return units
 
