@@ -10,6 +10,7 @@ TABLES = [
     "nearest_labels",
     "evaluation",
     "losses",
+    "class_centers",
     "multi_label_losses",
     "two_head",
     "memory",

@@ -43,13 +43,13 @@ def joined(blocks: list[RowSums]) -> RowSums:
     return RowSums(log_sum_exp(log_sums, log_sums > -torch.inf), picked.sum(1), numbers.sum(1))
 
 
-def mean_cross_entropy(rows: RowSums) -> Float[Tensor, ""]:
-    """Mean of log Σ e^x − (mean of x over the positives), over the rows that have both."""
+def row_costs(rows: RowSums) -> tuple[Float[Tensor, " n"], Bool[Tensor, " n"]]:
+    """Each row's log Σ e^x − (mean of x over the positives), 0 without either; and where not."""
     has_both = (rows.number > 0) & (rows.log_sum > -torch.inf)
     cost = rows.log_sum - rows.picked / rows.number.clamp(min=1)
-    return masked_mean(cost, has_both)
+    return torch.where(has_both, cost, 0), has_both
 
 
-def cross_entropy(logits: Logits) -> Float[Tensor, ""]:
-    """The mean of −log softmax at the positives; see `mean_cross_entropy`."""
-    return mean_cross_entropy(row_sums(logits))
+def mean_cross_entropy(rows: RowSums) -> Float[Tensor, ""]:
+    """The mean cost of the rows that have positives and others."""
+    return masked_mean(*row_costs(rows))

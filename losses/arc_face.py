@@ -3,8 +3,9 @@
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.cross_entropy import Logits, cross_entropy
+from ranklight.kernels.cross_entropy import Logits
 from ranklight.kernels.margins import check_angle, with_wider_angles
+from ranklight.pairs.cross_entropy import cross_entropy
 from ranklight.pairs.selection import loss_inputs, split
 
 
@@ -23,8 +24,8 @@ class ArcFaceLoss(nn.Module):
     2019, arXiv 1801.07698; defaults are theirs. The paper's cos(θ + m) rises again beyond π; the
     line that falls on is insightface's and pytorch-metric-learning's, which has its margin in
     degrees (28.6° is 0.4992). insightface's easy_margin, no margin from 90° on, is off there and
-    not here. Both have an infinite derivative at a cosine of exactly 1, and gradients that are no
-    numbers; here cos(θ + m) is taken without an arc cosine and its derivative held finite.
+    not here. cos(θ + m) is taken without an arc cosine, and its derivative is finite at cosines of
+    1 as well, where the two rely on the derivative of a clamp.
 
     Args:
         margin: m, in radians, 0..π/2; larger asks the own class to be closer.
@@ -34,6 +35,7 @@ class ArcFaceLoss(nn.Module):
         ValueError: The margin is below 0 or above π/2.
 
     Example:
+        >>> import torch
         >>> similarity, relevance = torch.tensor([[0.5, -0.5]]), torch.tensor([[1.0, 0.0]])
         >>> loss = ArcFaceLoss(margin=torch.pi / 3)
         >>> loss(similarity, relevance, relevance >= 0)  # cos(60° + 60°) = −0.5: −log ½
@@ -59,7 +61,7 @@ class ArcFaceLoss(nn.Module):
             TypeError: S or R are not floats, or the selection is not of pairs (Bool).
             ValueError: The three are not of one shape and on one device.
         """
-        return cross_entropy(self.logits(similarity, relevance, selection))
+        return cross_entropy(self.logits, similarity, relevance, selection)
 
     def logits(
         self,

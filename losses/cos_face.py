@@ -4,7 +4,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.cross_entropy import Logits, cross_entropy
+from ranklight.kernels.cross_entropy import Logits
+from ranklight.pairs.cross_entropy import cross_entropy
 from ranklight.pairs.selection import loss_inputs, split
 
 
@@ -50,7 +51,7 @@ class CosFaceLoss(nn.Module):
             TypeError: S or R are not floats, or the selection is not of pairs (Bool).
             ValueError: The three are not of one shape and on one device.
         """
-        return cross_entropy(self.logits(similarity, relevance, selection))
+        return cross_entropy(self.logits, similarity, relevance, selection)
 
     def logits(
         self,

@@ -17,8 +17,8 @@ class FromPML(nn.Module):
     It takes the embeddings and the references, not S and R: what distance is, whether vectors are
     normalised and who is positive are the loss's own business, and labels are one class each. A
     miner of ours, or references other than the batch, narrow the pairs, which such a loss is then
-    told by their indices; one that takes none, or no references, says so. What learns in it (class
-    centers, thresholds) is a parameter of the objective.
+    told by their indices; one that takes none, no references or no labels, says so. What learns in
+    it (class centers, thresholds) is a parameter of the objective.
 
     On several ranks a rank's value is that of its own anchors against the references of all, and
     gradients are averaged over ranks, as by pytorch-metric-learning's own wrapper: means over
@@ -58,13 +58,13 @@ class FromPML(nn.Module):
         """Loss of a selection of pairs.
 
         Raises:
-            TypeError: Labels are not integers.
-            ValueError: The selection is not of pairs, or tensors hold no values.
+            TypeError: Labels are not integers, or the selection is not of pairs.
+            ValueError: Tensors hold no values.
         """
         check_integers(labels=labels, ref_labels=ref_labels)
         check_values_are_there(embeddings=embeddings, selection=selection)
         if selection.dtype != torch.bool:
-            raise ValueError(
+            raise TypeError(
                 "FromPML takes pairs, a Bool selection; give triplet miners of pytorch-metric-"
                 f"learning to FromPML itself; got {selection.dtype}"
             )

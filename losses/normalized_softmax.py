@@ -3,7 +3,8 @@
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.cross_entropy import Logits, cross_entropy
+from ranklight.kernels.cross_entropy import Logits
+from ranklight.pairs.cross_entropy import cross_entropy
 from ranklight.pairs.selection import loss_inputs, split
 
 
@@ -25,6 +26,7 @@ class NormalizedSoftmaxLoss(nn.Module):
         temperature: τ, in similarity; smaller looks at the closest other centers only.
 
     Example:
+        >>> import torch
         >>> similarity, relevance = torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]])
         >>> NormalizedSoftmaxLoss()(similarity, relevance, relevance >= 0)  # −log ½
         tensor(0.6931)
@@ -48,7 +50,7 @@ class NormalizedSoftmaxLoss(nn.Module):
             TypeError: S or R are not floats, or the selection is not of pairs (Bool).
             ValueError: The three are not of one shape and on one device.
         """
-        return cross_entropy(self.logits(similarity, relevance, selection))
+        return cross_entropy(self.logits, similarity, relevance, selection)
 
     def logits(
         self,

@@ -3,7 +3,8 @@
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.cross_entropy import Logits, cross_entropy
+from ranklight.kernels.cross_entropy import Logits
+from ranklight.pairs.cross_entropy import cross_entropy
 from ranklight.pairs.selection import loss_inputs, split
 
 
@@ -31,6 +32,7 @@ class ProxyNCALoss(nn.Module):
         own_in_sum: Whether Z_i has the own class.
 
     Example:
+        >>> import torch
         >>> similarity, relevance = torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]])
         >>> ProxyNCALoss()(similarity, relevance, relevance >= 0)  # −log ½
         tensor(0.6931)
@@ -55,7 +57,7 @@ class ProxyNCALoss(nn.Module):
             TypeError: S or R are not floats, or the selection is not of pairs (Bool).
             ValueError: The three are not of one shape and on one device.
         """
-        return cross_entropy(self.logits(similarity, relevance, selection))
+        return cross_entropy(self.logits, similarity, relevance, selection)
 
     def logits(
         self,

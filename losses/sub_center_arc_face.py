@@ -5,8 +5,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ranklight.kernels.checks import check_counts
-from ranklight.kernels.cross_entropy import Logits, cross_entropy
+from ranklight.kernels.cross_entropy import Logits
 from ranklight.kernels.margins import check_angle, with_wider_angles
+from ranklight.pairs.cross_entropy import cross_entropy
 from ranklight.pairs.selection import loss_inputs_of_classes, split
 
 
@@ -66,7 +67,7 @@ class SubCenterArcFaceLoss(nn.Module):
             TypeError: S or R are not floats, or the selection is not of pairs (Bool).
             ValueError: The three are not of one shape and on one device, or m is no multiple of K.
         """
-        return cross_entropy(self.logits(similarity, relevance, selection))
+        return cross_entropy(self.logits, similarity, relevance, selection)
 
     def logits(
         self,

@@ -1,14 +1,16 @@
 """A softmax over very many references, a block of them at a time."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from ranklight.kernels.checks import check_counts
+from ranklight.kernels.chunks import chunks
 from ranklight.kernels.cross_entropy import RowSums, joined, mean_cross_entropy, row_sums
+from ranklight.kernels.rowwise import refuse_create_graph
 from ranklight.pairs.references import References
 from ranklight.pairs.similarity import pairwise_similarity
 
@@ -58,15 +60,45 @@ def loss_in_blocks(
         size: References a block, a multiple of the loss's `centers_per_class`.
     """
 
-    def sums(references: Tensor, ref_labels: Tensor, mask: Tensor) -> RowSums:
-        similarity = pairwise_similarity(embeddings, references)
+    def sums(anchors: Tensor, references: Tensor, ref_labels: Tensor, mask: Tensor) -> RowSums:
+        similarity = pairwise_similarity(anchors, references)
         return row_sums(loss.logits(similarity, relevance(labels, ref_labels), mask))  # type: ignore[operator]
 
-    blocks = zip(
-        torch.split(found.embeddings, size),
-        torch.split(found.labels, size),
-        torch.split(found.mask, size, 1),
-        strict=True,
-    )
-    parts = [checkpoint(sums, *block, use_reentrant=False) for block in blocks]
-    return mean_cross_entropy(joined(parts))
+    rows = _InBlocks.apply(sums, size, embeddings, *found[:3])
+    return mean_cross_entropy(RowSums(*rows))
+
+
+class _InBlocks(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        sums: Callable[..., RowSums],
+        size: int,
+        embeddings: Tensor,
+        references: Tensor,
+        ref_labels: Tensor,
+        mask: Tensor,
+    ) -> RowSums:
+        blocks = chunks(len(references), size)
+        rows = joined([sums(embeddings, references[b], ref_labels[b], mask[:, b]) for b in blocks])
+        ctx.save_for_backward(embeddings, references, ref_labels, mask, rows.log_sum)
+        ctx.sums, ctx.size = sums, size
+        ctx.mark_non_differentiable(rows.number)
+        return rows
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        refuse_create_graph()
+        embeddings, references, ref_labels, mask, log_sum = ctx.saved_tensors
+        of_anchors, of_references = torch.zeros_like(embeddings), torch.empty_like(references)
+        for block in chunks(len(references), ctx.size):
+            anchors, some = (t.detach().requires_grad_() for t in (embeddings, references[block]))
+            with torch.enable_grad():
+                part = ctx.sums(anchors, some, ref_labels[block], mask[:, block])
+            # log Σ e^x over all has the derivative e^{part − all} for the part of a block.
+            share = torch.where(log_sum > -torch.inf, (part.log_sum.detach() - log_sum).exp(), 0)
+            of_block, of_references[block] = torch.autograd.grad(
+                (part.log_sum, part.picked), (anchors, some), (grads[0] * share, grads[1])
+            )
+            of_anchors += of_block
+        return None, None, of_anchors, of_references, None, None

@@ -17,6 +17,7 @@ from ranklight.kernels.distributed import (
 )
 from ranklight.kernels.eager import eager_on_cpu
 from ranklight.kernels.random_bits import random_bits
+from ranklight.kernels.unit_vectors import unit_vectors
 from ranklight.pairs.checks import check_batch, check_classes
 
 
@@ -203,7 +204,7 @@ class ClassCenters(nn.Module):
             drawn = self._drawn(labels)
             centers, classes = centers[self._rows(drawn).flatten()], classes[drawn]
         if self.normalize:
-            centers = F.normalize(centers)
+            centers = unit_vectors(centers)
         ref_labels = classes.repeat_interleave(self.centers_per_class)
         mask = torch.ones((), dtype=torch.bool, device=embeddings.device)
         penalty = self._merging(centers) if self.center_merging else None
