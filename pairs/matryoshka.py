@@ -38,8 +38,8 @@ class Matryoshka(nn.Module):
         >>> from ranklight.losses import ContrastiveLoss
         >>> objective = Matryoshka(Objective(ContrastiveLoss()), prefixes=[1, 2])
         >>> embeddings = torch.tensor([[0.6, 0.8], [0.6, -0.8]])
-        >>> objective(embeddings, torch.tensor([0, 0])).item()  # 1 − 1, and 1 − (0.36 − 0.64)
-        1.28...
+        >>> objective(embeddings, torch.tensor([0, 0]))  # 1 − 1, and 1 − (0.36 − 0.64)
+        tensor(1.2800)
     """
 
     def __init__(
