@@ -9,6 +9,8 @@ TABLES = [
     "sampler",
     "nearest_labels",
     "evaluation",
+    "reidentification",
+    "verification",
     "losses",
     "class_centers",
     "multi_label_losses",

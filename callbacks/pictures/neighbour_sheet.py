@@ -60,6 +60,9 @@ def relevance_of(evaluation: EmbeddingEvaluation, pl_module: LightningModule) ->
     """The relevance that was scored, else that which was trained for; same class by default."""
     if isinstance(evaluation, LabelRanking):
         return evaluation.relevance or LabelCloseness()
+    scored: nn.Module | None = getattr(evaluation, "relevance", None)
+    if scored is not None:
+        return scored
     objective: Any = getattr(pl_module, "objective", None)
     parts = () if objective is None else objective.modules()
     return next((part.relevance for part in parts if hasattr(part, "relevance")), SameClass())
