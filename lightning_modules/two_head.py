@@ -18,10 +18,10 @@ from ranklight.kernels.masked import at_least_float32
 from ranklight.lightning_modules.checkpoint import check_same_architecture
 from ranklight.lightning_modules.optimizers import configure
 from ranklight.lightning_modules.scores import log_scores
-from ranklight.lightning_modules.sizes import complete_centers, num_classes_of, picture_shape_of
+from ranklight.lightning_modules.sizes import complete_objective, num_classes_of, picture_shape_of
 from ranklight.metrics import EachImageOnce
 from ranklight.models import Pictures, TwoHeadOutput, TwoHeads, unit_vectors
-from ranklight.pairs import Objective
+from ranklight.pairs import Matryoshka, Objective, WeightedSum
 from ranklight.pairs.checks import check_classes
 
 
@@ -49,7 +49,7 @@ class TwoHeadClassification(pl.LightningModule):
         self,
         model: TwoHeads,
         optimizer: OptimizerCallable,
-        objective: Objective | None = None,
+        objective: Objective | Matryoshka | WeightedSum | None = None,
         weight: float = 1.0,
         retrieve_by: Literal["embedding", "pooled"] = "embedding",
         lr_scheduler: LRSchedulerCallable | None = None,
@@ -78,7 +78,7 @@ class TwoHeadClassification(pl.LightningModule):
                 self.model.image_shape or picture_shape_of(data),
             )
             self._score_classes()
-        complete_centers(self.objective, data, self.model.embedding_dim)
+        complete_objective(self.objective, data, self.model.embedding_dim)
 
     def _score_classes(self) -> None:
         if self.objective is None:
@@ -106,7 +106,7 @@ class TwoHeadClassification(pl.LightningModule):
         if self.objective is not None:
             ranking = self.objective.evaluate(output.embeddings, batch.labels, batch.index)
             terms["train/ranking"] = ranking.loss
-            terms["train/mined_fraction"] = ranking.mined_fraction
+            terms |= {f"train/{name}": value for name, value in ranking.by_name().items()}
             loss = loss + self.weight * ranking.loss
         size = len(batch.index)
         self.log_dict(terms, batch_size=size, sync_dist=True)
