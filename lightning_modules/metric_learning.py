@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ranklight.datamodules import Batch
 from ranklight.lightning_modules.checkpoint import check_same_architecture
 from ranklight.lightning_modules.optimizers import configure
-from ranklight.lightning_modules.sizes import complete_centers
+from ranklight.lightning_modules.sizes import complete_centers, complete_trunks
 from ranklight.models import Pictures
 from ranklight.pairs import Objective
 from ranklight.pairs.checks import check_whole_or_wide
@@ -54,6 +54,7 @@ class MetricLearning(pl.LightningModule):
 
     def complete(self, data: LightningDataModule | None) -> None:
         """Build what depends on the data, once."""
+        complete_trunks(self, data)
         complete_centers(self.objective, data, getattr(self.encoder, "embedding_dim", 0))
 
     def forward(self, images: Pictures) -> Float[Tensor, "n d"]:

@@ -14,15 +14,15 @@ from ranklight.kernels.masked import at_least_float32
 from ranklight.lightning_modules.checkpoint import check_same_architecture
 from ranklight.lightning_modules.optimizers import configure
 from ranklight.lightning_modules.scores import log_scores
-from ranklight.lightning_modules.sizes import num_classes_of
+from ranklight.lightning_modules.sizes import complete_trunks, num_classes_of
 from ranklight.metrics import LabelRankingScores
 from ranklight.metrics.multi_label import RANKING_SCORES
-from ranklight.models import Pictures
+from ranklight.models import LinearHead, Pictures
 from ranklight.pairs.checks import check_finite_labels
 
 
 class MultiLabelClassification(pl.LightningModule):
-    """Trains an encoder and a linear layer to score each class, by any multi-label loss.
+    """Trains an encoder and a head to score each class, by any multi-label loss.
 
     The logits are S. Labels are multi-hot: 1 applies, 0 does not, −1 is unknown; R is 1 where a
     label applies, M is True where it is known.
@@ -33,13 +33,14 @@ class MultiLabelClassification(pl.LightningModule):
 
     Args:
         encoder: Images to features: `models.Encoder` without projection (embedding_dim null) and
-            not normalised, as losses on logits expect.
+            not normalised, as losses on logits expect; or to maps: `models.FeatureMap`.
         loss: Of (similarity, relevance, selection), for example `losses.LSEPLoss`.
         optimizer: Called with the parameters of encoder, last layer and loss.
         lr_scheduler: Called with the optimizer.
         lr_interval: How often the schedule steps: once an "epoch" or a training "step".
         num_classes: Columns of the labels; None: those of the data, when a run begins.
-        dropout: Share of features set to 0 before the last layer; the paper of LSEP has 0.5.
+        head: Features to logits: `models.LinearHead`, which None is; or maps to logits:
+            `models.MLDecoder`.
         decisions: Rules from scores to sets of labels, by the names under which they are reported,
             for example `models.LabelCount`.
     """
@@ -52,16 +53,16 @@ class MultiLabelClassification(pl.LightningModule):
         lr_scheduler: LRSchedulerCallable | None = None,
         lr_interval: Literal["epoch", "step"] = "epoch",
         num_classes: int | None = None,
-        dropout: float = 0.0,
+        head: nn.Module | None = None,
         decisions: dict[str, nn.Module] | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
+        self.head = head or LinearHead()
         self.loss = loss
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.lr_interval = lr_interval
-        self.dropout = dropout
         self.num_classes: int | None = None
         self.decisions = nn.ModuleDict(decisions or {})
         if num_classes is not None:
@@ -73,13 +74,14 @@ class MultiLabelClassification(pl.LightningModule):
 
     def complete(self, data: LightningDataModule | None) -> None:
         """Build what depends on the data, once."""
+        complete_trunks(self, data)
         if self.num_classes is None:
             self._build(num_classes_of(data))
 
     def _build(self, num_classes: int) -> None:
         self.num_classes = num_classes
         features = cast(int, self.encoder.embedding_dim)
-        self.head = nn.Sequential(nn.Dropout(self.dropout), nn.Linear(features, num_classes))
+        cast(Any, self.head).complete(num_classes, features)
         self.val_scores = LabelRankingScores(num_classes)
         self.test_scores = LabelRankingScores(num_classes, per_class=True)
         for rule in self.decisions.values():
@@ -93,9 +95,11 @@ class MultiLabelClassification(pl.LightningModule):
     def scores_and_features(
         self, images: Pictures
     ) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n d"]]:
-        """Logits and what they were computed of, both in float32 or wider."""
+        """Logits and what they were computed of, of maps the mean; in float32 or wider."""
         features: Tensor = self.encoder(images)
-        return at_least_float32(self.head(features)), at_least_float32(features)
+        scores: Tensor = self.head(features)
+        vectors = features.mean((2, 3)) if features.ndim == 4 else features
+        return at_least_float32(scores), at_least_float32(vectors)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one batch."""

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from jaxtyping import Int
 from pytorch_lightning import LightningDataModule
-from torch import Tensor
+from torch import Tensor, nn
 
+from ranklight.models import TimmTrunk, TorchvisionTrunk
 from ranklight.pairs import ClassCenters, Objective
 
 Data = LightningDataModule | None
@@ -64,6 +65,19 @@ def complete_centers(objective: Objective | None, data: Data, embedding_dim: int
         given = references.num_classes
         classes = training_classes_of(data) if given is None else torch.arange(given)
         references.complete(classes, embedding_dim)
+
+
+def complete_trunks(module: nn.Module, data: Data) -> None:
+    """Fit published networks to the pictures of the data, or refuse pictures that they cannot take.
+
+    Raises:
+        ValueError: A network cannot take them.
+    """
+    trunks = [each for each in module.modules() if isinstance(each, (TimmTrunk, TorchvisionTrunk))]
+    if trunks and hasattr(getattr(data, "train", None), "__getitems__"):
+        shape = picture_shape_of(data)
+        for trunk in trunks:
+            trunk.complete(shape)
 
 
 def _labels(data: Data, needed: str) -> Tensor:

@@ -18,7 +18,12 @@ from ranklight.kernels.masked import at_least_float32
 from ranklight.lightning_modules.checkpoint import check_same_architecture
 from ranklight.lightning_modules.optimizers import configure
 from ranklight.lightning_modules.scores import log_scores
-from ranklight.lightning_modules.sizes import complete_centers, num_classes_of, picture_shape_of
+from ranklight.lightning_modules.sizes import (
+    complete_centers,
+    complete_trunks,
+    num_classes_of,
+    picture_shape_of,
+)
 from ranklight.metrics import EachImageOnce
 from ranklight.models import Pictures, TwoHeads, unit_vectors
 from ranklight.pairs import Objective
@@ -72,6 +77,7 @@ class TwoHeadClassification(pl.LightningModule):
 
     def complete(self, data: LightningDataModule | None) -> None:
         """Build what depends on the data, once."""
+        complete_trunks(self, data)
         if None in (self.model.num_classes, self.model.image_shape):
             self.model.complete(
                 self.model.num_classes or num_classes_of(data),
