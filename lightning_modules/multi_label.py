@@ -58,7 +58,7 @@ class MultiLabelClassification(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.encoder = encoder
-        self.head = head or LinearHead()
+        self.head = LinearHead() if head is None else head
         self.loss = loss
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler

@@ -54,7 +54,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.inputs = inputs_of(trunk)
         self.trunk = trunk
-        self.pooling = pooling or AveragePool()
+        self.pooling = AveragePool() if pooling is None else pooling
         self.normalize = normalize
         self.freeze_batch_norm = freeze_batch_norm
         channels = cast(int, trunk.channels)

@@ -57,7 +57,7 @@ def check_picture_size(network: nn.Module, name: str, shape: Shape) -> None:
         for side in (height, width)
         for near in _near(lambda side: takes(network, (channels, side, side)), side)
     }
-    taken = f"it takes sides of {' or '.join(map(str, sorted(near)))}" if near else reason
+    taken = f"it takes sides such as {' and '.join(map(str, sorted(near)))}" if near else reason
     raise ValueError(
         f"{name} cannot take pictures of {height} by {width} pixels: {taken}; "
         "set image_size of the data"
@@ -65,9 +65,14 @@ def check_picture_size(network: nn.Module, name: str, shape: Shape) -> None:
 
 
 def _near(is_taken: Callable[[int], bool], side: int) -> Iterator[int]:
-    """The nearest sides of square pictures that are taken: at most one below and one above."""
-    below, above = range(side, max(side - _SEARCHED, 0), -1), range(side + 1, side + _SEARCHED)
-    for sides in (below, above):
+    """Near sides of square pictures that are taken: at most one below and one above.
+
+    Looked for among multiples of what patches and strides are: all sides would take a minute.
+    """
+    around = range(max(side - _SEARCHED, 1), side + _SEARCHED)
+    usual = [each for each in around if not each % 14 or not each % 16]
+    below, above = [s for s in usual if s <= side], [s for s in usual if s > side]
+    for sides in (reversed(below), above):
         yield from islice(filter(is_taken, sides), 1)
 
 

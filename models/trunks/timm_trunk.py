@@ -125,8 +125,7 @@ class TimmTrunk(nn.Module):
         self, features: Float[Tensor, "n t d"], size: torch.Size
     ) -> Float[Tensor, "n c i j"]:
         # Where the network pools first and normalises then, each token is normalised alone.
-        norm = getattr(self.body, "fc_norm", None)
-        features = features if norm is None else cast(Any, norm)(features)
+        features = cast(Any, getattr(self.body, "fc_norm", nn.Identity()))(features)
         first = features[:, 0, :, None, None]
         if self.tokens == "class":
             return first
@@ -143,10 +142,11 @@ class TimmTrunk(nn.Module):
         Raises:
             ValueError: It cannot take them; names the nearest sides that it can.
         """
-        if hasattr(self.body, "set_input_size") and not takes(self, image_shape):
+        body = cast(Any, self.body)
+        if hasattr(body, "set_input_size") and not takes(self, image_shape):
             resting = [name for name, each in self.named_parameters() if not each.requires_grad]
             with suppress(*REFUSALS):  # The check says why.
-                self.body.set_input_size(img_size=image_shape[1:])
+                body.set_input_size(img_size=image_shape[1:])
             for name in resting:
                 self.get_parameter(name).requires_grad_(False)
         check_picture_size(self, self.name, image_shape)
