@@ -102,7 +102,7 @@ class FeatureMap(nn.Module):
         self.trunk = trunk
         self.embedding_dim = cast(int, trunk.channels)
 
-    def forward(self, images: Pictures) -> Float[Tensor, "n c h w"]:
+    def forward(self, images: Pictures) -> Float[Tensor, "n d i j"]:
         """Maps of a batch of pictures."""
         maps: Tensor = self.trunk(self.inputs(images))
         return maps

@@ -22,13 +22,14 @@ def read_weights(file: str, name: str) -> dict[str, Tensor]:
         FileNotFoundError: There is no such file.
         ValueError: It holds no weights.
     """
+    from safetensors import SafetensorError
     from timm.models import load_state_dict
 
     if not Path(file).is_file():
         raise FileNotFoundError(f"weights of {name}: there is no file {file}")
     try:
         content: Any = load_state_dict(file)
-    except (RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
+    except (RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
         raise ValueError(f"weights of {name}: {file} cannot be read ({error})") from error
     weights = {key: value for key, value in content.items() if isinstance(value, Tensor)}
     if not weights:

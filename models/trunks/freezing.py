@@ -38,4 +38,5 @@ def rest(network: nn.Module) -> None:
     for module in network.modules():
         parameters = list(module.parameters())
         if parameters and not any(parameter.requires_grad for parameter in parameters):
-            module.eval()
+            for part in module.modules():
+                part.training = False
