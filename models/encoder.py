@@ -37,9 +37,12 @@ class Encoder(nn.Module):
     Raises:
         ValueError: Hidden layers without a projection, or GeM of a class token.
 
-    >>> encoder = Encoder(SmallConvNet(3, 8), embedding_dim=16, pooling=GeM(), hidden=[64])
-    >>> encoder(torch.rand(2, 3, 32, 32)).norm(dim=1)
-    tensor([1., 1.], grad_fn=<LinalgVectorNormBackward0>)
+    Example:
+        >>> import torch
+        >>> from ranklight.models import SmallConvNet
+        >>> encoder = Encoder(SmallConvNet(3, 8), embedding_dim=16, pooling=GeM(), hidden=[64])
+        >>> encoder(torch.rand(2, 3, 32, 32)).shape
+        torch.Size([2, 16])
     """
 
     def __init__(
@@ -92,8 +95,11 @@ class FeatureMap(nn.Module):
     Attributes:
         embedding_dim: The trunk's channels.
 
-    >>> FeatureMap(SmallConvNet(3, 8))(torch.rand(2, 3, 32, 32)).shape
-    torch.Size([2, 32, 4, 4])
+    Example:
+        >>> import torch
+        >>> from ranklight.models import SmallConvNet
+        >>> FeatureMap(SmallConvNet(3, 8))(torch.rand(2, 3, 32, 32)).shape
+        torch.Size([2, 32, 4, 4])
     """
 
     def __init__(self, trunk: nn.Module) -> None:

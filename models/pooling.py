@@ -15,8 +15,9 @@ from ranklight.kernels.masked import at_least_float32
 class AveragePool(nn.Module):
     """The mean over places of each channel.
 
-    >>> AveragePool()(torch.tensor([[[[1.0, 3.0], [0.0, 4.0]]]]))
-    tensor([[2.]])
+    Example:
+        >>> AveragePool()(torch.tensor([[[[1.0, 3.0], [0.0, 4.0]]]]))
+        tensor([[2.]])
     """
 
     def forward(self, maps: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c"]:
@@ -27,8 +28,9 @@ class AveragePool(nn.Module):
 class MaxPool(nn.Module):
     """The maximum over places of each channel.
 
-    >>> MaxPool()(torch.tensor([[[[1.0, 3.0], [0.0, 4.0]]]]))
-    tensor([[4.]])
+    Example:
+        >>> MaxPool()(torch.tensor([[[[1.0, 3.0], [0.0, 4.0]]]]))
+        tensor([[4.]])
     """
 
     def forward(self, maps: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c"]:
@@ -41,8 +43,9 @@ class AverageMaxPool(nn.Module):
 
     Kim et al., CVPR 2020, arXiv 2003.13911.
 
-    >>> AverageMaxPool()(torch.tensor([[[[1.0, 3.0], [0.0, 4.0]]]]))
-    tensor([[6.]])
+    Example:
+        >>> AverageMaxPool()(torch.tensor([[[[1.0, 3.0], [0.0, 4.0]]]]))
+        tensor([[6.]])
     """
 
     def forward(self, maps: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c"]:
@@ -67,8 +70,9 @@ class GeM(nn.Module):
     Raises:
         ValueError: p is not positive.
 
-    >>> print(f"{GeM(p=1.0)(torch.tensor([[[[1.0, 3.0], [0.0, 4.0]]]])).item():.3f}")
-    2.000
+    Example:
+        >>> print(f"{GeM(p=1.0)(torch.tensor([[[[1.0, 3.0], [0.0, 4.0]]]])).item():.3f}")
+        2.000
     """
 
     p: Tensor
@@ -102,10 +106,11 @@ class AttentionPool(nn.Module):
     Raises:
         ValueError: The trunk's channels are no multiple of the heads.
 
-    >>> pool = AttentionPool(heads=2)
-    >>> pool.complete(channels=8)
-    >>> pool(torch.zeros(3, 8, 4, 4)).shape
-    torch.Size([3, 8])
+    Example:
+        >>> pool = AttentionPool(heads=2)
+        >>> pool.complete(channels=8)
+        >>> pool(torch.zeros(3, 8, 4, 4)).shape
+        torch.Size([3, 8])
     """
 
     def __init__(self, heads: int = 8) -> None:

@@ -61,8 +61,9 @@ def load_weights(
 def misfits(own: Mapping[str, Any], given: Mapping[str, Any]) -> str:
     """How two state dicts differ in names and shapes, the first three of each; "" if they do not.
 
-    >>> misfits(nn.Linear(2, 3).state_dict(), nn.Linear(2, 3, bias=False).state_dict())
-    'Missing in it (1): bias. Unknown here (0): nothing. Of another shape (0): nothing.'
+    Example:
+        >>> misfits(nn.Linear(2, 3).state_dict(), nn.Linear(2, 3, bias=False).state_dict())
+        'Missing in it (1): bias. Unknown here (0): nothing. Of another shape (0): nothing.'
     """
     own, given = _shapes(own), _shapes(given)
     missing = [name for name in own if name not in given]

@@ -12,10 +12,12 @@ class LinearHead(nn.Module):
     Args:
         dropout: Share of features set to 0 in training; the paper of LSEP has 0.5.
 
-    >>> head = LinearHead(dropout=0.5)
-    >>> head.complete(num_classes=3, num_features=8)
-    >>> head(torch.zeros(2, 8)).shape
-    torch.Size([2, 3])
+    Example:
+        >>> import torch
+        >>> head = LinearHead(dropout=0.5)
+        >>> head.complete(num_classes=3, num_features=8)
+        >>> head(torch.zeros(2, 8)).shape
+        torch.Size([2, 3])
     """
 
     def __init__(self, dropout: float = 0.0) -> None:

@@ -33,10 +33,11 @@ class MLDecoder(nn.Module):
     Raises:
         ValueError: The width is no multiple of the heads.
 
-    >>> head = MLDecoder(width=32, hidden=64)
-    >>> head.complete(num_classes=5, num_features=8)
-    >>> head(torch.zeros(2, 8, 7, 7)).shape
-    torch.Size([2, 5])
+    Example:
+        >>> head = MLDecoder(width=32, hidden=64)
+        >>> head.complete(num_classes=5, num_features=8)
+        >>> head(torch.zeros(2, 8, 7, 7)).shape
+        torch.Size([2, 5])
     """
 
     query: Tensor

@@ -21,8 +21,9 @@ class SmallConvNet(nn.Module):
             Liu et al., NeurIPS 2018, arXiv 1807.03247): for labels that depend on the place, which
             a global pooling would lose.
 
-    >>> SmallConvNet(in_channels=3, width=8)(torch.zeros(2, 3, 32, 32)).shape
-    torch.Size([2, 32, 4, 4])
+    Example:
+        >>> SmallConvNet(in_channels=3, width=8)(torch.zeros(2, 3, 32, 32)).shape
+        torch.Size([2, 32, 4, 4])
     """
 
     def __init__(self, in_channels: int = 1, width: int = 32, coordinates: bool = False) -> None:

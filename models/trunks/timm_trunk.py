@@ -65,9 +65,10 @@ class TimmTrunk(nn.Module):
             checkpointing in this network.
         FileNotFoundError: The weights cannot be fetched, or there is no such file.
 
-    >>> trunk = TimmTrunk("test_vit", tokens="both")
-    >>> trunk(torch.zeros(2, 3, 48, 64)).shape
-    torch.Size([2, 128, 3, 4])
+    Example:
+        >>> trunk = TimmTrunk("test_vit", tokens="both")
+        >>> trunk(torch.zeros(2, 3, 48, 64)).shape
+        torch.Size([2, 128, 3, 4])
     """
 
     channels: int

@@ -43,9 +43,10 @@ class TorchvisionTrunk(nn.Module):
             to cut at.
         FileNotFoundError: The weights cannot be fetched; the message names the file to bring.
 
-    >>> trunk = TorchvisionTrunk("resnet18", freeze=3)
-    >>> trunk.body.layer1[0].conv1.weight.requires_grad, trunk.channels
-    (False, 512)
+    Example:
+        >>> trunk = TorchvisionTrunk("resnet18", freeze=3)
+        >>> trunk.body.get_parameter("layer1.0.conv1.weight").requires_grad, trunk.channels
+        (False, 512)
     """
 
     channels: int

@@ -241,8 +241,8 @@ def rests(name):
     return sees
 
 
-def learns_the_same_with_less(base, turned):
-    """Activations are computed again, statistics of batch norm moved twice: the first step."""
+def computes_again(base, turned):
+    """It computes activations again, which moves statistics of batch norm twice."""
     assert turned.model.encoder.trunk.body.grad_checkpointing
     assert not base.model.encoder.trunk.body.grad_checkpointing
 
@@ -259,6 +259,12 @@ def weights_of(path):
         assert not same(*({name: each[name] for name in found} for each in (held, base.start)))
 
     return sees
+
+
+def one_hidden_layer(base, turned):
+    assert "encoder.projection.weight" in base.end
+    shapes = [list(turned.end[f"encoder.projection.{layer}.weight"].shape) for layer in (0, 2)]
+    assert shapes == [[6, 8], [8, 6]]
 
 
 def p_stays(base, turned):
@@ -350,7 +356,7 @@ SUBJECTS = [
             ),
             Turn("embedding_dim", 4, shape("encoder.projection.weight", 4, 8)),
             Turn("pooling", "ranklight.models.MaxPool", other_weights),
-            Turn("hidden", [6], shape("encoder.projection.0.weight", 6, 8)),
+            Turn("hidden", [6], one_hidden_layer),
             Turn("normalize", False, not_unit_vectors),
             Turn("freeze_batch_norm", True, running_statistics_stay),
         ],
@@ -393,7 +399,7 @@ SUBJECTS = [
             Turn("tokens", "pooled", other_weights, given=VIT),
             Turn("freeze", 1, rests("conv_stem.weight")),
             Turn("freeze", "whole", rests("conv_head.weight")),
-            Turn("checkpointing", True, learns_the_same_with_less),
+            Turn("checkpointing", True, computes_again),
         ],
     ),
     Subject(
