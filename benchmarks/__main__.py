@@ -9,6 +9,8 @@ TABLES = [
     "sampler",
     "nearest_labels",
     "evaluation",
+    "reidentification",
+    "verification",
     "losses",
     "multi_label_losses",
     "two_head",

@@ -56,7 +56,7 @@ def _retrieval(
         size=f"{n:,} x 128, {classes:,} classes",
         peer=(lambda: calculator.get_accuracy(embeddings, labels)) if peer else None,
         ours=lambda: evaluate_retrieval(Embedded(embeddings, labels)),
-        limit=lambda: _product(embeddings),
+        limit=lambda: product(embeddings, embeddings),
         at_least=at_least,
         at_most_limit=at_most_limit,
         memory=memory,
@@ -140,12 +140,11 @@ def _data(n: int, classes: int, noise: float) -> tuple[Tensor, Tensor]:
     return torch.nn.functional.normalize(embeddings, dim=1), labels
 
 
-def _product(embeddings: Tensor) -> None:
+def product(rows: Tensor, columns: Tensor) -> None:
     """Every inner product, tile by tile into one buffer."""
-    tile = torch.empty(_ROWS, len(embeddings))
-    for start in range(0, len(embeddings), _ROWS):
-        rows = embeddings[start : start + _ROWS]
-        torch.mm(rows, embeddings.T, out=tile[: len(rows)])
+    tile = torch.empty(_ROWS, len(columns))
+    for part in rows.split(_ROWS):
+        torch.mm(part, columns.T, out=tile[: len(part)])
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from ranklight.callbacks.evaluation.label_decision import LabelDecision
 from ranklight.callbacks.pictures.embedding_map import EmbeddingMap
 from ranklight.callbacks.pictures.gallery import Gallery
 from ranklight.callbacks.pictures.training_curves import TrainingCurves
+from ranklight.callbacks.pictures.verification_histograms import VerificationHistograms
 from ranklight.callbacks.sampler_statistics import SamplerStatistics
 from ranklight.commands.config_file import ConfigFile
 from ranklight.commands.errors import Command
@@ -44,6 +45,7 @@ from ranklight.running.plain_progress import PlainProgress
 from ranklight.running.predictions import SavePredictions
 from ranklight.running.progress_bar import ProgressBar
 from ranklight.running.provenance import Provenance
+from ranklight.running.results_table import ResultsTable
 from ranklight.running.resume import ExactResume
 from ranklight.running.run_directory import (
     claim,
@@ -64,6 +66,7 @@ _WATCHING = {
     "curves": TrainingCurves,
     "gallery": Gallery,
     "map": EmbeddingMap,
+    "histograms": VerificationHistograms,
     "baselines": Baselines,
 }
 # What doctor looks at is the same on any device, and it writes nothing.
@@ -262,6 +265,9 @@ class RanklightCLI(LightningCLI):
         callbacks += [_Begin(self.command), Provenance(), CheckBeforeTraining(config.check_images)]
         callbacks += [ExactResume(), StopOnNonFiniteLoss(), SaveOnTermination()]
         callbacks += [WarnOfLocalBatchNorm(), SavePredictions(), DataWait()]
+        if self.subcommand in ("test", "validate") and self.config[self.subcommand].verbose:
+            callbacks.append(ResultsTable())
+            self.config_init[self.subcommand].verbose = False
         if config.trainer.logger is not False:
             kwargs["logger"] = self._loggers(config)
         plugins = config.trainer.plugins or []
@@ -291,11 +297,10 @@ class RanklightCLI(LightningCLI):
                 best = callback.path()
         if best is None:
             rank_zero_warn("nothing was validated, so no checkpoint is the best: testing the last")
+        if not self._has_own_table():
+            self.trainer.callbacks.append(ResultsTable())  # type: ignore[attr-defined]
         self.trainer.test(
-            self.model,
-            datamodule=self.datamodule,
-            ckpt_path=str(best or last),
-            verbose=not self._has_own_table(),
+            self.model, datamodule=self.datamodule, ckpt_path=str(best or last), verbose=False
         )
 
     def _has_own_table(self) -> bool:

@@ -10,6 +10,7 @@ from ranklight.datamodules.digits.posed import PosedDigits
 from ranklight.datamodules.digits.poses import DigitPoses
 from ranklight.datamodules.digits.relevance import DigitRelevance
 from ranklight.datamodules.digits.scenes import DigitScenes, SeveralDigits
+from ranklight.datamodules.evaluation_data import EvaluationData
 from ranklight.datamodules.image_folder import ImageFolder
 from ranklight.datamodules.image_table import ImageTable
 from ranklight.datamodules.labels.graded import GradedRelevance, PairRelevance
@@ -24,19 +25,29 @@ from ranklight.datamodules.published.coco import COCO
 from ranklight.datamodules.published.cub200 import CUB200
 from ranklight.datamodules.published.fgvc_aircraft import FGVCAircraft
 from ranklight.datamodules.published.flowers102 import Flowers102
+from ranklight.datamodules.published.gldv2 import GLDv2
+from ranklight.datamodules.published.in_shop import InShop
+from ranklight.datamodules.published.inaturalist2018 import INaturalist2018
+from ranklight.datamodules.published.lfw_pairs import LFWPairs
+from ranklight.datamodules.published.market1501 import Market1501
 from ranklight.datamodules.published.mpii_pose import MPIIPose, PoseDistances
 from ranklight.datamodules.published.nabirds import NABirds
 from ranklight.datamodules.published.nus_wide import NUSWIDE
+from ranklight.datamodules.published.roxford_paris import ROxfordParis
 from ranklight.datamodules.published.stanford_dogs import StanfordDogs
 from ranklight.datamodules.published.stanford_online_products import StanfordOnlineProducts
+from ranklight.datamodules.published.vehicle_id import VehicleID
 from ranklight.datamodules.published.voc2007 import VOC2007
+from ranklight.datamodules.query_gallery_data import QueryGalleryData
 from ranklight.datamodules.reading.image_files import ImageFiles
 from ranklight.datamodules.reading.neighbour_files import (
     Neighbours,
     read_neighbours,
     write_neighbours,
 )
+from ranklight.datamodules.reading.pair_files import PairFile, read_pairs
 from ranklight.datamodules.regression_table import RegressionTable
+from ranklight.datamodules.relevant_pairs import RelevantPairs
 from ranklight.datamodules.samplers import (
     ClassBalanced,
     NearestLabels,
@@ -66,14 +77,20 @@ __all__ = [
     "DigitRelevance",
     "DigitScenes",
     "Digits",
+    "EvaluationData",
     "FGVCAircraft",
     "Flowers102",
+    "GLDv2",
     "GradedRelevance",
+    "INaturalist2018",
     "ImageFiles",
     "ImageFolder",
     "ImageTable",
+    "InShop",
+    "LFWPairs",
     "LabelSet",
     "MPIIPose",
+    "Market1501",
     "MultiLabelData",
     "NABirds",
     "NearestBatches",
@@ -81,12 +98,16 @@ __all__ = [
     "Neighbours",
     "Numbers",
     "OneClass",
+    "PairFile",
     "PairRelevance",
     "PoseDistances",
     "PosedDigits",
     "PxK",
+    "QueryGalleryData",
+    "ROxfordParis",
     "RegressionTable",
     "RelevanceTriplets",
+    "RelevantPairs",
     "SeveralDigits",
     "Sharded",
     "Shuffled",
@@ -97,12 +118,14 @@ __all__ = [
     "TrainLoader",
     "TrainingBatches",
     "TripletBatches",
+    "VehicleID",
     "evaluation_loader",
     "hold_out",
     "label_neighbours",
     "long_tail",
     "neighbours_by",
     "read_neighbours",
+    "read_pairs",
     "relevance_of_pairs",
     "split_hash",
     "total_relevance",

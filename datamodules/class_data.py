@@ -108,6 +108,7 @@ class ClassData(ImageFileData):
             splits,
             [image.location for image in images],
         )
+        self._set_levels(images)
         self.split_hash = split_hash(*splits)
         self.warn_of_copies()
         self.train_sampler = self.batches.sampler(classes[splits[0]], self.seed)
@@ -128,6 +129,14 @@ class ClassData(ImageFileData):
             classes[train], self.imbalance_ratio, self.imbalance_shape, self.split_seed
         )
         return train[imbalanced], val, test
+
+    def _set_levels(self, images: list[Sample]) -> None:
+        """Give the splits the classes above the images' own, where all images have one."""
+        above = [image.super_class for image in images if image.super_class is not None]
+        if len(above) == len(images):
+            numbers = torch.tensor(above)
+            for split in (self.train, self.val, self.test):
+                split.levels = {"super_class": numbers[split.indices]}
 
     def _summary(self) -> str:
         sizes = ", ".join(

@@ -105,7 +105,7 @@ class ImageFileData(SplitData):
         labels: Shaped[Tensor, "files ..."],
         splits: Sequence[Int[np.ndarray, "_"]],
         locations: Sequence[Location] | None = None,
-        boxes: Sequence[Box] | None = None,
+        boxes: Sequence[Box | None] | None = None,
     ) -> list[ImageFiles]:
         """The splits of a data set; the first is for training, the others are always seen alike.
 
@@ -114,7 +114,8 @@ class ImageFileData(SplitData):
             labels: One entry a file.
             splits: The indices of the files in each.
             locations: Where each file is referred to, for messages; one entry a file.
-            boxes: The part of each file that is the image; one entry a file.
+            boxes: The part of each file that is the image, None for all of it; one entry
+                a file.
         """
         train, *others = splits
         views = [(train, self.train_transforms, self.seed)]

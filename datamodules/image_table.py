@@ -28,11 +28,11 @@ class ImageTable(TableData):
 
     * `split`: `train`, `val` or `test`. Without the column parts are held out; with it and without
       any `val`, that is held out of training.
-    * `role`, in val and test: `query`, `gallery`, or `distractor`, which is in the gallery and the
-      answer to no query. Then **validation and test have two loaders, [queries, gallery]**; else
-      everything is compared with everything else. `val_query`, `val_gallery`, `test_query` and
-      `test_gallery` as splits say the same. An image that is a query and in the gallery, in two
-      rows, is known to be one.
+    * `role`, in val and test: `query`, `gallery`, `distractor`, which is in the gallery and the
+      answer to no query, or `junk`, which is neither right nor wrong and left out. Then
+      **validation and test have two loaders, [queries, gallery]**; else everything is compared with
+      everything else. `val_query`, `val_gallery`, `test_query` and `test_gallery` as splits say the
+      same. An image that is a query and in the gallery, in two rows, is known to be one.
     * `group`: camera, session, person, ...: to hold out by, and as `groups` of each split.
     * `x1`, `y1`, `x2`, `y2`: a box, in pixels of the upright picture, of which alone is seen.
 
@@ -150,7 +150,7 @@ def read_rows(
     places = read_places(table, *(there.get(usual) for usual in (_SPLIT, _ROLE, _GROUP)))
     files = _files(table, image, root)
     boxes = _boxes(table, box)
-    labels = kind.read(Rows(table, image, places.role == 2))
+    labels = kind.read(Rows(table, image, places.role >= 2))
     said = f"splits of the column {there[_SPLIT]}" if there[_SPLIT] else "splits held out"
     return LabelledFiles(str(file), files, labels, places, table, boxes, (said,))
 

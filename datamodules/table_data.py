@@ -1,6 +1,7 @@
 """What a table of images and a folder that amounts to one have in common."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -13,11 +14,10 @@ from ranklight.datamodules.batches import Batches
 from ranklight.datamodules.image_file_data import ImageFileData
 from ranklight.datamodules.labels.rows import RowLabels
 from ranklight.datamodules.reading.annotations import SPLITS, Location
-from ranklight.datamodules.reading.boxes import check_boxes
-from ranklight.datamodules.reading.files_there import file_sizes
+from ranklight.datamodules.reading.boxes import check_boxes, whole_pixels
+from ranklight.datamodules.reading.files_there import check_files_there
 from ranklight.datamodules.reading.found import summary
 from ranklight.datamodules.reading.image_files import ImageFiles
-from ranklight.datamodules.reading.pictures import Box
 from ranklight.datamodules.seen_classes import seen_classes, warn_of_classes
 from ranklight.datamodules.splits import split_hash
 from ranklight.datamodules.table_splits import HoldOut, Places, shared_rows, split_rows
@@ -34,6 +34,7 @@ class LabelledFiles(NamedTuple):
         locations: Where each row stands; None where each file is itself.
         boxes: x1, y1, x2, y2 in pixels of the upright picture; None for whole pictures.
         notes: What else the summary says.
+        levels: Further classes of each row by name, such as the super-class.
     """
 
     source: str
@@ -43,6 +44,7 @@ class LabelledFiles(NamedTuple):
     locations: Sequence[Location] | None = None
     boxes: Float[np.ndarray, "rows 4"] | None = None
     notes: tuple[object, ...] = ()
+    levels: Mapping[str, Int[np.ndarray, "rows"]] = MappingProxyType({})
 
 
 class TableData(ImageFileData):
@@ -99,11 +101,14 @@ class TableData(ImageFileData):
         for sides, own in zip(shown, splits, strict=True):
             _check_same_labels(found, sides, own)
         flat, own = ([rows for sides in of for rows in sides] for of in (shown, splits))
-        boxes = None if found.boxes is None else _whole_pixels(found.boxes)
+        boxes = None if found.boxes is None else whole_pixels(found.boxes)
         sets = self.pictures(found.files, found.labels.values, flat, found.locations, boxes)
         for each, rows in zip(sets, own, strict=True):
             each.groups = torch.from_numpy(found.places.group[rows])
             each.roles = torch.from_numpy(found.places.role[rows])
+            each.levels = {
+                name: torch.from_numpy(classes[rows]) for name, classes in found.levels.items()
+            }
         self.train, *others = sets
         val, test = others[: len(splits[1])], others[len(splits[1]) :]
         self.val, self.test = (sides[0] if len(sides) == 1 else sides for sides in (val, test))
@@ -120,28 +125,9 @@ class TableData(ImageFileData):
 
 
 def _check_files(found: LabelledFiles) -> None:
-    names = list(dict.fromkeys(found.files))
-    size = dict(zip(names, file_sizes(names).tolist(), strict=True))
-    sizes = np.array([size[file] for file in found.files])
-    for broken, error, words in (
-        (sizes < 0, FileNotFoundError, "do not exist"),
-        (sizes == 0, ValueError, "are empty"),
-    ):
-        if broken.any():
-            row = int(broken.argmax())
-            where = "" if found.locations is None else f" ({found.locations[row]})"
-            raise error(
-                f"{broken.sum()} of {len(sizes)} image files of {found.source} {words}, first "
-                f"{found.files[row]}{where}"
-            )
+    check_files_there(found.source, found.files, found.locations)
     if found.boxes is not None and found.locations is not None:
         check_boxes(found.files, found.boxes, found.locations)
-
-
-def _whole_pixels(boxes: Float[np.ndarray, "rows 4"]) -> list[Box]:
-    """The smallest boxes of whole pixels around boxes."""
-    whole = np.hstack([np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])]).astype(np.int64)
-    return [(left, top, right, bottom) for left, top, right, bottom in whole.tolist()]
 
 
 def _same_image(found: LabelledFiles) -> Int[np.ndarray, "rows"]:

@@ -11,8 +11,8 @@ from ranklight.datamodules.reading.annotations import SPLITS
 from ranklight.datamodules.reading.tables import Table
 from ranklight.datamodules.splits import hold_out
 
-ROLES = ("query", "gallery", "distractor")
-_QUERY, _DISTRACTOR = 0, 2
+ROLES = ("query", "gallery", "distractor", "junk")
+_QUERY, _DISTRACTOR, _JUNK = 0, 2, 3
 _NONE = -1
 _WRITTEN = {
     **{split: (number, _NONE) for number, split in enumerate(SPLITS)},
@@ -50,7 +50,7 @@ class Places(NamedTuple):
 
     Args:
         split: 0 train, 1 val, 2 test; None where nothing says it.
-        role: 0 query, 1 gallery, 2 distractor, −1 none.
+        role: 0 query, 1 gallery, 2 distractor, 3 junk, −1 none.
         group: A number for each camera, session, ...; −1 none.
         group_names: What these numbers stand for.
     """
@@ -117,7 +117,8 @@ def split_rows(
 ) -> list[list[NDArray[np.int64]]]:
     """The rows of train, of val and of test; these two as [all] or as [queries, gallery].
 
-    Distractors belong to the gallery of test where no column says the split.
+    Distractors and junk belong to test where no column says the split. Junk, which is neither right
+    nor wrong, is as if it were not there.
 
     Args:
         places: What columns say.
@@ -142,7 +143,14 @@ def split_rows(
                 "have val and test held out"
             )
     sides = [
-        _sides(np.flatnonzero(split == number), places.role, held_out, seed + 1, name, source)
+        _sides(
+            np.flatnonzero((split == number) & (places.role != _JUNK)),
+            places.role,
+            held_out,
+            seed + 1,
+            name,
+            source,
+        )
         for number, name in enumerate(SPLITS[1:], 1)
     ]
     return [[np.flatnonzero(split == 0)], *sides]
@@ -153,7 +161,7 @@ def _stated_or_held_out(
 ) -> NDArray[np.int64]:
     if places.split is not None:
         return places.split.copy()
-    split = np.where(places.role == _DISTRACTOR, 2, 0)
+    split = np.where(np.isin(places.role, (_DISTRACTOR, _JUNK)), 2, 0)
     rows = np.flatnonzero(split == 0)
     by = _held_out_by(held_out.test_by, places, classes, rows)
     split[rows[_drawn(by, held_out.test_by, held_out.test_fraction, seed)]] = 2

@@ -1,8 +1,11 @@
 """Pure functions of ranked relevance, and clustering."""
 
 from ranklight.metrics.agreement import adjusted_mutual_information, normalized_mutual_information
+from ranklight.metrics.answers import ClassAnswers, GradedAnswers, ListedAnswers
+from ranklight.metrics.by_class import ClassMeans, average_by_class
 from ranklight.metrics.clustering import Clusters, evaluate_clustering, kmeans, kmeans_plusplus
 from ranklight.metrics.each_image_once import EachImageOnce
+from ranklight.metrics.identity_bootstrap import bootstrap_identities
 from ranklight.metrics.label_distance import (
     LabelDistanceScores,
     average_label_distances,
@@ -26,13 +29,27 @@ from ranklight.metrics.multi_label import (
     pair_violations,
     ranking_loss,
 )
-from ranklight.metrics.retrieval import (
-    QueryScores,
-    average_retrieval,
-    evaluate_retrieval,
+from ranklight.metrics.pair_counts import (
+    PairCounts,
+    count_pairs,
+    pair_distances,
+    tally_distances,
+)
+from ranklight.metrics.ranked import (
+    average_precision_at_k,
+    inverse_negative_penalty,
     map_at_r,
+    ndcg_at_k,
+    precision_at_k,
     r_precision,
     recall_at_k,
+    reciprocal_rank,
+    trapezoid_average_precision,
+)
+from ranklight.metrics.retrieval import (
+    Scoring,
+    average_retrieval,
+    evaluate_retrieval,
     score_retrieval,
 )
 from ranklight.metrics.spearman import (
@@ -50,24 +67,46 @@ from ranklight.metrics.triplets import (
     similarity_precision,
     triplet_score_at_k,
 )
+from ranklight.metrics.verification import (
+    Judgement,
+    VerificationCurve,
+    evaluate_verification,
+    fit_threshold,
+    fold_accuracy,
+    judge_pairs,
+    score_verification,
+    verification_curve,
+    wilson_interval,
+)
 
 __all__ = [
+    "ClassAnswers",
+    "ClassMeans",
     "Clusters",
     "EachImageOnce",
+    "GradedAnswers",
+    "Judgement",
     "LabelDistanceScores",
     "LabelRankingScores",
     "LabelSetCounts",
     "LabelSetScores",
-    "QueryScores",
+    "ListedAnswers",
+    "PairCounts",
+    "Scoring",
     "TripletScores",
+    "VerificationCurve",
     "adjusted_mutual_information",
+    "average_by_class",
     "average_label_distances",
     "average_precision",
+    "average_precision_at_k",
     "average_rank_correlation",
     "average_retrieval",
     "average_triplets",
+    "bootstrap_identities",
     "closeness_ndcg_at_k",
     "count_label_sets",
+    "count_pairs",
     "coverage",
     "evaluate_clustering",
     "evaluate_label_distances",
@@ -75,23 +114,37 @@ __all__ = [
     "evaluate_rank_correlation",
     "evaluate_retrieval",
     "evaluate_triplets",
+    "evaluate_verification",
     "example_average_precision",
+    "fit_threshold",
+    "fold_accuracy",
+    "inverse_negative_penalty",
+    "judge_pairs",
     "kmeans",
     "kmeans_plusplus",
     "label_distance_at_k",
     "label_ranking_average_precision",
     "map_at_r",
+    "ndcg_at_k",
     "normalized_mutual_information",
+    "pair_distances",
     "pair_violations",
+    "precision_at_k",
     "r_precision",
     "rank_correlation",
     "ranking_loss",
     "read_triplets",
     "recall_at_k",
+    "reciprocal_rank",
     "score_label_distances",
     "score_rank_correlation",
     "score_retrieval",
     "score_triplets",
+    "score_verification",
     "similarity_precision",
+    "tally_distances",
+    "trapezoid_average_precision",
     "triplet_score_at_k",
+    "verification_curve",
+    "wilson_interval",
 ]

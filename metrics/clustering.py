@@ -12,7 +12,7 @@ from ranklight.kernels.checks import check_counts, check_values_are_there, check
 from ranklight.kernels.chunks import chunks
 from ranklight.kernels.distributed import all_gather_object
 from ranklight.metrics.agreement import adjusted_mutual_information, normalized_mutual_information
-from ranklight.metrics.retrieval import check_classes
+from ranklight.metrics.answers import check_classes
 from ranklight.search.backends import faiss
 from ranklight.search.embedded import Embedded, check_finite, check_searchable
 from ranklight.search.exact import check_squares

@@ -116,7 +116,7 @@ class LabelDistanceScores(NamedTuple):
 
 def evaluate_label_distances(
     queries: Embedded,
-    gallery: Embedded,
+    gallery: Embedded | None = None,
     ks: Sequence[int] = (1, 10, 100),
     relevance: Relevance | None = None,
     search: Prepare = ExactSearch,
@@ -140,8 +140,8 @@ def evaluate_label_distances(
 
     Args:
         queries: What to look for, with labels of whatever kind `relevance` takes.
-        gallery: Where to look. A query that is part of it, by the ids that both were given, is left
-            out for itself.
+        gallery: Where to look; among the other queries by default. A query that is part of it, by
+            the ids that both were given, is left out for itself.
         ks: Every K; K beyond the gallery looks at all of it.
         relevance: From two sets of labels to R = 1 − label distance; `LabelCloseness()` by default.
         search: Prepares the gallery: exact, or a `search.ApproximateSearch`.
@@ -172,7 +172,7 @@ def average_label_distances(
 
 def score_label_distances(
     queries: Embedded,
-    gallery: Embedded,
+    gallery: Embedded | None = None,
     ks: Sequence[int] = (1, 10, 100),
     relevance: Relevance | None = None,
     search: Prepare = ExactSearch,
@@ -188,7 +188,8 @@ def score_label_distances(
     """
     check_searchable(queries, gallery)
     check_ks(ks, "a score of label distances")
-    labels = gallery.shards.all_gather(gallery.labels)
+    among = queries if gallery is None else gallery
+    labels = among.shards.all_gather(among.labels)
     own = own_positions(queries, gallery)
     counts = torch.full_like(queries.ids, min(max(ks), len(labels)))
     counts = counts.minimum(len(labels) - (own >= 0).long())

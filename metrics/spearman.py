@@ -51,7 +51,7 @@ def rank_correlation(
 
 
 def evaluate_rank_correlation(
-    queries: Embedded, gallery: Embedded, relevance: Relevance | None = None
+    queries: Embedded, gallery: Embedded | None = None, relevance: Relevance | None = None
 ) -> dict[str, float]:
     """Mean `rank_correlation` of the two orders of the whole gallery: `spearman`.
 
@@ -66,8 +66,8 @@ def evaluate_rank_correlation(
 
     Args:
         queries: What to look for, with labels of whatever kind `relevance` takes.
-        gallery: What is ordered. A query that is part of it, by the ids that both were given, is
-            left out for itself.
+        gallery: What is ordered; the other queries by default. A query that is part of it, by the
+            ids that both were given, is left out for itself.
         relevance: From two sets of labels to R = 1 − label distance; `LabelCloseness()` by default.
 
     Raises:
@@ -92,7 +92,7 @@ def average_rank_correlation(
 
 
 def score_rank_correlation(
-    queries: Embedded, gallery: Embedded, relevance: Relevance | None = None
+    queries: Embedded, gallery: Embedded | None = None, relevance: Relevance | None = None
 ) -> Float[Tensor, "n"]:
     """`rank_correlation` of each query, whose mean `evaluate_rank_correlation` takes.
 
@@ -102,12 +102,13 @@ def score_rank_correlation(
     tensor([ 1., -1.], dtype=torch.float64)
     """
     check_searchable(queries, gallery)
-    labels = gallery.shards.all_gather(gallery.labels)
+    among = queries if gallery is None else gallery
+    labels = among.shards.all_gather(among.labels)
     own = own_positions(queries, gallery)
     every = torch.arange(len(queries.ids), device=queries.embeddings.device)
     blocks = [every[part] for part in chunks(len(every), max(1, _ELEMENTS // len(labels)))]
     spearman = torch.empty(every.shape, dtype=torch.float64, device=every.device)
-    distances = _squared_distances([queries.embeddings[row] for row in blocks], gallery)
+    distances = _squared_distances([queries.embeddings[row] for row in blocks], among)
     for distance, row in zip(distances, blocks, strict=True):
         closeness = relevance_to_all(queries.labels, row, labels, relevance)
         for rows in split_by_own(own[row]):

@@ -5,7 +5,9 @@ from typing import Literal
 _FALL = {
     "coverage",
     "ece",
+    "eer",
     "error",
+    "far",
     "hamming_loss",
     "inertia",
     "label_distance",
@@ -21,6 +23,7 @@ _RISE = {
     "accuracy",
     "ami",
     "ap",
+    "auc",
     "average_precision",
     "exact_match",
     "example_ap",
@@ -44,6 +47,7 @@ _RISE = {
     "score",
     "similarity_precision",
     "spearman",
+    "tar",
 }
 
 

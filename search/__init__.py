@@ -1,6 +1,7 @@
 """Nearest neighbours: exact, approximate, and over ranks."""
 
 from ranklight.search.approximate import ApproximateSearch, index_recall
+from ranklight.search.blocked import BlockedSearch
 from ranklight.search.embedded import Embedded
 from ranklight.search.exact import ExactSearch
 from ranklight.search.neighbours import nearest, neighbour_lists
@@ -9,6 +10,7 @@ from ranklight.search.shards import Shards, shard
 
 __all__ = [
     "ApproximateSearch",
+    "BlockedSearch",
     "Embedded",
     "ExactSearch",
     "Shards",

@@ -24,9 +24,10 @@ class Embedded:
         ids: Which image each row is; by default its position among the rows of all ranks. A query
             is never found in a gallery under its own id, where both were given ids.
         shards: Which rows these are, where ranks share them; all of them by default.
+        groups: The camera, session, ... of each, −1 for none; what that means an evaluation says.
 
     Raises:
-        TypeError: Something is no tensor, or ids are no integers.
+        TypeError: Something is no tensor, or ids or groups are no integers.
         ValueError: Embeddings are not a matrix of floats, the arguments differ in length, or they
             are on different devices.
     """
@@ -37,6 +38,7 @@ class Embedded:
         labels: Shaped[Tensor, "n ..."] | None = None,
         ids: Int[Tensor, "n"] | None = None,
         shards: Shards | None = None,
+        groups: Int[Tensor, "n"] | None = None,
     ) -> None:
         check_values_are_there(embeddings=embeddings)
         if embeddings.ndim != 2 or not embeddings.is_floating_point():
@@ -53,7 +55,13 @@ class Embedded:
         self.ids = ids.long()
         self.labels = self.ids if labels is None else labels
         check_tensors(embeddings=embeddings, ids=self.ids, labels=self.labels)
-        for name, values in {"positions": own, "ids": self.ids, "labels": self.labels}.items():
+        of_rows = {"positions": own, "ids": self.ids, "labels": self.labels}
+        if groups is not None:
+            check_tensors(embeddings=embeddings, groups=groups)
+            check_integers(groups=groups)
+            of_rows["groups"] = groups = groups.long()
+        self.groups = groups
+        for name, values in of_rows.items():
             count = len(values) if values.ndim else "no row of"
             if count != len(embeddings):
                 raise ValueError(f"{len(embeddings)} embeddings came with {count} {name}")
@@ -61,7 +69,10 @@ class Embedded:
     def to(self, device: torch.device | str) -> "Embedded":
         """The same rows on another device."""
         ids = self.ids.to(device) if self.has_ids else None
-        return Embedded(self.embeddings.to(device), self.labels.to(device), ids, self.shards)
+        groups = None if self.groups is None else self.groups.to(device)
+        return Embedded(
+            self.embeddings.to(device), self.labels.to(device), ids, self.shards, groups
+        )
 
     def positions_of(self, ids: Int[Tensor, "c"]) -> Int[Tensor, "c"]:
         """At which position among the rows of all ranks each of these images is; collective.

@@ -1,5 +1,6 @@
 """Exact nearest neighbours, in blocks, with one order of the neighbours on every device."""
 
+import functools
 from collections.abc import Iterator
 
 import torch
@@ -13,6 +14,7 @@ from ranklight.kernels.checks import (
     check_values_are_there,
     check_vectors,
 )
+from ranklight.kernels.chunks import chunks
 from ranklight.kernels.sortable_bits import bits_of
 from ranklight.search.backends import TopKBackend, choose_backend, full_precision
 from ranklight.search.order import sort_within, squared_distance
@@ -20,6 +22,8 @@ from ranklight.search.symmetric import swap_last_two, symmetric_top_k
 
 _ELEMENTS = 1 << 19
 _LOOKAHEAD = 2
+_SHORT, _LONG = 256, 64
+_PRODUCTS = 1 << 22
 
 
 class ExactSearch:
@@ -39,11 +43,14 @@ class ExactSearch:
 
     for any order of summation. Proposals more than 2η apart are in their true order; runs of
     closer ones are sorted by `squared_distance` and index; where such a run goes over the end of
-    the list, that row is searched again for all that may belong in it. Rows that come after
+    the list, that row is searched again for all that may belong in it. In lists of more than a
+    64th of the gallery almost all neighbours are that close in float32; they are proposed in
+    float64, where almost none are. Rows that come after
     `max_k` + 1 exact copies can be in nobody's list and are left out beforehand, so a collapsed
     model costs no more than others.
 
-    Memory beside the arguments: the prepared gallery of m × (d + 2) float32, and a few blocks.
+    Memory beside the arguments: the prepared gallery of m × (d + 2) float32, as many float64 once
+    such long lists are asked for, and a few blocks.
 
         >>> gallery = torch.tensor([[0.0], [2.0], [2.0], [9.0]])
         >>> ExactSearch(gallery, max_k=3).nearest(torch.tensor([[1.9]]), 3)
@@ -66,6 +73,7 @@ class ExactSearch:
         self.gallery = gallery = gallery.detach()
         self.max_k = max_k
         self.backend = backend
+        self.chooses = backend is None
         self.findable = _leading_copies(gallery, max_k + 1)
         self.center = gallery.float().mean(0)
         size = (len(self.findable), gallery.shape[1] + 2)
@@ -92,14 +100,38 @@ class ExactSearch:
                 away that squares overflow float32; or k is not 1..`max_k`.
         """
         check_queries(queries, self.gallery, k, own)
+        queries = queries.detach()
         num_candidates = self._num_candidates(k, own is not None)
         points = swap_last_two(self._points(queries))
         check_squares((-2 * points[:, -1]).sqrt())
+        if self.chooses and num_candidates > max(_SHORT, len(self.findable) // _LONG):
+            return self._nearest_by_float64(queries, num_candidates, k, own)
         if self.backend is None:
             longest = self._num_candidates(self.max_k, True)
             self.backend = choose_backend(self.gallery.device, longest)
         proposed = self.backend(points, self.points, num_candidates)
         return self._finish(queries, points, proposed, k, own)
+
+    @functools.cached_property
+    def points_in_float64(self) -> Float[Tensor, "m d_plus_2"]:
+        """The prepared gallery, for long lists."""
+        size = self.points.shape
+        points = torch.empty(size, dtype=torch.float64, device=self.points.device)
+        parts = (torch.split(tensor, _rows_of(size[1])) for tensor in (points, self.findable))
+        for part, rows in zip(*parts, strict=True):
+            part.copy_(self._points(self.gallery[rows], torch.float64))
+        return points
+
+    def _nearest_by_float64(
+        self, queries: Tensor, num_candidates: int, k: int, own: Tensor | None
+    ) -> Tensor:
+        lists = [self.findable.new_empty(0, k)]
+        for rows in chunks(len(queries), max(1, _PRODUCTS // len(self.findable))):
+            points = swap_last_two(self._points(queries[rows], torch.float64))
+            proposed = _topmost(points @ self.points_in_float64.T, num_candidates)
+            itself = None if own is None else own[rows]
+            lists.append(self._finish(queries[rows], points, proposed, k, itself))
+        return torch.cat(lists)
 
     def all_nearest(self, k: int) -> Iterator[Int[Tensor, "n k"]] | None:
         """What `nearest` gives for the gallery's own rows, block after block, at half the products.
@@ -166,17 +198,21 @@ class ExactSearch:
                 found[row] = self._rescan(queries[row], points[row], least[row], needed)
         return found
 
-    def _points(self, rows: Tensor) -> Tensor:
+    def _points(self, rows: Tensor, kind: torch.dtype = torch.float32) -> Tensor:
         """(v, −½‖v‖², 1) of each row, v being centered."""
-        wide = torch.promote_types(rows.dtype, torch.float32)
-        centered = (rows.to(wide) - self.center.to(wide)).float()
-        half_squares = centered.double().square().sum(1, keepdim=True).float() / -2
+        wide = torch.promote_types(rows.dtype, kind)
+        centered = (rows.to(wide) - self.center.to(wide)).to(kind)
+        half_squares = centered.double().square().sum(1, keepdim=True).to(kind) / -2
         return torch.cat([centered, half_squares, torch.ones_like(half_squares)], 1)
 
     def _tolerance(self, points: Tensor) -> Tensor:
         norms = torch.linalg.vector_norm(points[:, :-2], dim=1, keepdim=True)
-        error: Tensor = (points.shape[1] + 5) * (norms + self.max_norm).square()
-        return 2.0**-24 * error + 2.0**-100
+        squares: Tensor = (norms + self.max_norm).square()
+        terms = points.shape[1] + 5
+        if points.dtype == torch.float64:
+            # twice, and 40 more: the distances that decide are sums of rounded numbers themselves
+            return 2.0**-52 * (terms + 40) * squares + 2.0**-100
+        return 2.0**-24 * terms * squares + 2.0**-100
 
     def _sort_ties(self, queries: Tensor, found: Tensor, close: Tensor) -> Tensor:
         """Sort every run of close neighbours by distance, then by index."""
@@ -191,8 +227,9 @@ class ExactSearch:
 
     def _rescan(self, queries: Tensor, points: Tensor, least: Tensor, needed: int) -> Tensor:
         """The first `needed` of all that score at least `least`."""
+        gallery = self.points_in_float64 if points.dtype == torch.float64 else self.points
         with full_precision():
-            row, column = (points @ self.points.T >= least).nonzero(as_tuple=True)
+            row, column = (points @ gallery.T >= least).nonzero(as_tuple=True)
         distance = squared_distance(queries, row, self.gallery, self.findable[column])
         column = sort_within(row, distance, column)
         counts = torch.bincount(row, minlength=len(queries))
@@ -242,6 +279,15 @@ def drop_self(found: Int[Tensor, "n k"], own: Int[Tensor, "n"]) -> Int[Tensor, "
     position = torch.where(itself.any(1), itself.int().argmax(1), found.shape[1])
     column = torch.arange(found.shape[1] - 1, device=found.device).expand(len(found), -1)
     return found.gather(1, column + (column >= position[:, None]).long())
+
+
+def _topmost(scores: Float[Tensor, "n m"], k: int) -> tuple[Tensor, Tensor]:
+    """The k largest of each row and where they are; NumPy sorts whole rows twice as fast."""
+    if scores.device.type != "cpu" or 2 * k < scores.shape[1]:
+        values, order = scores.topk(k, dim=1)
+        return values, order
+    order = torch.from_numpy(scores.neg().numpy().argsort(axis=1)[:, :k].copy())
+    return scores.gather(1, order), order
 
 
 def _rows_of(width: int) -> int:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ranklight.kernels.checks import check_counts, check_integers
 from ranklight.search.backends import TopKBackend
+from ranklight.search.blocked import BlockedSearch
 from ranklight.search.embedded import (
     Embedded,
     check_comparable,
@@ -17,11 +18,12 @@ from ranklight.search.embedded import (
     own_positions,
 )
 from ranklight.search.exact import ExactSearch
-from ranklight.search.order import distances_of, sort_lists
+from ranklight.search.order import distances_of, empty_lists, merge_lists
 from ranklight.search.shards import Block, Shards
 
 _ROWS = 4096
 _ELEMENTS = 1 << 19
+_MORE_AT_ONCE = 8
 
 
 @runtime_checkable
@@ -68,7 +70,8 @@ def neighbour_lists(
         gallery: Where to look, without each query itself where both have ids; if None among the
             queries, without each one itself.
         counts: How many neighbours of each query, 0 for none.
-        search: Prepares the gallery: exact, or a `search.ApproximateSearch`.
+        search: Prepares the gallery: exact, of a gallery larger than memory a
+            `search.BlockedSearch`, or a `search.ApproximateSearch`.
 
     Yields:
         Rows of the queries, and positions among the rows of all ranks of what is nearest to them,
@@ -153,7 +156,7 @@ def _here(
 ) -> Lists:
     assert searcher is not None, "the gallery has rows, and all of them are here"
     own_is_there = bool((own >= 0).any())
-    for row, k in _blocks(counts):
+    for row, k in _blocks(counts, searcher):
         yield row, searcher.nearest(queries.embeddings[row], k, own[row] if own_is_there else None)
 
 
@@ -173,35 +176,35 @@ def _over_ranks(
         here = searcher.nearest(query, found.shape[1], shards.global_to_local(itself))
         new = distances_of(query, searcher.gallery, here)
         position = shards.own.to(here.device)[here.clamp(min=0)].masked_fill(here < 0, -1)
-        both = torch.cat([distance, new], 1), torch.cat([found, position], 1)
-        distance, found = (part[:, : found.shape[1]] for part in sort_lists(*both))
-        return query, itself, distance, found
+        return query, itself, *merge_lists(distance, found, new, position)
 
-    blocks = list(_blocks(counts))
-    empty = ((queries.embeddings[row], own[row], *_empty_lists(row, k)) for row, k in blocks)
+    blocks = list(_blocks(counts, searcher))
+    empty = (
+        (queries.embeddings[row], own[row], *empty_lists(len(row), k, row.device))
+        for row, k in blocks
+    )
     for (*_, found), (row, _) in zip(shards.ring_pass(empty, merge), blocks, strict=True):
         yield row, found
 
 
-def _empty_lists(row: Int[Tensor, "b"], k: int) -> tuple[Tensor, Tensor]:
-    found = torch.full((len(row), k), -1, device=row.device)
-    return torch.full(found.shape, torch.inf, dtype=torch.float64, device=row.device), found
-
-
-def _blocks(counts: Int[Tensor, "n"]) -> Iterator[tuple[Int[Tensor, "b"], int]]:
+def _blocks(
+    counts: Int[Tensor, "n"], searcher: Search | None
+) -> Iterator[tuple[Int[Tensor, "b"], int]]:
     """Rows by ascending count, in blocks whose lists stay small, and the largest of each block."""
+    # it prepares the gallery again for every block
+    times = _MORE_AT_ONCE if isinstance(searcher, BlockedSearch) else 1
     order = counts.argsort(stable=True)
     order = order[counts[order] > 0]
     ordered = counts[order].tolist()
     start = 0
     while start < len(ordered):
         # as many as the shortest list allows, then as few as the longest of those allows
-        end = start + _rows_for(ordered[start])
-        end = start + _rows_for(ordered[min(end, len(ordered)) - 1])
+        end = start + _rows_for(ordered[start], times)
+        end = start + _rows_for(ordered[min(end, len(ordered)) - 1], times)
         yield order[start:end], ordered[min(end, len(ordered)) - 1]
         start = end
 
 
-def _rows_for(k: int) -> int:
-    """Queries to search together, so that their lists of k stay within a few MiB."""
-    return max(1, min(_ROWS, _ELEMENTS // max(1, k)))
+def _rows_for(k: int, times: int) -> int:
+    """Queries to search together, so that their lists of k stay within a few MiB, or some more."""
+    return max(1, min(times * _ROWS, times * _ELEMENTS // max(1, k)))

@@ -71,6 +71,26 @@ def sort_lists(
     return distance.gather(1, order), found.gather(1, order)
 
 
+def empty_lists(
+    rows: int, k: int, device: torch.device
+) -> tuple[Float[Tensor, "n k"], Int[Tensor, "n k"]]:
+    """Distances and indices of lists in which nothing is yet."""
+    found = torch.full((rows, k), -1, device=device)
+    return torch.full(found.shape, torch.inf, dtype=torch.float64, device=device), found
+
+
+def merge_lists(
+    distance: Float[Tensor, "n k"],
+    found: Int[Tensor, "n k"],
+    new_distance: Float[Tensor, "n j"],
+    new_found: Int[Tensor, "n j"],
+) -> tuple[Float[Tensor, "n k"], Int[Tensor, "n k"]]:
+    """The k first of two lists of each row, which share no index."""
+    both = torch.cat([distance, new_distance], 1), torch.cat([found, new_found], 1)
+    ordered, indices = sort_lists(*both)
+    return ordered[:, : found.shape[1]], indices[:, : found.shape[1]]
+
+
 def sort_within(
     run: Int[Tensor, "p"], distance: Float[Tensor, "p"], index: Int[Tensor, "p"]
 ) -> Int[Tensor, "p"]:

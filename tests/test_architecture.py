@@ -19,6 +19,8 @@ MAY_IMPORT = {
     "lightning_modules": BUILDING_BLOCKS,
     "running": BUILDING_BLOCKS,
     "callbacks": {*BUILDING_BLOCKS, "running"},
+    "serving": {*BUILDING_BLOCKS, "lightning_modules", "running"},
+    "studies": {*BUILDING_BLOCKS, "running"},
     "commands": {
         *BUILDING_BLOCKS,
         "losses",
@@ -26,6 +28,8 @@ MAY_IMPORT = {
         "lightning_modules",
         "running",
         "callbacks",
+        "serving",
+        "studies",
     },
 }
 LIGHTNING = {"lightning", "pytorch_lightning", "lightning_fabric"}

@@ -222,19 +222,134 @@ def voc2007(
             write(root / "ImageSets" / "Main" / f"{kind}_{split}.txt", lines)
 
 
+def in_shop(root, parts=None, kinds=("MEN/Denim", "WOMEN/Dresses")):
+    """Of each item the parts its images are in, in turn of two kinds; the box is the upper half."""
+    parts = parts or {**dict.fromkeys(range(1, 9), "ttt"), **dict.fromkeys(range(11, 14), "qqgg")}
+    words = {"t": "train", "q": "query", "g": "gallery"}
+    images, boxes = [], []
+    for item, written in parts.items():
+        for view, part in enumerate(written):
+            name = f"img/{kinds[item % len(kinds)]}/id_{item:08d}/{view:02d}_1_front.jpg"
+            picture(root / "Img" / name)
+            images.append(f"{name}    id_{item:08d}    {words[part]}")
+            boxes.append(f"{name}    3    1    0    0    {SIDE}    {SIDE // 2}")
+    header = "image_name item_id evaluation_status"
+    write(root / "Eval" / "list_eval_partition.txt", [len(images), header, *images])
+    header = "image_name clothes_type pose_type x_1 y_1 x_2 y_2"
+    write(root / "Anno" / "list_bbox_inshop.txt", [len(boxes), header, *boxes])
+
+
+def vehicle_id(root, train=range(1, 9), test=(101, 102, 103)):
+    """Vehicles with three images each; all test lists have the same."""
+    lists = {
+        "train_list": train,
+        **dict.fromkeys((f"test_list_{n}" for n in (800, 1600, 2400)), test),
+    }
+    for name, vehicles in lists.items():
+        lines = [(f"{vehicle:05d}{view:02d}", vehicle) for vehicle in vehicles for view in range(3)]
+        for image, _ in lines:
+            picture(root / "image" / f"{image}.jpg")
+        write(root / "train_test_split" / f"{name}.txt", [f"{image} {v}" for image, v in lines])
+
+
+def market1501(root, train=range(2, 12), test=(1, 5001, 5002)):
+    """People, each twice before two cameras; a distractor, two badly cut out, and no image."""
+    folders = {"bounding_box_train": train, "query": test, "bounding_box_test": test}
+    for folder, people in folders.items():
+        number = 51 if folder == "query" else 151
+        names = [f"{who:04d}_c{camera}s1_{number:06d}_00" for who in people for camera in (1, 2)]
+        more = ["0000_c3s1_000001_01", "-1_c1s1_000401_03", "-1_c2s1_000401_04"]
+        for name in names + more * (folder == "bounding_box_test"):
+            picture(root / folder / f"{name}.jpg")
+        write(root / folder / "Thumbs.db", ["no image"])
+
+
+def inaturalist2018(root, train=range(1, 9), test=range(11, 14)):
+    """Species of two kingdoms, with three images each."""
+    for name, species in (("train", train), ("test", test)):
+        lines = [
+            f"train_val2018/{('Aves', 'Plantae')[kind % 2]}/{kind}/{view}.jpg"
+            for kind in species
+            for view in range(3)
+        ]
+        for image in lines:
+            picture(root / image)
+        write(root / "Inat_dataset_splits" / f"Inaturalist_{name}_set1.txt", lines)
+
+
+def ground_truth(queries=("hall_1", "hall_2"), gallery=("a", "b", "c", "d", "e")):
+    """Of each query an easy image, the hard ones, and junk; the box is the upper left quarter."""
+    grades = {"easy": np.array([0]), "hard": [1, 2], "junk": np.array([3])}
+    box = [0.0, 0.0, SIDE / 2 - 0.5, SIDE / 2]
+    truth = [{"bbx": box, **grades} for _ in queries]
+    return {"gnd": truth, "imlist": list(gallery), "qimlist": list(queries)}
+
+
+def roxford_paris(root, content=None, distractors=("0/far.jpg",)):
+    """Both cities with the same content, and distractors."""
+    content = content or ground_truth()
+    for city in ("roxford5k", "rparis6k"):
+        for name in content["imlist"] + content["qimlist"]:
+            picture(root / city / "jpg" / f"{name}.jpg")
+        (root / city / f"gnd_{city}.pkl").write_bytes(pickle.dumps(content, 2))
+    for name in distractors:
+        picture(root / "revisitop1m" / "jpg" / name)
+    write(root / "revisitop1m" / "revisitop1m.txt", distractors)
+
+
+def gldv2(root, landmarks=range(8), index=6):
+    """Three images of each landmark; a public and a private query, and one that is ignored."""
+    train = {landmark: [f"aa{landmark}{view:013x}" for view in range(3)] for landmark in landmarks}
+    there = [f"bbb{number:013x}" for number in range(index)]
+    queries = {name * 16: usage for name, usage in (("c", "Public"), ("d", "Private"))}
+    folders = {
+        "train": [image for images in train.values() for image in images],
+        "index": there,
+        "test": queries,
+    }
+    for folder, images in folders.items():
+        for image in images:
+            picture(root / folder / "/".join(image[:3]) / f"{image}.jpg")
+    write(root / "index.csv", ["id", *there])
+    answered = [f"{image},{there[0]} {there[1]},{usage}" for image, usage in queries.items()]
+    solution = ["id,images,Usage", *answered, f"{'e' * 16},None,Ignored"]
+    write(root / "retrieval_solution_v2.1.csv", solution)
+    clean = [f"{landmark},{' '.join(images)}" for landmark, images in train.items()]
+    write(root / "train_clean.csv", ["landmark_id,images", *clean])
+    full = [f"{image},http://x,{of}" for of, images in train.items() for image in images]
+    write(root / "train.csv", ["id,url,landmark_id", *full])
+
+
+def lfw_pairs(root, people=("Ann_Lee", "Bo", "Cy_Day")):
+    """Three images of each; two pairs of one person and two of two, for development and test."""
+    for person in people:
+        for number in range(1, 4):
+            picture(root / "lfw" / person / f"{person}_{number:04d}.jpg")
+    pairs = ["Ann_Lee\t1\t2", "Bo\t1\t3", "Ann_Lee\t1\tBo\t2", "Bo\t1\tCy_Day\t3"]
+    write(root / "pairs.txt", ["2\t1", pairs[0], pairs[2], pairs[1], pairs[3]])
+    write(root / "pairsDevTrain.txt", ["2", *pairs])
+
+
 TREES = {
     "COCO": coco,
     "CUB200": birds,
     "Cars196": cars196,
     "FGVCAircraft": fgvc_aircraft,
     "Flowers102": flowers102,
+    "GLDv2": gldv2,
+    "INaturalist2018": inaturalist2018,
     "ImageFolder": image_folder,
     "ImageTable": image_table,
+    "InShop": in_shop,
+    "LFWPairs": lfw_pairs,
     "MPIIPose": mpii_pose,
+    "Market1501": market1501,
     "NABirds": birds,
     "NUSWIDE": nus_wide,
+    "ROxfordParis": roxford_paris,
     "RegressionTable": regression_table,
     "StanfordDogs": stanford_dogs,
     "StanfordOnlineProducts": stanford_online_products,
     "VOC2007": voc2007,
+    "VehicleID": vehicle_id,
 }

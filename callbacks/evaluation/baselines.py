@@ -4,7 +4,7 @@ import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,8 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from ranklight.callbacks.evaluation.embedding_collector import EmbeddingCollector
-from ranklight.metrics import evaluate_clustering, evaluate_retrieval
+from ranklight.callbacks.evaluation.embedding_evaluation import collected_sides, first_callback
+from ranklight.callbacks.evaluation.retrieval import RetrievalEvaluation
 from ranklight.models import Pixels
 
 _THUMBNAIL = 32
@@ -30,7 +31,8 @@ class Baselines(Callback):
     Raw pixels of images above 32 × 32 are those of thumbnails of that size: k-means of the 150,528
     numbers of a 224-pixel image takes longer than training, and larger ones say no more.
 
-    On several processes each embeds and searches its share, as `RetrievalEvaluation` does.
+    They are scored as the run's own `RetrievalEvaluation` scores; on several processes each embeds
+    and searches its share.
 
     Args:
         columns: The metrics shown.
@@ -65,12 +67,16 @@ class Baselines(Callback):
     def _show(self, rows: dict[str, dict[str, float]], run: Path) -> None:
         table = Table("test", *self.columns)
         for name, scores in rows.items():
-            table.add_row(name, *(f"{scores[column]:.3f}" for column in self.columns))
+            table.add_row(name, *(_shown(scores, column) for column in self.columns))
         Console().print(table)
         path = run / "results.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(rows, indent=1) + "\n")
         rank_zero_info(f"table: {path}")
+
+
+def _shown(scores: dict[str, float], column: str) -> str:
+    return f"{scores[column]:.3f}" if column in scores else "-"
 
 
 def _thumbnail_pixels(images: Tensor) -> Tensor:
@@ -83,12 +89,13 @@ def _thumbnail_pixels(images: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _score(encoder: Callable[[Tensor], Tensor], trainer: Trainer) -> dict[str, float]:
-    loaders = trainer.test_dataloaders
-    loader = loaders[0] if isinstance(loaders, list) else loaders
-    assert loader is not None
     device = trainer.strategy.root_device
-    collected = EmbeddingCollector()
-    for batch in loader:
-        collected.add({"embeddings": encoder(batch.images.to(device))}, batch)
-    embedded = collected.rows(device)
-    return evaluate_retrieval(embedded) | evaluate_clustering(embedded)
+    loaders: Any = trainer.test_dataloaders
+    collectors = {}
+    for number, loader in enumerate(loaders if isinstance(loaders, list) else [loaders]):
+        collectors[number] = collected = EmbeddingCollector()
+        for batch in loader:
+            collected.add({"embeddings": encoder(batch.images.to(device))}, batch)
+    evaluation = first_callback(trainer, RetrievalEvaluation) or RetrievalEvaluation()
+    sides = next(collected_sides(trainer, "test", collectors, device))
+    return evaluation.score(trainer, "test", sides, keep=False) | evaluation.cluster(trainer, sides)

@@ -7,8 +7,6 @@ from torch import nn
 
 from ranklight.callbacks.evaluation.embedding_evaluation import EmbeddingEvaluation, Stage
 from ranklight.callbacks.evaluation.progress import stage_progress
-from ranklight.callbacks.evaluation.query_gallery import check_loader, queries_and_gallery
-from ranklight.datamodules import Batch
 from ranklight.metrics import (
     average_label_distances,
     average_rank_correlation,
@@ -20,13 +18,13 @@ from ranklight.metrics import (
 class LabelRanking(EmbeddingEvaluation):
     """Searches the gallery for each query, and compares with the order of the labels.
 
-    Validation and test have two loaders, **[queries, gallery]**. Logs `val/label_distance@K` (mean
-    label distance of the K nearest), `val/ndcg@K` (gain 1 / (1 + label distance)) and
-    `val/spearman` (correlation of the two orders of the gallery); beside each `.../oracle`, what
-    the order of the labels scores, and `.../chance`, what a random order does; `test/...` likewise.
-    The same numbers are logged on every rank, so a checkpoint may monitor them. Sanity validation
-    evaluates nothing. Definitions: `metrics.label_distance` and
-    `metrics.spearman`.
+    Validation and test have two loaders, **[queries, gallery]**, or one, whose images are compared
+    with each other. Logs `val/label_distance@K` (mean label distance of the K nearest),
+    `val/ndcg@K` (gain 1 / (1 + label distance)) and `val/spearman` (correlation of the two orders
+    of the gallery); beside each `.../oracle`, what the order of the labels scores, and
+    `.../chance`, what a random order does; `test/...` likewise. The same numbers are logged on
+    every rank, so a checkpoint may monitor them. Sanity validation evaluates nothing. Definitions:
+    `metrics.label_distance` and `metrics.spearman`.
 
     On several ranks each searches its share of the gallery; the numbers are those of one process.
 
@@ -57,23 +55,20 @@ class LabelRanking(EmbeddingEvaluation):
         names |= {"spearman"} if self.spearman else set()
         return {f"{name}{row}" for name in names for row in ("", "/oracle", "/chance")}
 
-    def check(self, batch: Batch, loader: int) -> None:
-        """There are two loaders."""
-        check_loader(loader)
-
     def evaluate(self, trainer: Trainer, pl_module: LightningModule, stage: Stage) -> None:
         """Search, compare and log."""
-        queries, gallery = queries_and_gallery(self, pl_module.device)
-        bar = stage_progress(trainer, f"{stage}: search", len(queries.ids), gallery)
-        with bar as advance:
-            distances = score_label_distances(
-                queries, gallery, self.ks, self.relevance, advance=advance
-            )
-        columns = distances.columns(self.ks)
-        scores = average_label_distances(queries, distances, self.ks)
-        if self.spearman:
-            columns["spearman"] = score_rank_correlation(queries, gallery, self.relevance)
-            scores |= average_rank_correlation(queries, columns["spearman"])
-        self.save_scores(trainer, stage, queries, columns)
         shown = {f"label_distance@{min(self.ks, key=lambda k: abs(k - 10))}", "spearman"}
-        self.log_scores(pl_module, stage, scores, shown)
+        for sides in self.sides(trainer, stage, pl_module.device):
+            queries, gallery = sides.queries, sides.gallery
+            bar = stage_progress(trainer, f"{sides.name}: search", len(queries.ids), sides.among)
+            with bar as advance:
+                distances = score_label_distances(
+                    queries, gallery, self.ks, self.relevance, advance=advance
+                )
+            columns = distances.columns(self.ks)
+            scores = average_label_distances(queries, distances, self.ks)
+            if self.spearman:
+                columns["spearman"] = score_rank_correlation(queries, gallery, self.relevance)
+                scores |= average_rank_correlation(queries, columns["spearman"])
+            self.save_scores(trainer, sides, columns)
+            self.log_scores(pl_module, sides.name, scores, shown)

@@ -1,41 +1,75 @@
-"""How well the model's neighbours are of the same class, after every validation and test."""
+"""How well the model's neighbours are what was looked for, after every validation and test."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
 
 from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.utilities import rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
+from torch import Tensor, nn
 
-from ranklight.callbacks.evaluation.embedding_evaluation import EmbeddingEvaluation, Stage
+from ranklight.callbacks.evaluation.embedding_evaluation import EmbeddingEvaluation, Sides, Stage
 from ranklight.callbacks.evaluation.progress import stage_progress
+from ranklight.callbacks.evaluation.scores_file import save_class_scores, values_of
 from ranklight.datamodules import Batch
-from ranklight.metrics import average_retrieval, evaluate_clustering, score_retrieval
+from ranklight.metrics import (
+    ClassAnswers,
+    GradedAnswers,
+    ListedAnswers,
+    Scoring,
+    average_by_class,
+    average_retrieval,
+    evaluate_clustering,
+    score_retrieval,
+)
+from ranklight.metrics.answers import Apart, Judge
 from ranklight.search import ApproximateSearch, Embedded, ExactSearch, index_recall
 from ranklight.search.neighbours import Prepare
 
 
 class RetrievalEvaluation(EmbeddingEvaluation):
-    """Every image of the validation and test loaders as a query among the others.
+    """Every image of validation and test as a query among the others, or queries in a gallery.
 
-    Logs `val/recall@K` (the hit rate), `val/r_precision`, `val/map@r`, `val/queries` (how many
-    count: classes with one image are gallery only) and, from k-means with as many clusters as
-    classes, `val/nmi`, `val/ami` and `val/inertia`; `test/...` likewise. With several loaders
-    `val/<name>/...`, the name being the loader's key or its number. The same numbers are logged on
-    every rank, so a checkpoint may monitor them. Exactness, ties and memory: `search.ExactSearch`.
+    One loader: every image is a query among the others. A list of two, **[queries, gallery]**, as
+    data with roles have: the first are looked for among the second; a query that is part of the
+    gallery is left out for itself, by its index. A mapping of loaders: each in itself, logged as
+    `val/<name>/...`.
+
+    Logs `val/recall@K` (the hit rate, in re-identification CMC at rank K), `val/r_precision`,
+    `val/map@r`, `val/queries` (how many count: those that the gallery holds something relevant for)
+    and what else is asked for: `precision@K`, `map@K`, `ndcg@K`, and of the whole ranking `map`,
+    `map/trapezoid`, `mrr` and `minp`; `test/...` likewise. Definitions: `metrics.ranked`. From
+    k-means of one loader with as many clusters as classes come `val/nmi`, `val/ami` and
+    `val/inertia`. The same numbers are logged on every rank, so a checkpoint may monitor them.
+    Exactness, ties and memory: `search.ExactSearch`.
+
+    Right is what is of the query's class, or what `relevance` says; data whose `relevant_pairs`
+    (landmarks) are not empty list what is right and what is junk, under one name or several:
+    `test/easy/map`.
 
     The module's validation and test steps return a mapping or named tuple with `embeddings`;
-    batches have `labels` (class numbers) and `index`, by which rows are sorted and rows that a
-    sampler repeated are dropped. Sanity validation evaluates nothing.
+    batches have `labels` and `index`, by which rows are sorted and rows that a sampler repeated are
+    dropped. Sanity validation evaluates nothing.
 
     On several ranks each searches the images that it embedded, and no embedding but that of a
     query in search leaves its rank; the numbers are those of one process, to the bit. K-means runs
     on rank 0, to which all embeddings are sent for it.
 
-    `last` holds what the first loader gave.
-
     Args:
         ks: Every K of Recall@K.
+        precision_ks: Every K of `precision@K`.
+        map_ks: Every K of `map@K`.
+        ndcg_ks: Every K of `ndcg@K`.
+        whole_ranking: Whether to score the ranking of the whole gallery.
+        apart: What a query is never compared with beside itself: `image`, nothing more; `group`,
+            images of its group (`group` of a table: session, product page, ...);
+            `class_and_group`, those of its group that are of its class, as re-identification leaves
+            out the same person in the same camera. They are neither right nor wrong.
+        relevance: From two sets of labels to how relevant the second are, above 0 is right: for
+            multi-hot labels `pairs.LabelOverlap`. Default: the same class.
+        levels: Further classes of the data's images to score Recall@K and the like by, for example
+            `[super_class]`: `val/super_class/recall@1`.
+        macro: Whether to log the means over classes, too: `val/recall@1/macro`.
         clustering: Whether to cluster.
         cluster_every_n_epochs: In training, cluster at every so many epochs only; tests and
             validation on its own always do.
@@ -48,12 +82,21 @@ class RetrievalEvaluation(EmbeddingEvaluation):
         cluster_at_most: Do not cluster more images than these, and warn. Rank 0 needs 8 bytes for
             each dimension of each image: 4 GiB for a million of 512.
         scores: Whether to keep the scores of every query: `scores/<stage>.parquet` of the run, with
-            several loaders `scores/<stage>-<name>.parquet`; each pass replaces the file.
+            a mapping of loaders `scores/<stage>-<name>.parquet`; and their means over classes and
+            groups, `scores/<stage>-classes.parquet` and `-groups`. Each pass replaces the files.
     """
 
     def __init__(
         self,
         ks: Sequence[int] = (1, 2, 4, 8),
+        precision_ks: Sequence[int] = (),
+        map_ks: Sequence[int] = (),
+        ndcg_ks: Sequence[int] = (),
+        whole_ranking: bool = False,
+        apart: Apart = "image",
+        relevance: nn.Module | None = None,
+        levels: Sequence[str] = (),
+        macro: bool = False,
         clustering: bool = True,
         cluster_every_n_epochs: int = 1,
         restarts: int = 1,
@@ -66,80 +109,179 @@ class RetrievalEvaluation(EmbeddingEvaluation):
         super().__init__(scores)
         if cluster_every_n_epochs < 1:
             raise ValueError(f"cluster_every_n_epochs is 1 or more, not {cluster_every_n_epochs}")
+        if relevance is not None and apart == "class_and_group":
+            raise ValueError(
+                "apart=class_and_group is for labels that are classes; with a relevance give "
+                "apart=group"
+            )
+        if relevance is not None and macro:
+            raise ValueError("macro is for labels that are classes, not for a relevance of labels")
         self.ks = tuple(ks)
-        self.clustering = clustering
+        self.scoring = Scoring(
+            precision=tuple(precision_ks),
+            average_precision=tuple(map_ks),
+            ndcg=tuple(ndcg_ks),
+            whole_ranking=whole_ranking,
+        )
+        self.scoring.longest(self.ks)
+        self.apart = apart
+        self.relevance = relevance
+        self.levels = tuple(levels)
+        self.macro = macro
+        self.clustering = clustering and relevance is None
         self.cluster_every_n_epochs = cluster_every_n_epochs
         self.restarts = restarts
         self.seed = seed
         self.index = index
         self.effort = effort
         self.cluster_at_most = cluster_at_most
+        self._told: set[str] = set()
 
     def logs(self) -> set[str]:
         """Names of the scores that every validation logs, without the stage before them."""
-        names = {*(f"recall@{k}" for k in self.ks), "r_precision", "map@r", "queries"}
+        own, of_levels = set(self.scoring.names(self.ks)), self._of_levels().names(self.ks)
+        names = {*own, "queries", *(f"{level}/{of}" for level in self.levels for of in of_levels)}
+        if self.macro:
+            names |= {f"{name}/macro" for name in own}
         if self.clustering:
             names |= {"nmi", "ami", "inertia"}
         return names if self.index == "exact" else {*names, f"index_recall@{max(self.ks)}"}
 
-    def check(self, batch: Batch, loader: int) -> None:
-        """Labels are class numbers.
+    def check(self, batch: Batch, trainer: Trainer) -> None:
+        """Labels are class numbers, where nothing else says what is right.
 
         Raises:
             ValueError: They are not.
         """
-        if batch.labels.ndim != 1 or batch.labels.is_floating_point():
-            raise ValueError(
-                "RetrievalEvaluation needs one class number an image, "
-                f"not labels of shape {tuple(batch.labels.shape)} and type {batch.labels.dtype}"
-            )
+        classes = batch.labels.ndim == 1 and not batch.labels.is_floating_point()
+        stage: Stage = "test" if trainer.testing else "val"
+        # lists take time to make, and this is asked of every batch
+        if classes or self.relevance is not None or _listed(trainer, stage):
+            return
+        raise ValueError(
+            "RetrievalEvaluation needs one class number an image, or a relevance of labels; "
+            f"not labels of shape {tuple(batch.labels.shape)} and type {batch.labels.dtype}"
+        )
 
     def evaluate(self, trainer: Trainer, pl_module: LightningModule, stage: Stage) -> None:
         """Search, cluster and log."""
-        loaders = trainer.val_dataloaders if stage == "val" else trainer.test_dataloaders
         due = (trainer.current_epoch + 1) % self.cluster_every_n_epochs == 0
-        cluster = self.clustering and (due or trainer.state.fn != "fit")
         shown = {f"recall@{min(self.ks)}", "map@r"}
-        for loader, name in enumerate(_loader_names(stage, loaders)):
-            embedded = self.collected(loader, pl_module.device)
-            if embedded.shards.size == 0:
-                continue
-            scores = self._search(trainer, name, embedded, loader)
-            if cluster:
-                scores |= self._cluster(trainer, name, embedded)
-            if loader == 0:
-                self.last = embedded.to("cpu")
-            self.log_scores(pl_module, name, scores, shown)
+        for sides in self.sides(trainer, stage, pl_module.device):
+            scores = self.score(trainer, stage, sides, self.keep_scores)
+            if due or trainer.state.fn != "fit":
+                scores |= self.cluster(trainer, sides)
+            self.log_scores(pl_module, sides.name, scores, shown)
 
-    def _search(
-        self, trainer: Trainer, name: str, embedded: Embedded, loader: int
-    ) -> dict[str, float]:
-        search: Prepare = ExactSearch
-        if self.index != "exact":
-            search = partial(ApproximateSearch, kind=self.index, effort=self.effort)
-        with stage_progress(trainer, f"{name}: search", len(embedded.ids), embedded) as advance:
-            queries = score_retrieval(embedded, ks=self.ks, search=search, advance=advance)
-        self.save_scores(trainer, name, embedded, queries.columns(self.ks), loader)
-        scores = average_retrieval(embedded, queries, self.ks)
+    def score(self, trainer: Trainer, stage: Stage, sides: Sides, keep: bool) -> dict[str, float]:
+        """Search, and average; collective.
+
+        Args:
+            trainer: Whose data and progress bar these are.
+            stage: Validation or test.
+            sides: What to look for, and where.
+            keep: Whether to write the scores of every query.
+        """
+        columns: dict[str, Tensor] = {}
+        means: dict[str, float] = {}
+        for prefix, (queries, gallery, scoring) in self._scorings(trainer, stage, sides).items():
+            bar = stage_progress(trainer, f"{sides.name}: search", len(queries.ids), sides.among)
+            with bar as advance:
+                of = score_retrieval(queries, gallery, self.ks, self._search(), advance, scoring)
+            columns |= {f"{prefix}{name}": score for name, score in of.items()}
+            averages = average_retrieval(queries, of)
+            self._tell_of_the_rest(f"{sides.name}/{prefix}", averages["queries"], queries)
+            means |= {f"{prefix}{name}": mean for name, mean in averages.items()}
         if self.index != "exact":
             k = max(self.ks)
-            scores[f"index_recall@{k}"] = index_recall(embedded, k, search)
-        return scores
+            means[f"index_recall@{k}"] = index_recall(sides.among, k, self._search())
+        if self.macro:
+            means |= average_by_class(sides.queries, columns, sides.queries.labels).macro()
+        if keep:
+            self.save_scores(trainer, sides, columns)
+            save_class_scores(trainer, sides.name, sides.queries, columns)
+        return means
 
-    def _cluster(self, trainer: Trainer, name: str, embedded: Embedded) -> dict[str, float]:
+    def cluster(self, trainer: Trainer, sides: Sides) -> dict[str, float]:
+        """Scores of k-means, where the images of one loader are to be clustered; collective."""
+        embedded = sides.queries
+        if not self.clustering or sides.gallery is not None or embedded.labels.ndim != 1:
+            return {}
         if embedded.shards.size > self.cluster_at_most:
             rank_zero_warn(
-                f"{name}: {embedded.shards.size:,} images are more than cluster_at_most="
+                f"{sides.name}: {embedded.shards.size:,} images are more than cluster_at_most="
                 f"{self.cluster_at_most:,}: they are not clustered, there is no NMI"
             )
             return {}
-        with stage_progress(trainer, f"{name}: cluster", self.restarts, embedded) as advance:
+        with stage_progress(trainer, f"{sides.name}: cluster", self.restarts, embedded) as advance:
             return evaluate_clustering(embedded, self.seed, self.restarts, advance=advance)
 
+    def _search(self) -> Prepare:
+        if self.index == "exact":
+            return ExactSearch
+        return partial(ApproximateSearch, kind=self.index, effort=self.effort)
 
-def _loader_names(stage: str, loaders: Any) -> list[str]:
-    if isinstance(loaders, Mapping):
-        return [f"{stage}/{name}" for name in loaders]
-    if isinstance(loaders, Sequence) and len(loaders) > 1:
-        return [f"{stage}/{number}" for number in range(len(loaders))]
-    return [stage]
+    def _of_levels(self) -> Scoring:
+        """Classes of classes have too many images for lists of all."""
+        return self.scoring._replace(at_r=False, whole_ranking=False)
+
+    def _scorings(
+        self, trainer: Trainer, stage: Stage, sides: Sides
+    ) -> dict[str, tuple[Embedded, Embedded | None, Scoring]]:
+        """What is looked for where, and by which answers, by what stands before the names."""
+        scorings = {
+            prefix: (sides.queries, sides.gallery, self.scoring._replace(answers=judge))
+            for prefix, judge in self._judges(trainer, stage).items()
+        }
+        of_levels = self._of_levels()._replace(answers=partial(ClassAnswers, apart=self.apart))
+        for level in self.levels:
+            queries = _at_level(level, sides.queries, sides.datasets[0])
+            gallery = sides.gallery and _at_level(level, sides.gallery, sides.datasets[1])
+            scorings[f"{level}/"] = (queries, gallery, of_levels)
+        return scorings
+
+    def _judges(self, trainer: Trainer, stage: Stage) -> dict[str, Judge]:
+        """What says what is right, by what stands before the names of the scores."""
+        if self.relevance is not None:
+            return {"": partial(GradedAnswers, relevance=self.relevance, apart=self.apart)}
+        if listed := _listed(trainer, stage):
+            return {
+                f"{name}/".lstrip("/"): partial(ListedAnswers, relevant=of.relevant, junk=of.junk)
+                for name, of in listed.items()
+            }
+        return {"": partial(ClassAnswers, apart=self.apart)}
+
+    def _tell_of_the_rest(self, name: str, counted: int | float, queries: Embedded) -> None:
+        """Say once how many queries are left out."""
+        size = queries.shards.size
+        if counted == size or name in self._told:
+            return
+        self._told.add(name)
+        if counted == 0:
+            rank_zero_warn(
+                f"{name.rstrip('/')}: the gallery holds nothing relevant for any of {size} "
+                "queries: every score is nan"
+            )
+        else:
+            rank_zero_info(
+                f"{name.rstrip('/')}: {size - int(counted)} of {size} queries have nothing "
+                "relevant in the gallery and are not counted"
+            )
+
+
+def _listed(trainer: Trainer, stage: Stage) -> Any:
+    """What the data lists as right; nothing where classes say it, as of held-out classes."""
+    data: Any = getattr(trainer, "datamodule", None)
+    return data.relevant_pairs(stage) if hasattr(data, "relevant_pairs") else {}
+
+
+def _at_level(level: str, rows: Embedded, dataset: Any) -> Embedded:
+    """The same rows, labelled by another class of theirs."""
+    levels = getattr(dataset, "levels", {})
+    labels = values_of(dataset, levels.get(level), rows.ids)
+    if labels is None:
+        there = ", ".join(levels) or "none"
+        raise ValueError(
+            f"levels names {level!r}, which the images do not have; there are: {there}"
+        )
+    return Embedded(rows.embeddings, labels, rows.ids, rows.shards, rows.groups)

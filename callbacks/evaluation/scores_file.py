@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Int, Shaped
+from jaxtyping import Float, Int, Shaped
 from pytorch_lightning import Trainer
 from torch import Tensor
 
-from ranklight.search import Shards
+from ranklight.metrics import average_by_class
+from ranklight.search import Embedded, Shards
 
 _ROWS = 1 << 16
 
@@ -35,6 +36,27 @@ def save_query_scores(
     rows = {name: values.cpu() for name, values in gathered.items() if values is not None}
     if rows:
         write_scores(trainer, name, rows | _names(trainer, dataset, rows))
+
+
+def save_class_scores(
+    trainer: Trainer, name: str, queries: Embedded, scores: Mapping[str, Float[Tensor, "n"]]
+) -> None:
+    """Write the means over each class and each group, `scores/<name>-classes.parquet`, `-groups`.
+
+    Collective. Only of queries whose labels are classes, and that have groups.
+    """
+    of_classes = queries.labels.ndim == 1 and not queries.labels.is_floating_point()
+    for kind, file, numbers in (
+        ("class", "classes", queries.labels if of_classes else None),
+        ("group", "groups", queries.groups),
+    ):
+        if numbers is None:
+            continue
+        of = average_by_class(queries, scores, numbers)
+        if trainer.is_global_zero:
+            rows: dict[str, Any] = {kind: of.classes, "queries": of.queries, **of.means}
+            rows |= _names_of(trainer, kind, of.classes)
+            write_scores(trainer, f"{name}-{file}", rows)
 
 
 def write_scores(trainer: Trainer, name: str, rows: Mapping[str, Any]) -> None:
@@ -75,19 +97,49 @@ def class_names_of(trainer: Trainer) -> list[str]:
 
 def files_of(dataset: Any, ids: Int[Tensor, "n"]) -> list[str] | None:
     """The file of each image, None where the data set has no `files`."""
-    files, indices = getattr(dataset, "files", None), getattr(dataset, "indices", None)
-    if files is None or indices is None or len(files) != len(indices):
+    files, rows = getattr(dataset, "files", None), _rows_of(dataset, ids)
+    if files is None or rows is None or len(files) != len(dataset.indices):
         return None
+    return [str(files[row]) for row in rows.tolist()]
+
+
+def values_of(
+    dataset: Any, values: Shaped[Tensor, "images ..."] | None, ids: Int[Tensor, "n"]
+) -> Shaped[Tensor, "n ..."] | None:
+    """What a data set knows of each image, on the device of the ids; None where it does not."""
+    rows = _rows_of(dataset, ids)
+    if values is None or rows is None or len(values) != len(dataset.indices):
+        return None
+    return values[rows].to(ids.device)
+
+
+def _rows_of(dataset: Any, ids: Int[Tensor, "n"]) -> Int[Tensor, "n"] | None:
+    """Which of a data set's images have these indices; None where it does not say."""
+    indices = getattr(dataset, "indices", None)
+    if indices is None:
+        return None
+    ids = ids.cpu()
     known, order = torch.as_tensor(indices).sort()
     found = torch.searchsorted(known, ids).clamp(max=max(len(known) - 1, 0))
     if len(known) == 0 or (known[found] != ids).any():
         return None
-    return [str(files[row]) for row in order[found].tolist()]
+    return order[found]
 
 
 def _names(trainer: Trainer, dataset: Any, rows: Mapping[str, Tensor]) -> dict[str, list[str]]:
-    files, names = files_of(dataset, rows["id"]), class_names_of(trainer)
+    files = files_of(dataset, rows["id"])
     found = {} if files is None else {"file": files}
-    if "class" in rows and len(rows["class"]) and int(rows["class"].max()) < len(names):
-        found["class_name"] = [names[label] for label in rows["class"].tolist()]
+    for kind in ("class", "group"):
+        if kind in rows:
+            found |= _names_of(trainer, kind, rows[kind])
     return found
+
+
+def _names_of(trainer: Trainer, kind: str, numbers: Int[Tensor, "n"]) -> dict[str, list[str]]:
+    """The data module's names, where it has one for each number; a group may be −1."""
+    data: Any = getattr(trainer, "datamodule", None)
+    names = list(getattr(data, f"{kind}_names", ()))
+    least = -1 if kind == "group" else 0
+    if not len(numbers) or not least <= int(numbers.min()) <= int(numbers.max()) < len(names):
+        return {}
+    return {f"{kind}_name": [names[number] if number >= 0 else "" for number in numbers.tolist()]}

@@ -8,9 +8,7 @@ from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
 from ranklight.callbacks.evaluation.embedding_evaluation import EmbeddingEvaluation, Stage
-from ranklight.callbacks.evaluation.query_gallery import check_loader, queries_and_gallery
 from ranklight.callbacks.evaluation.scores_file import write_scores
-from ranklight.datamodules import Batch
 from ranklight.metrics import TripletScores, average_triplets, read_triplets, score_triplets
 from ranklight.search import Embedded
 
@@ -18,9 +16,10 @@ from ranklight.search import Embedded
 class TripletPrecision(EmbeddingEvaluation):
     """Scores triplets (query, positive, negative): is the positive nearer than the negative?
 
-    Validation and test have two loaders, **[queries, gallery]**. Logs `val/similarity_precision`,
-    `val/score@K` and `val/triplets`, how many there are; `test/...` likewise, the same on every
-    rank. Sanity validation evaluates nothing. Definitions: `metrics.triplets`.
+    Validation and test have two loaders, **[queries, gallery]**, or one for both. Logs
+    `val/similarity_precision`, `val/score@K` and `val/triplets`, how many there are; `test/...`
+    likewise, the same on every rank. Sanity validation evaluates nothing. Definitions:
+    `metrics.triplets`.
 
     Args:
         val_file: Triplets of validation, CSV under the header `query,positive,negative`, images
@@ -47,24 +46,23 @@ class TripletPrecision(EmbeddingEvaluation):
         """Names of the scores that every validation logs, without the stage before them."""
         return {"similarity_precision", f"score@{self.k}", "triplets"}
 
-    def check(self, batch: Batch, loader: int) -> None:
-        """There are two loaders."""
-        check_loader(loader)
-
     def evaluate(self, trainer: Trainer, pl_module: LightningModule, stage: Stage) -> None:
         """Score the triplets and log."""
-        queries, gallery = queries_and_gallery(self, pl_module.device)
-        triplets = self._triplets(trainer, stage, queries, gallery)
-        scores = score_triplets(queries, gallery, triplets, self.k)
-        if self.keep_scores:
-            self._save(trainer, stage, (queries, gallery), triplets, scores)
-        means = average_triplets(scores, self.k)
-        self.log_scores(pl_module, stage, means, {"similarity_precision"})
+        for sides in self.sides(trainer, stage, pl_module.device):
+            queries = sides.queries
+            # another object of the same rows, in which each query is left out by its id
+            gallery = sides.gallery or queries.to(pl_module.device)
+            triplets = self._triplets(trainer, stage, queries, gallery)
+            scores = score_triplets(queries, gallery, triplets, self.k)
+            if self.keep_scores:
+                self._save(trainer, sides.name, (queries, gallery), triplets, scores)
+            means = average_triplets(scores, self.k)
+            self.log_scores(pl_module, sides.name, means, {"similarity_precision"})
 
     def _save(
         self,
         trainer: Trainer,
-        stage: str,
+        name: str,
         sides: tuple[Embedded, Embedded],
         triplets: Int[Tensor, "t 3"],
         scores: TripletScores,
@@ -78,7 +76,7 @@ class TripletPrecision(EmbeddingEvaluation):
         }
         if trainer.is_global_zero:
             rows = {name: values.cpu() for name, values in columns.items()}
-            write_scores(trainer, f"{stage}-triplets", rows)
+            write_scores(trainer, f"{name}-triplets", rows)
 
     def _triplets(
         self, trainer: Trainer, stage: str, queries: Embedded, gallery: Embedded

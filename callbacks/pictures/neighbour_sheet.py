@@ -60,8 +60,12 @@ def relevance_of(evaluation: EmbeddingEvaluation, pl_module: LightningModule) ->
     """The relevance that was scored, else that which was trained for; same class by default."""
     if isinstance(evaluation, LabelRanking):
         return evaluation.relevance or LabelCloseness()
+    scored: nn.Module | None = getattr(evaluation, "relevance", None)
+    if scored is not None:
+        return scored
     objective: Any = getattr(pl_module, "objective", None)
-    return getattr(objective, "relevance", None) or SameClass()
+    trained: nn.Module | None = getattr(objective, "relevance", None)
+    return trained or SameClass()
 
 
 def neighbour_sheet(

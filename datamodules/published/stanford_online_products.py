@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int
 
 from ranklight.datamodules.class_data import ClassData
-from ranklight.datamodules.reading.annotations import Location, Sample, integer, rows
+from ranklight.datamodules.reading.annotations import Sample, check_disjoint, integer, rows
 
 
 class StanfordOnlineProducts(ClassData):
@@ -17,7 +17,7 @@ class StanfordOnlineProducts(ClassData):
     https://cvgl.stanford.edu/projects/lifted_struct. `root` is the folder Stanford_Online_Products
     with Ebay_train.txt (11,318 products) and Ebay_test.txt (11,316): a heading, then a line
     "image_id class_id super_class_id path" an image. Whole products of the training split are held
-    out for validation.
+    out for validation. The super-class, one of 12 kinds of things, is a level of its own.
 
     Args:
         root: The folder Stanford_Online_Products.
@@ -32,19 +32,11 @@ class StanfordOnlineProducts(ClassData):
         needed = "image_id class_id super_class_id path"
         images, products = [], []
         for name, split in (("Ebay_train.txt", 0), ("Ebay_test.txt", 2)):
-            for location, (_, product, _, path) in rows(self.root / name, 4, needed, skip=1):
-                images.append(Sample(self.root / path, split, location))
+            for location, (_, product, above, path) in rows(self.root / name, 4, needed, skip=1):
+                super_class = integer(location, above, "the super-class", 1)
+                images.append(Sample(self.root / path, split, location, super_class))
                 products.append(integer(location, product, "the class", 1))
         splits = np.array([image.split for image in images])
         numbers, classes = np.unique(products, return_inverse=True)
-        _check_disjoint(images, splits, classes)
+        check_disjoint(classes, splits, [image.location for image in images])
         return images, classes.astype(np.int64), tuple(map(str, numbers.tolist()))
-
-
-def _check_disjoint(
-    images: list[Sample], splits: Int[np.ndarray, "n"], classes: Int[np.ndarray, "n"]
-) -> None:
-    shared = (splits == 2) & np.isin(classes, classes[splits == 0])
-    if shared.any():
-        location: Location = images[int(shared.argmax())].location
-        raise ValueError(f"{location}: the class occurs in training too; no class may be in both")

@@ -31,11 +31,13 @@ class Sample(NamedTuple):
         file: The image file.
         split: 0 train, 1 val, 2 test.
         location: Where it is written.
+        super_class: The number of the class above its own; None where there is none.
     """
 
     file: Path
     split: int
     location: Location
+    super_class: int | None = None
 
 
 def rows(
@@ -69,6 +71,11 @@ def read_text(file: Path) -> str:
     if not file.is_file():
         raise FileNotFoundError(f"there is no annotation file {file} (from {Path.cwd()})")
     return file.read_text(encoding="utf-8", errors="replace")
+
+
+def folder_within(root: Path, name: str) -> Path:
+    """The folder of a name in a root, or the root itself: a release is unpacked either way."""
+    return root / name if (root / name).is_dir() else root
 
 
 def integer(
@@ -154,6 +161,27 @@ def check_files(images: Sequence[Sample]) -> None:
         )
 
 
+def check_disjoint(
+    classes: Int[np.ndarray, "n"], splits: Int[np.ndarray, "n"], where: Sequence[object]
+) -> None:
+    """Check that no class of training is tested.
+
+    Args:
+        classes: Of each image.
+        splits: 0 train, 2 test.
+        where: Where each image is written.
+
+    Raises:
+        ValueError: One is; names the place.
+    """
+    shared = (splits == 2) & np.isin(classes, classes[splits == 0])
+    if shared.any():
+        raise ValueError(
+            f"{where[int(shared.argmax())]}: the class occurs in training too; no class may be in "
+            "both"
+        )
+
+
 def check_published_counts(
     name: str, images: Sequence[Sample], classes: int, published: Mapping[str, int]
 ) -> None:
@@ -175,6 +203,20 @@ def check_published_counts(
         "trainval": sizes[0] + sizes[1],
         "classes": classes,
     }
+    check_counts(name, counts, published)
+
+
+def check_counts(name: str, counts: Mapping[str, int], published: Mapping[str, int]) -> None:
+    """Compare numbers of what was read with what was published.
+
+    Args:
+        name: Of the data set.
+        counts: Number of "classes", and of images of anything else.
+        published: What some of them should be.
+
+    Raises:
+        ValueError: A difference, with both numbers.
+    """
     for what, number in published.items():
         if counts[what] != number:
             unit = "" if what == "classes" else " images"

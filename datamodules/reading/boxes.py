@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
+from numpy.typing import NDArray
 from PIL import Image
 
 from ranklight.datamodules.reading.annotations import Location
+from ranklight.datamodules.reading.pictures import Box
 
 _ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)
 _THREADS = 16
@@ -35,6 +38,31 @@ def check_boxes(
             f"x1 < x2 ≤ {width} and 0 ≤ y1 < y2 ≤ {height} in {files[row]} ({broken.sum()} of "
             f"{len(files)} boxes are not in their pictures)"
         )
+
+
+def cut_to_pictures(
+    files: Sequence[str], boxes: Float[np.ndarray, "files 4"]
+) -> Float[np.ndarray, "files 4"]:
+    """Boxes without what reaches beyond the picture, as hand-drawn ones do by a pixel or two.
+
+    A file that is not there keeps its box: whoever looks for files will say so.
+
+    Args:
+        files: Of each box.
+        boxes: x1, y1, x2, y2 in pixels of the upright picture.
+    """
+    names = [file for file in sorted(set(files)) if Path(file).is_file()]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        size = dict(zip(names, pool.map(_upright_size, names), strict=True))
+    sizes = np.array([size.get(file, (np.inf, np.inf)) for file in files], np.float64)
+    cut: NDArray[np.float64] = np.clip(boxes, 0, np.hstack([sizes, sizes]))
+    return cut
+
+
+def whole_pixels(boxes: Float[np.ndarray, "boxes 4"]) -> list[Box]:
+    """The smallest boxes of whole pixels around boxes."""
+    whole = np.hstack([np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])]).astype(np.int64)
+    return [(left, top, right, bottom) for left, top, right, bottom in whole.tolist()]
 
 
 def _upright_size(file: str) -> tuple[int, int]:

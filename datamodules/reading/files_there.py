@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from jaxtyping import Int
 
+from ranklight.datamodules.reading.annotations import Location
+
 _AT_ONCE, _THREADS = 4096, 16
 
 
@@ -23,6 +25,36 @@ def file_sizes(files: Sequence[str]) -> Int[np.ndarray, "files"]:
     with ThreadPoolExecutor(_THREADS) as pool:
         sizes = pool.map(lambda part: [_size(file) for file in part], parts)
         return np.array([size for part in sizes for size in part], np.int64)
+
+
+def check_files_there(
+    source: str, files: Sequence[str], locations: Sequence[Location] | None = None
+) -> None:
+    """Look for every file before training comes to one that is not there, or is empty.
+
+    Args:
+        source: What names them, for messages.
+        files: May repeat.
+        locations: Where each is named; None where each file is itself.
+
+    Raises:
+        FileNotFoundError: Some file is missing; names the first.
+        ValueError: Some file has no content.
+    """
+    names = list(dict.fromkeys(files))
+    size = dict(zip(names, file_sizes(names).tolist(), strict=True))
+    sizes = np.array([size[file] for file in files])
+    for broken, error, words in (
+        (sizes < 0, FileNotFoundError, "do not exist"),
+        (sizes == 0, ValueError, "are empty"),
+    ):
+        if broken.any():
+            row = int(broken.argmax())
+            where = "" if locations is None else f" ({locations[row]})"
+            raise error(
+                f"{broken.sum()} of {len(sizes)} image files of {source} {words}, first "
+                f"{files[row]}{where}"
+            )
 
 
 def _size(file: str) -> int:

@@ -1,7 +1,8 @@
 """Splits of data sets that are image files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -31,16 +32,19 @@ class ImageFiles(Dataset[Batch]):
         transform: From an RGB picture, `3 h w` of bytes, to one; all results have one shape.
         seed: Another seed is another augmentation.
         locations: Where each file is referred to, for messages; one entry a file.
-        boxes: The part of each file that is the image (left, top, right, bottom); one entry a file.
+        boxes: The part of each file that is the image (left, top, right, bottom), None for all of
+            it; one entry a file.
         background: Seen through transparent pixels.
 
     Attributes:
         groups: A number for each image's camera, session, ..., −1 for none; None without groups.
         roles: 0 for a query, 1 in the gallery, 2 for a distractor, −1 for none; None without roles.
+        levels: Further classes of each image, by their names: `super_class`, for example.
     """
 
     groups: Int[Tensor, "n"] | None = None
     roles: Int[Tensor, "n"] | None = None
+    levels: Mapping[str, Int[Tensor, "n"]] = MappingProxyType({})
 
     def __init__(
         self,
@@ -50,7 +54,7 @@ class ImageFiles(Dataset[Batch]):
         transform: Transform,
         seed: int = 0,
         locations: Sequence[Location] | None = None,
-        boxes: Sequence[Box] | None = None,
+        boxes: Sequence[Box | None] | None = None,
         background: Colour = (255, 255, 255),
     ) -> None:
         self.indices = torch.from_numpy(indices)

@@ -13,7 +13,10 @@ import yaml
 from ranklight.__main__ import main
 from ranklight.datamodules import ImageFolder, ImageTable
 from ranklight.datamodules.class_data import ClassData
+from ranklight.datamodules.evaluation_data import EvaluationData
 from ranklight.datamodules.multi_label_data import MultiLabelData
+from ranklight.datamodules.published.gldv2 import GLDv2
+from ranklight.datamodules.query_gallery_data import QueryGalleryData
 from tests.commands.command_line import build_parsers_once
 from tests.trees import TREES
 
@@ -135,7 +138,10 @@ def smaller_parts(config, root):
 
 def smaller_data(config, root):
     """A tree of few small images in the data set's own format, and batches that it can fill."""
-    data = config["data"]
+    yield from smaller_files_of(config["data"], root, "--data")
+
+
+def smaller_files_of(data, root, prefix):
     kind = named(data["class_path"])
     options = dict(SMALL.get(kind.__name__, {}))
     if "root" in defaults(kind):
@@ -147,7 +153,9 @@ def smaller_data(config, root):
         if kind is ImageTable:
             options |= small_table(given["labels"], root)
     for key, value in options.items():
-        yield f"--data.init_args.{key}", str(value)
+        yield f"{prefix}.init_args.{key}", str(value)
+    if training := data.get("init_args", {}).get("training"):
+        yield from smaller_files_of(training, root / "training", f"{prefix}.init_args.training")
 
 
 def smaller_files(kind, root, given):
@@ -175,7 +183,9 @@ def few(kind, given):
         options |= {"batch_size": FEW["batch_size"]}
     if issubclass(kind, ImageFolder):
         options |= {"classes_per_batch": 2, "samples_per_class": 2}
-    if issubclass(kind, (ClassData, MultiLabelData)):
+    if issubclass(kind, EvaluationData):
+        options |= {"check_counts": "false"}
+    if issubclass(kind, (ClassData, GLDv2, MultiLabelData, QueryGalleryData)):
         options |= {"check_counts": "false", "validation_fraction": 0.3}
     return options
 

@@ -35,7 +35,7 @@ class PauseInClustering(RetrievalEvaluation):
         super().__init__()
         self.folder = folder
 
-    def _cluster(self, trainer, name, embedded):
+    def cluster(self, trainer, sides):
         if trainer.is_global_zero and not trainer.sanity_checking:
             pause(self.folder)
-        return super()._cluster(trainer, name, embedded)
+        return super().cluster(trainer, sides)

@@ -13,9 +13,10 @@ from ranklight.metrics import (
     LabelRankingScores,
     LabelSetCounts,
     LabelSetScores,
-    QueryScores,
+    PairCounts,
     TripletScores,
 )
+from ranklight.pairs import LabelOverlap
 from ranklight.search import Embedded
 from tests.any_input import Call, tensors_of, try_disturbed
 
@@ -24,13 +25,17 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),
 ]
 RECORDS = {
+    "ClassMeans",
     "Clusters",
+    "Judgement",
     "LabelDistanceScores",
     "LabelSetCounts",
-    "QueryScores",
+    "PairCounts",
+    "Scoring",
     "TripletScores",
+    "VerificationCurve",
 }
-TAKES_NO_TENSOR = {"read_triplets"}
+TAKES_NO_TENSOR = {"read_triplets", "wilson_interval"}
 
 _DRAW = torch.Generator().manual_seed(0)
 EMBEDDINGS = torch.randn(6, 3, generator=_DRAW)
@@ -83,6 +88,10 @@ def of_batches(metric):
     return call
 
 
+def counts_of(answers):
+    return {"relevant": answers.relevant, "junk": answers.junk}
+
+
 def once():
     return EachImageOnce(lambda right: {"accuracy": right.mean()}, right=torch.zeros(0))
 
@@ -97,13 +106,56 @@ CALLS = {
     ),
     "r_precision": Call(metrics.r_precision, {"ranked_relevance": RANKED, "relevant": RELEVANT}),
     "map_at_r": Call(metrics.map_at_r, {"ranked_relevance": RANKED, "relevant": RELEVANT}),
+    "precision_at_k": Call(
+        metrics.precision_at_k, {"ranked_relevance": RANKED, "relevant": RELEVANT, "k": 2}
+    ),
+    "average_precision_at_k": Call(
+        metrics.average_precision_at_k, {"ranked_relevance": RANKED, "relevant": RELEVANT, "k": 3}
+    ),
+    "trapezoid_average_precision": Call(
+        metrics.trapezoid_average_precision, {"ranked_relevance": RANKED, "relevant": RELEVANT}
+    ),
+    "reciprocal_rank": Call(
+        metrics.reciprocal_rank, {"ranked_relevance": RANKED, "relevant": RELEVANT}
+    ),
+    "inverse_negative_penalty": Call(
+        metrics.inverse_negative_penalty, {"ranked_relevance": RANKED, "relevant": RELEVANT}
+    ),
+    "ndcg_at_k": Call(
+        metrics.ndcg_at_k,
+        {
+            "ranked_relevance": RANKED,
+            "ideal_relevance": RANKED.sort(descending=True).values,
+            "k": 3,
+        },
+    ),
+    "ClassAnswers": Call(
+        lambda **given: counts_of(metrics.ClassAnswers(Embedded(**given), apart="class_and_group")),
+        {**ROWS, "groups": IDS % 2},
+    ),
+    "GradedAnswers": Call(
+        lambda **given: counts_of(
+            metrics.GradedAnswers(Embedded(**given), relevance=LabelOverlap(), apart="group")
+        ),
+        {"embeddings": EMBEDDINGS[:5], "labels": LABELS, "groups": IDS[:5] % 2},
+    ),
+    "ListedAnswers": Call(
+        lambda relevant, junk, **given: counts_of(
+            metrics.ListedAnswers(Embedded(**given), relevant=relevant, junk=junk)
+        ),
+        {**ROWS, "relevant": IDS[:4].view(2, 2), "junk": IDS[1:3].view(1, 2)},
+    ),
+    "average_by_class": Call(
+        lambda classes, **given: metrics.average_by_class(EMBEDDED, given, classes).means,
+        {"classes": CLASSES, "recall@1": RATIOS},
+    ),
     "score_retrieval": Call(
         lambda **given: metrics.score_retrieval(Embedded(**given), ks=KS), ROWS
     ),
     "evaluate_retrieval": Call(of_sides(metrics.evaluate_retrieval, ks=KS), CLASS_SIDES),
     "average_retrieval": Call(
-        lambda **given: metrics.average_retrieval(EMBEDDED, QueryScores(**given), KS),
-        {"recall": NUMBERS, "r_precision": RATIOS, "map_at_r": RATIOS},
+        lambda **given: metrics.average_retrieval(EMBEDDED, given),
+        {"recall@1": RATIOS, "map@r": RATIOS.flip(0)},
     ),
     "label_distance_at_k": Call(metrics.label_distance_at_k, {"ranked_relevance": RANKED, "k": 2}),
     "closeness_ndcg_at_k": Call(
@@ -189,6 +241,44 @@ CALLS = {
         of_batches(lambda: LabelRankingScores(4, per_class=True)), {**MULTI_LABEL, "index": INDEX}
     ),
     "EachImageOnce": Call(of_batches(once), {"right": SCORES[:, 0], "index": INDEX}),
+}
+DISTANCES = {
+    "squared_distance": torch.tensor([0.1, 0.5, 0.5, 0.2, 1.5, 0.9]),
+    "same": torch.tensor([True, False, True, True, False, False]),
+}
+PAIR_COUNTS = {
+    "squared_distance": torch.tensor([0.1, 0.5, 1.5]),
+    "same": torch.tensor([3, 1, 0]),
+    "different": torch.tensor([0, 2, 7]),
+}
+FARS = (0.2, 0.5)
+CALLS |= {
+    "count_pairs": Call(of_sides(metrics.count_pairs), CLASS_SIDES),
+    "evaluate_verification": Call(
+        lambda **given: metrics.evaluate_verification(Embedded(**given), fars=FARS), ROWS
+    ),
+    "bootstrap_identities": Call(
+        lambda draws, **given: metrics.bootstrap_identities(
+            metrics.count_pairs(rows := Embedded(**given)), rows, fars=FARS, draws=draws
+        ),
+        {**ROWS, "draws": 20},
+    ),
+    "pair_distances": Call(
+        lambda pairs, **given: metrics.pair_distances(*sides(**given), pairs),
+        {**SIDES, "pairs": TRIPLETS[:, :2]},
+    ),
+    "tally_distances": Call(metrics.tally_distances, DISTANCES),
+    "fold_accuracy": Call(
+        metrics.fold_accuracy, {**DISTANCES, "folds": torch.tensor([0, 0, 1, 1, 1, 0])}
+    ),
+    "score_verification": Call(
+        lambda **given: metrics.score_verification(PairCounts(**given), FARS), PAIR_COUNTS
+    ),
+    "verification_curve": Call(
+        lambda **given: metrics.verification_curve(PairCounts(**given)), PAIR_COUNTS
+    ),
+    "fit_threshold": Call(lambda **given: metrics.fit_threshold(PairCounts(**given)), PAIR_COUNTS),
+    "judge_pairs": Call(lambda **given: metrics.judge_pairs(PairCounts(**given), 0.3), PAIR_COUNTS),
 }
 CALLS |= {
     name: Call(getattr(metrics, name), MULTI_LABEL)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ranklight import search
-from ranklight.search import ApproximateSearch, Embedded, ExactSearch, Shards
+from ranklight.search import ApproximateSearch, BlockedSearch, Embedded, ExactSearch, Shards
 from tests.any_input import Call, tensors_of, try_disturbed
 
 pytestmark = [
@@ -46,6 +46,12 @@ def halves(first, second, rows, positions):
 
 CALLS = {
     "ExactSearch": Call(searched(ExactSearch), SEARCHED),
+    "BlockedSearch": Call(
+        lambda rows_per_block, **given: searched(
+            lambda gallery, max_k: BlockedSearch(gallery, max_k, rows_per_block)
+        )(**given),
+        {**SEARCHED, "rows_per_block": 3},
+    ),
     "ApproximateSearch": Call(
         lambda effort, **given: searched(
             lambda gallery, max_k: ApproximateSearch(gallery, max_k, effort=effort)

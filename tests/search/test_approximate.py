@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from ranklight.metrics import evaluate_retrieval
+from ranklight.metrics import ClassAnswers, Scoring, evaluate_retrieval
 from ranklight.search import ApproximateSearch, Embedded, ExactSearch, index_recall, shard
 
 KINDS = ("IVFFlat", "IVFPQ", "HNSW")
@@ -91,3 +91,14 @@ def test_bad_input_is_refused(unchecked):
         ApproximateSearch(rows, 5, "IVFPQ")
     with pytest.raises(ValueError, match="asked for 6 neighbours of a search prepared for 5"):
         ApproximateSearch(rows, 5).nearest(rows, 6)
+
+
+@pytest.mark.parametrize("kind", ["IVFFlat", "HNSW"])
+def test_what_is_junk_is_left_out_of_what_an_index_finds(kind):
+    embeddings, labels = clustered(400)
+    rows = Embedded(embeddings, labels, groups=torch.arange(400) // 100 % 2)
+    scoring = Scoring(partial(ClassAnswers, apart="class_and_group"), average_precision=(5,))
+    search = partial(ApproximateSearch, kind=kind, effort=400)
+    found = evaluate_retrieval(rows, ks=(1, 5), search=search, scoring=scoring)
+    assert found == evaluate_retrieval(rows, ks=(1, 5), scoring=scoring)
+    assert found != evaluate_retrieval(rows, ks=(1, 5), scoring=Scoring(average_precision=(5,)))

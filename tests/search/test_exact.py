@@ -158,3 +158,27 @@ def test_says_what_is_wrong():
     for broken in (torch.nan, torch.inf):
         with pytest.raises(ValueError, match="not finite"):
             ExactSearch(torch.tensor([[0.0], [broken]]), 1)
+
+
+def test_queries_with_a_gradient_are_searched_without_it():
+    queries = torch.tensor([[1.9]], requires_grad=True)
+    assert ExactSearch(torch.tensor([[0.0], [2.0]]), 2).nearest(queries, 2).tolist() == [[1, 0]]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("kind", ["spread", "ties", "close together"])
+def test_long_lists_that_float64_proposes_are_in_the_same_order(dtype, kind):
+    draw = torch.Generator().manual_seed(0)
+    gallery = torch.randn(700, 6, generator=draw, dtype=torch.float64)
+    if kind == "ties":
+        gallery = torch.randint(-1, 2, (700, 6), generator=draw).double()
+    if kind == "close together":
+        gallery = 1 + 1e-3 * gallery
+    gallery, own = gallery.to(dtype), torch.arange(30)
+    for k in (260, 400, 690, 710):
+        search = ExactSearch(gallery, k)
+        found = search.nearest(gallery[:30], k, own)
+        assert "points_in_float64" in vars(search)
+        other = ExactSearch(gallery, k, top_k_by_torch)
+        assert torch.equal(found, other.nearest(gallery[:30], k, own))
+        assert "points_in_float64" not in vars(other)

@@ -7,6 +7,12 @@ import torch
 import torch.distributed as dist
 
 from ranklight.metrics import (
+    ClassAnswers,
+    GradedAnswers,
+    ListedAnswers,
+    Scoring,
+    average_by_class,
+    average_retrieval,
     evaluate_clustering,
     evaluate_label_distances,
     evaluate_retrieval,
@@ -14,6 +20,7 @@ from ranklight.metrics import (
     score_rank_correlation,
     score_retrieval,
 )
+from ranklight.pairs import SameClass
 from ranklight.search import Embedded, ExactSearch, Shards, neighbour_lists, shard
 from ranklight.search.backends import top_k_by_faiss, top_k_by_torch
 
@@ -111,9 +118,39 @@ def scores_of(kind, counts, gallery_counts):
         "clusters": evaluate_clustering(queries),
         "gallery": evaluate_retrieval(queries, others, (1, 3)),
         "label distances": evaluate_label_distances(posed, posed_gallery, (1, 9)),
+        **protocols(grouped(queries), grouped(others)),
         "spearman": score_rank_correlation(posed, posed_gallery),
         "triplets": evaluate_triplets(queries, others, triplets(n, m), k=4),
     }
+
+
+def grouped(rows):
+    """The same rows with ids of their own, in three groups and some in none."""
+    own = rows.shards.own
+    return Embedded(rows.embeddings, rows.labels, own, rows.shards, own % 4 - 1)
+
+
+def protocols(queries, gallery):
+    """Scores of all kinds of answers; the first queries are part of the gallery."""
+    draw = torch.Generator().manual_seed(4)
+    sizes = queries.shards.size, gallery.shards.size
+    drawn = torch.stack([torch.randint(0, size, (60,), generator=draw) for size in sizes], 1)
+    drawn = torch.unique(drawn, dim=0)
+    kinds = {
+        "group": partial(ClassAnswers, apart="group"),
+        "class and group": partial(ClassAnswers, apart="class_and_group"),
+        "listed": partial(ListedAnswers, relevant=drawn[::2], junk=drawn[1::2]),
+        "graded": partial(GradedAnswers, relevance=SameClass(), apart="group"),
+    }
+    every = {"precision": (2,), "average_precision": (3,), "ndcg": (4,), "whole_ranking": True}
+    found = {}
+    for name, judge in kinds.items():
+        scoring = Scoring(judge, **every)
+        scores = score_retrieval(queries, gallery, (1, 3), scoring=scoring)
+        by_class = average_by_class(queries, scores, queries.groups)
+        means = average_retrieval(queries, scores) | by_class.macro()
+        found[name] = {of: repr(value) for of, value in means.items()}
+    return found
 
 
 def triplets(n, m):
@@ -144,12 +181,13 @@ def check_scores(kind, n, m, ranks):
         "clusters": evaluate_clustering(whole),
         "gallery": evaluate_retrieval(whole, others, (1, 3)),
         "label distances": evaluate_label_distances(posed, posed_gallery, (1, 9)),
+        **protocols(grouped(whole), grouped(others)),
         "triplets": evaluate_triplets(whole, others, triplets(n, m), k=4),
     }
     for rank in ranks:
         rows = rank["rows"]
-        for column, all_rows in zip(rank["queries"], queries, strict=True):
-            assert torch.equal(column.nan_to_num(-1), all_rows[rows].nan_to_num(-1))
+        for name, score in queries.items():
+            assert torch.equal(rank["queries"][name].nan_to_num(-1), score[rows].nan_to_num(-1))
         for name, scores in expected.items():
             assert rank[name] == scores
         assert torch.allclose(rank["spearman"], spearman[rows], atol=1e-9, equal_nan=True)

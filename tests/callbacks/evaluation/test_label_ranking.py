@@ -103,11 +103,21 @@ def test_relevance_and_spearman_may_be_chosen(tmp_path):
     assert logged == pytest.approx(wanted, rel=1e-5)
 
 
-def test_one_loader_is_refused(tmp_path):
+def test_the_images_of_one_loader_are_compared_with_each_other(tmp_path):
+    run = trainer(tmp_path, LabelRanking(ks=(2,)))
+    run.test(Flatten(), Data().train_dataloader(), verbose=False)
+    logged = {name.removeprefix("test/"): float(of) for name, of in run.callback_metrics.items()}
+    points = Data().train_dataloader().dataset
+    rows = Embedded(points.images.flatten(1), points.labels)
+    wanted = evaluate_label_distances(rows, ks=(2,)) | evaluate_rank_correlation(rows)
+    assert logged == pytest.approx(wanted, rel=1e-5)
+
+
+def test_a_third_loader_is_refused(tmp_path):
     run = trainer(tmp_path, LabelRanking())
-    with pytest.raises(ValueError, match=r"two loaders are needed, \[queries, gallery\]"):
-        run.test(Flatten(), Data().train_dataloader(), verbose=False)
-    with pytest.raises(ValueError, match="there is a third"):
+    with pytest.raises(
+        ValueError, match=r"a list of loaders is \[queries, gallery\], this one has 3"
+    ):
         run.test(Flatten(), [Data().train_dataloader()] * 3, verbose=False)
 
 

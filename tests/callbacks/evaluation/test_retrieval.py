@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 from pyarrow import parquet
 from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar
+from pytorch_lightning.utilities import CombinedLoader
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from ranklight.callbacks import RetrievalEvaluation
@@ -15,7 +16,7 @@ from ranklight.callbacks.evaluation import progress
 from ranklight.callbacks.evaluation import retrieval as module
 from ranklight.callbacks.evaluation.embedding_collector import EmbeddingCollector
 from ranklight.datamodules import Batch
-from ranklight.metrics import evaluate_clustering, evaluate_retrieval
+from ranklight.metrics import Scoring, evaluate_clustering, evaluate_retrieval
 from ranklight.search import Embedded
 from tests.lightning_ranks import on_these_ranks
 
@@ -116,15 +117,33 @@ def test_sanity_validation_evaluates_nothing(tmp_path, monkeypatch):
     assert evaluation.last is None
 
 
-def test_several_loaders_by_name_or_place(tmp_path):
-    first, second = Points(seed=1), Points(seed=2)
+def logged_by(run):
+    return {name: float(value) for name, value in run.callback_metrics.items()}
+
+
+def test_a_mapping_of_loaders_is_scored_one_by_one(tmp_path):
+    sets = {"birds": Points(seed=1), "cars": Points(seed=2)}
     run = trainer(tmp_path, evaluation := RetrievalEvaluation(clustering=False))
-    run.validate(Flatten(), [loader(first), loader(second)], verbose=False)
-    named = {name: float(value) for name, value in run.callback_metrics.items()}
-    for place, data in enumerate((first, second)):
-        assert named[f"val/{place}/map@r"] == pytest.approx(expected(data)["map@r"], rel=1e-5)
-    assert torch.equal(evaluation.last.embeddings, first.images.flatten(1))
+    loaders = CombinedLoader({name: loader(of) for name, of in sets.items()}, "sequential")
+    run.validate(Flatten(), loaders, verbose=False)
+    named = logged_by(run)
+    for name, data in sets.items():
+        assert named[f"val/{name}/map@r"] == pytest.approx(expected(data)["map@r"], rel=1e-5)
+    assert torch.equal(evaluation.last.embeddings, sets["birds"].images.flatten(1))
     assert not any("nmi" in name for name in named)
+
+
+def test_two_loaders_are_queries_and_gallery(tmp_path):
+    first, second = Points(seed=1), Points(seed=2)
+    run = trainer(tmp_path, evaluation := RetrievalEvaluation(whole_ranking=True))
+    run.validate(Flatten(), [loader(first), loader(second)], verbose=False)
+    sides = [
+        Embedded(points.images.flatten(1), points.labels, torch.arange(60))
+        for points in (first, second)
+    ]
+    wanted = evaluate_retrieval(*sides, scoring=Scoring(whole_ranking=True))
+    assert logged_by(run) == pytest.approx({f"val/{of}": x for of, x in wanted.items()}, rel=1e-5)
+    assert torch.equal(evaluation.last_gallery.embeddings, second.images.flatten(1))
 
 
 def test_clusters_every_so_many_epochs_and_always_at_test(tmp_path):
@@ -190,9 +209,9 @@ def test_says_what_is_wrong(tmp_path):
     with pytest.raises(ValueError, match="must return a mapping or named tuple with `embeddings`"):
         EmbeddingCollector().add(torch.ones(1, 2), batch)
     with pytest.raises(
-        ValueError, match=r"one class number an image, not labels of shape \(1, 3\)"
+        ValueError, match=r"(?s)one class number an image, .* not labels of shape \(1, 3\)"
     ):
-        RetrievalEvaluation()._add(None, batch._replace(labels=torch.ones(1, 3)), 0)
+        RetrievalEvaluation()._add(run, None, batch._replace(labels=torch.ones(1, 3)), 0)
 
 
 def collect_a_share(counts):
@@ -292,12 +311,16 @@ def test_the_scores_of_every_query_are_kept_and_their_means_are_those_logged(tmp
 
 def test_scores_are_kept_of_each_loader_and_of_the_last_epoch_of_fit(tmp_path):
     run = trainer(tmp_path, RetrievalEvaluation(clustering=False), max_epochs=2)
-    run.fit(Flatten(), loader(), [loader(Points(seed=1)), loader(Points(30, seed=2))])
-    assert len(scores_of(tmp_path, "val-0")["id"]) == 60
-    assert len(scores_of(tmp_path, "val-1")["id"]) == 30
+    sets = {"birds": Points(seed=1), "cars": Points(30, seed=2)}
+    loaders = CombinedLoader({name: loader(of) for name, of in sets.items()}, "sequential")
+    run.fit(Flatten(), loader(), loaders)
+    assert len(scores_of(tmp_path, "val-birds")["id"]) == 60
+    assert len(scores_of(tmp_path, "val-cars")["id"]) == 30
     assert sorted(path.name for path in (tmp_path / "scores").iterdir()) == [
-        "val-0.parquet",
-        "val-1.parquet",
+        "val-birds-classes.parquet",
+        "val-birds.parquet",
+        "val-cars-classes.parquet",
+        "val-cars.parquet",
     ]
 
 

@@ -27,6 +27,7 @@ def test_splits_are_class_disjoint(root):
     assert sum(map(len, classes)) == len(set.union(*classes)) == 6
     assert data.class_names == ("1", "2", "3", "4", "11318", "11319")
     assert next(iter(data.train_dataloader())).images.shape == (4, 3, 8, 8)
+    assert data.test.levels["super_class"].tolist() == [7] * 4
 
 
 @pytest.mark.parametrize(

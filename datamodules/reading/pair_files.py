@@ -1,0 +1,74 @@
+"""Files of pairs of images that show the same, or not, in the format of LFW."""
+
+from math import prod
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool
+
+from ranklight.datamodules.reading.annotations import Location, integer, rows
+
+
+class PairFile(NamedTuple):
+    """Pairs of images by their names.
+
+    Args:
+        first: The file of each pair's first image, from the root: Name/Name_0001.jpg.
+        second: The file of its second.
+        same: Whether they show the same person.
+    """
+
+    first: list[str]
+    second: list[str]
+    same: Bool[np.ndarray, "n"]
+
+
+def read_pairs(file: Path) -> PairFile:
+    """A file of pairs as LFW has them, pairs.txt or pairsDevTrain.txt.
+
+    The first line says how many pairs of each kind follow, or how many sets and how many of each
+    kind a set has. A pair of one person is a line "name 1 2", a pair of two people "name 1 other
+    3"; the image is name/name_0001.jpg.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A line of another form, or another number of pairs than the first line says.
+    """
+    lines = [(location, line.split()) for location, (line,) in rows(file, 1, "name 1 2")]
+    if not lines:
+        raise ValueError(f"{file} is empty: its first line says how many pairs follow")
+    announced = _announced(*lines[0])
+    pairs = [_pair(location, fields) for location, fields in lines[1:]]
+    same = np.array([of_one for _, _, of_one in pairs], dtype=bool)
+    if [same.sum(), (~same).sum()] != [announced, announced]:
+        raise ValueError(
+            f"{file}: its first line says {announced} pairs of one person and as many of two; it "
+            f"has {same.sum()} and {(~same).sum()}"
+        )
+    return PairFile([first for first, _, _ in pairs], [second for _, second, _ in pairs], same)
+
+
+def _announced(location: Location, fields: list[str]) -> int:
+    if len(fields) > 2:
+        raise ValueError(
+            f"{location}: needed the number of pairs of each kind, or of sets and of pairs in each "
+            "set; "
+            f"got {' '.join(fields)!r}"
+        )
+    return prod(integer(location, field, "a number of pairs or sets", 1) for field in fields)
+
+
+def _pair(location: Location, fields: list[str]) -> tuple[str, str, bool]:
+    match fields:
+        case [name, one, two]:
+            return _file(location, name, one), _file(location, name, two), True
+        case [name, one, other, two]:
+            return _file(location, name, one), _file(location, other, two), False
+    raise ValueError(
+        f"{location}: needed a pair as 'name 1 2' or 'name 1 other 3'; got {' '.join(fields)!r}"
+    )
+
+
+def _file(location: Location, name: str, number: str) -> str:
+    return f"{name}/{name}_{integer(location, number, 'the number of an image', 1):04d}.jpg"

@@ -1,0 +1,1 @@
+"""What several runs say together: differences, intervals, searches of settings, claims."""
