@@ -4,7 +4,7 @@ from typing import Any, Literal, cast
 
 import pytorch_lightning as pl
 from jaxtyping import Float
-from pytorch_lightning import LightningDataModule
+from pytorch_lightning import Callback, LightningDataModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -12,7 +12,10 @@ from torch import Tensor, nn
 from ranklight.datamodules import Batch
 from ranklight.kernels.masked import at_least_float32
 from ranklight.lightning_modules.checkpoint import check_same_architecture
+from ranklight.lightning_modules.chunks import check_chunks, in_chunks
+from ranklight.lightning_modules.frozen_epochs import FrozenEpochs
 from ranklight.lightning_modules.optimizers import configure
+from ranklight.lightning_modules.rates import Rate, rates_of
 from ranklight.lightning_modules.scores import log_scores
 from ranklight.lightning_modules.sizes import complete_trunks, num_classes_of
 from ranklight.metrics import LabelRankingScores
@@ -43,6 +46,13 @@ class MultiLabelClassification(pl.LightningModule):
             `models.MLDecoder`.
         decisions: Rules from scores to sets of labels, by the names under which they are reported,
             for example `models.LabelCount`.
+        rates: Who learns how fast: parts of this module by name, each with a factor of the rate or
+            a `Rate`; what is not named learns at the optimizer's rate. For example encoder.trunk:
+            0.1 and head: 10.
+        decay_norms_and_biases: False: no weight decay of vectors (norms, biases), nor of what a
+            network of timm excepts.
+        chunk_size: Images of a rank's batch that the network holds at once in training, see
+            `in_chunks`; None: all. For batches larger than the memory.
     """
 
     def __init__(
@@ -55,6 +65,9 @@ class MultiLabelClassification(pl.LightningModule):
         num_classes: int | None = None,
         head: nn.Module | None = None,
         decisions: dict[str, nn.Module] | None = None,
+        rates: dict[str, float | Rate] | None = None,
+        decay_norms_and_biases: bool = True,
+        chunk_size: int | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -63,6 +76,9 @@ class MultiLabelClassification(pl.LightningModule):
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.lr_interval = lr_interval
+        self.rates = rates_of(rates)
+        self.decay_norms_and_biases = decay_norms_and_biases
+        self.chunk_size = chunk_size
         self.num_classes: int | None = None
         self.decisions = nn.ModuleDict(decisions or {})
         if num_classes is not None:
@@ -71,6 +87,8 @@ class MultiLabelClassification(pl.LightningModule):
     def setup(self, stage: str) -> None:
         """Take from the data what was not given: the number of classes."""
         self.complete(self.trainer.datamodule)  # type: ignore[attr-defined]
+        if stage == "fit":
+            check_chunks(self.encoder, self.chunk_size)
 
     def complete(self, data: LightningDataModule | None) -> None:
         """Build what depends on the data, once."""
@@ -103,7 +121,8 @@ class MultiLabelClassification(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one batch."""
-        scores, labels = self(batch.images), self._multi_hot(batch)
+        scores = in_chunks(self, batch.images, self.chunk_size)
+        labels = self._multi_hot(batch)
         loss: Tensor = self.loss(scores, labels.clamp(min=0), labels >= 0)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(labels), sync_dist=True)
         return loss
@@ -147,9 +166,19 @@ class MultiLabelClassification(pl.LightningModule):
         return batch
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The optimizer over everything that learns in training."""
-        learning = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        return configure(self.optimizer, self.lr_scheduler, learning, self.lr_interval)
+        """The optimizer over everything that learns in training, each part at its rate."""
+        return configure(
+            self,
+            self.optimizer,
+            self.lr_scheduler,
+            self.lr_interval,
+            self.rates,
+            self.decay_norms_and_biases,
+        )
+
+    def configure_callbacks(self) -> list[Callback]:
+        """Who lets parts rest."""
+        return [FrozenEpochs(self.rates)]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse weights of another architecture; a rule that the checkpoint lacks is unfitted."""

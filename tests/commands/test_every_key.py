@@ -20,6 +20,7 @@ from ranklight.lightning_modules import (
     MetricLearning,
     MultiLabelClassification,
     TwoHeadClassification,
+    WarmUpCosine,
 )
 from ranklight.models import (
     AttentionPool,
@@ -337,6 +338,42 @@ def learns_by_adam(base, turned):
 
 
 SCHEDULED = {"model.init_args.lr_scheduler": HALVED}
+
+
+def at_a_tenth(base, turned):
+    """The only rate that is named is a tenth; all other groups keep theirs."""
+    rates = [group["lr"] for group in turned.trainer.optimizers[0].param_groups]
+    assert sorted(rates) == pytest.approx([RATE / 10, RATE])
+    other_weights(base, turned)
+
+
+def vectors_do_not_decay(base, turned):
+    for run, decays in ((base, {2: 0.5, 1: 0.5}), (turned, {2: 0.5, 1: 0.0})):
+        for group in run.trainer.optimizers[0].param_groups:
+            for parameter in group["params"]:
+                assert group["weight_decay"] == decays[min(parameter.ndim, 2)]
+
+
+def one_chunk_at_a_time(base, turned):
+    """The same weights to rounding, by other sums."""
+    for name in base.end:
+        if isinstance(base.end[name], torch.Tensor):
+            torch.testing.assert_close(turned.end[name], base.end[name], rtol=1e-3, atol=1e-4)
+    assert not same(base.end, turned.end)
+
+
+DECAYS = {"model.init_args.optimizer": part("torch.optim.SGD", lr=RATE, weight_decay=0.5)}
+
+
+def learning(trunk):
+    return [
+        Turn("rates", {trunk: 0.1}, at_a_tenth),
+        Turn("decay_norms_and_biases", False, vectors_do_not_decay, given=DECAYS),
+        Turn("chunk_size", 3, one_chunk_at_a_time),
+    ]
+
+
+WARM_UP = part("ranklight.lightning_modules.WarmUpCosine", total_steps=10)
 SCHEDULE = [
     Turn("optimizer", ADAM, learns_by_adam),
     Turn("lr_scheduler", HALVED, rate(RATE / 2**EPOCHS)),
@@ -510,6 +547,7 @@ SUBJECTS = [
             Turn("encoder", encoder(trunk=WIDE), shape("encoder.projection.weight", 8, 64)),
             Turn("objective", objective(loss=CONTRASTIVE), another_part("objective.loss")),
             *SCHEDULE,
+            *learning("encoder.trunk"),
         ],
     ),
     Subject(
@@ -522,6 +560,7 @@ SUBJECTS = [
             Turn("weight", 0.5, other_weights),
             Turn("retrieve_by", "pooled", retrieves_by_pooled_features),
             *SCHEDULE,
+            *learning("model.trunk"),
         ],
     ),
     Subject(
@@ -543,6 +582,7 @@ SUBJECTS = [
                 says_two_labels_and_learns_the_same,
             ),
             *SCHEDULE,
+            *learning("encoder.trunk"),
         ],
     ),
     Subject(
@@ -550,6 +590,16 @@ SUBJECTS = [
         metric_learning(lr_scheduler=part("ranklight.lightning_modules.InverseTimeLR", decay=0.1)),
         "model.init_args.lr_scheduler.init_args",
         [Turn("decay", 0.5, rate(RATE / (1 + 0.5 * EPOCHS)))],
+    ),
+    Subject(
+        WarmUpCosine,
+        metric_learning(lr_scheduler=WARM_UP, lr_interval="step"),
+        "model.init_args.lr_scheduler.init_args",
+        [
+            Turn("warm_up_steps", 8, rate(RATE * 5 / 8)),
+            Turn("final", 1.0, rate(RATE)),
+            Turn("total_steps", 4, rate(0.0)),
+        ],
     ),
     Subject(
         Objective,
@@ -773,7 +823,8 @@ def arguments_of(subject):
 @pytest.mark.parametrize("kind", turned_keys(), ids=lambda kind: kind.__name__)
 def test_every_key_is_turned(kind):
     own, _ = turned_keys()[kind]
-    known = keys(kind).keys() - {"optimizer", "last_epoch"} if kind is InverseTimeLR else keys(kind)
+    schedule = kind in (InverseTimeLR, WarmUpCosine)
+    known = keys(kind).keys() - {"optimizer", "last_epoch"} if schedule else keys(kind)
     assert {turn.key for turn in own} == set(known), "each key needs a Turn that shows its effect"
 
 
