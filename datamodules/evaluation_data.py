@@ -64,6 +64,11 @@ class EvaluationData(ImageFileData):
         assert self.training is not None
         return self.training.train_dataloader()
 
+    def training_as_evaluated(self) -> DataLoader[Batch]:
+        """The images of `training`."""
+        assert self.training is not None
+        return self.training.training_as_evaluated()
+
     def val_dataloader(self) -> Loaders:
         """Validation, which is that of `training` where there is none here."""
         if self.training is not None and self.val is self.training.val:

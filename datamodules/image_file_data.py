@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, Shaped
 from torch import Tensor
+from torch.utils.data import DataLoader
 
+from ranklight.datamodules.batch import Batch
 from ranklight.datamodules.reading.annotations import Location
 from ranklight.datamodules.reading.copies import warn_of_copies
 from ranklight.datamodules.reading.image_files import ImageFiles
@@ -126,6 +128,11 @@ class ImageFileData(SplitData):
             )
             for indices, transforms, seed in views
         ]
+
+    def training_as_evaluated(self) -> DataLoader[Batch]:
+        """This rank's shard of the training images, through the transforms of evaluation."""
+        assert isinstance(self.train, ImageFiles)
+        return self._loader(self.train.seen_through(chain(self.eval_transforms)))
 
     def warn_of_copies(self) -> None:
         """Warn of images that are in more than one split, once these are set."""

@@ -83,6 +83,10 @@ class SplitData(LightningDataModule):
         """What the test loaders yield."""
         return self._evaluation(self.test)
 
+    def training_as_evaluated(self) -> DataLoader[Batch]:
+        """This rank's shard of the training images, as evaluation sees them: for mining."""
+        return self._loader(self.train)
+
     def state_dict(self) -> dict[str, Any]:
         """Which images are in which split."""
         return {"split_hash": self.split_hash}

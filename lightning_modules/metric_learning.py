@@ -13,6 +13,7 @@ from ranklight.datamodules import Batch
 from ranklight.lightning_modules.checkpoint import check_same_architecture
 from ranklight.lightning_modules.chunks import check_chunks, in_chunks
 from ranklight.lightning_modules.frozen_epochs import FrozenEpochs
+from ranklight.lightning_modules.mined_lists import MinedLists
 from ranklight.lightning_modules.optimizers import configure
 from ranklight.lightning_modules.rates import Rate, rates_of
 from ranklight.lightning_modules.sizes import complete_centers, complete_trunks
@@ -130,8 +131,8 @@ class MetricLearning(pl.LightningModule):
         )
 
     def configure_callbacks(self) -> list[Callback]:
-        """Who lets parts rest."""
-        return [FrozenEpochs(self.rates)]
+        """Who lets parts rest, and who looks for hard negatives."""
+        return [FrozenEpochs(self.rates), MinedLists()]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse weights of another architecture."""

@@ -1,5 +1,6 @@
 """Splits of data sets that are image files."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -65,6 +66,13 @@ class ImageFiles(Dataset[Batch]):
         self.locations = None if locations is None else [locations[index] for index in indices]
         self.boxes = None if boxes is None else [boxes[index] for index in indices]
         self.background = background
+
+    def seen_through(self, transform: Transform) -> "ImageFiles":
+        """The same images through another transform, which draws by the seed of evaluation."""
+        seen = copy.copy(self)
+        seen.reader, seen.transform = reader_for(transform)
+        seen.seed = 0
+        return seen
 
     def __len__(self) -> int:
         return len(self.files)
