@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from ranklight.datamodules.batch import Batch
 from ranklight.datamodules.image_file_data import ImageFileData
@@ -64,10 +64,10 @@ class EvaluationData(ImageFileData):
         assert self.training is not None
         return self.training.train_dataloader()
 
-    def training_as_evaluated(self) -> DataLoader[Batch]:
-        """The images of `training`."""
+    def train_seen_alike(self) -> Dataset[Batch]:
+        """The images of `training`, through its own transforms of evaluation."""
         assert self.training is not None
-        return self.training.training_as_evaluated()
+        return self.training.train_seen_alike()
 
     def val_dataloader(self) -> Loaders:
         """Validation, which is that of `training` where there is none here."""

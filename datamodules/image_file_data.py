@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Int, Shaped
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import Dataset
 
 from ranklight.datamodules.batch import Batch
 from ranklight.datamodules.reading.annotations import Location
@@ -129,10 +129,9 @@ class ImageFileData(SplitData):
             for indices, transforms, seed in views
         ]
 
-    def training_as_evaluated(self) -> DataLoader[Batch]:
-        """This rank's shard of the training images, through the transforms of evaluation."""
-        assert isinstance(self.train, ImageFiles)
-        return self._loader(self.train.seen_through(chain(self.eval_transforms)))
+    def train_seen_alike(self) -> Dataset[Batch]:
+        """The training split through `eval_transforms`."""
+        return cast(ImageFiles, self.train).seen_through(chain(self.eval_transforms))
 
     def warn_of_copies(self) -> None:
         """Warn of images that are in more than one split, once these are set."""

@@ -63,9 +63,9 @@ def _embedded(trainer: Trainer, module: LightningModule) -> Embedded:
     module.eval()
     parts = []
     with trainer.precision_plugin.forward_context():
-        for batch in trainer.datamodule.training_as_evaluated():  # type: ignore[attr-defined]
+        for batch in trainer.datamodule.train_as_evaluated():  # type: ignore[attr-defined]
             here: Batch = trainer.strategy.batch_to_device(batch)
-            embeddings = module.predict_step(here, 0)["embeddings"]
+            embeddings = module.embed(here.images)  # type: ignore[operator]
             parts.append((at_least_float32(embeddings), here.labels, here.index))
     for each, mode in training.items():
         each.training = mode

@@ -67,15 +67,14 @@ class ImageFiles(Dataset[Batch]):
         self.boxes = None if boxes is None else [boxes[index] for index in indices]
         self.background = background
 
-    def seen_through(self, transform: Transform) -> "ImageFiles":
-        """The same images through another transform, which draws by the seed of evaluation."""
-        seen = copy.copy(self)
-        seen.reader, seen.transform = reader_for(transform)
-        seen.seed = 0
-        return seen
-
     def __len__(self) -> int:
         return len(self.files)
+
+    def seen_through(self, transform: Transform) -> "ImageFiles":
+        """The same images, seen through another transform."""
+        seen = copy.copy(self)
+        seen.reader, seen.transform = reader_for(transform)
+        return seen
 
     def __getitems__(self, keys: Sequence[Key]) -> Batch:
         """The images of (epoch, position) in training, of positions in evaluation."""
