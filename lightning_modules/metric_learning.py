@@ -69,6 +69,11 @@ class MetricLearning(pl.LightningModule):
         embeddings: Tensor = self.encoder(images)
         return embeddings
 
+    def embed(self, images: Pictures) -> Float[Tensor, "n d"]:
+        """What validation and test give of images."""
+        embeddings: Tensor = self(images)
+        return embeddings
+
     def training_step(self, batch: Batch, batch_idx: int) -> Any:
         """The objective on one batch."""
         embeddings = self(batch.images)

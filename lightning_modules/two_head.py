@@ -20,7 +20,7 @@ from ranklight.lightning_modules.optimizers import configure
 from ranklight.lightning_modules.scores import log_scores
 from ranklight.lightning_modules.sizes import complete_objective, num_classes_of, picture_shape_of
 from ranklight.metrics import EachImageOnce
-from ranklight.models import Pictures, TwoHeads, unit_vectors
+from ranklight.models import Pictures, TwoHeadOutput, TwoHeads, unit_vectors
 from ranklight.pairs import Matryoshka, Objective, WeightedSum
 from ranklight.pairs.checks import check_classes
 
@@ -94,6 +94,10 @@ class TwoHeadClassification(pl.LightningModule):
         logits: Tensor = self.model(images).logits
         return logits
 
+    def embed(self, images: Pictures) -> Float[Tensor, "n d"]:
+        """What validation and test retrieve images by."""
+        return self._retrieved(self.model(images))
+
     def training_step(self, batch: Batch, batch_idx: int) -> Any:
         """Both terms on one batch."""
         output = self.model(batch.images)
@@ -133,9 +137,10 @@ class TwoHeadClassification(pl.LightningModule):
         output = self.model(batch.images)
         predicted = output.logits.argmax(1)
         accuracy.update(batch.index, predicted=predicted, labels=batch.labels)
-        pooled = self.retrieve_by == "pooled"
-        embeddings = unit_vectors(output.pooled) if pooled else output.embeddings
-        return {"embeddings": embeddings, "predicted": predicted}
+        return {"embeddings": self._retrieved(output), "predicted": predicted}
+
+    def _retrieved(self, output: TwoHeadOutput) -> Float[Tensor, "n d"]:
+        return unit_vectors(output.pooled) if self.retrieve_by == "pooled" else output.embeddings
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
         """Class probabilities and the embedding."""
