@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from ranklight.datamodules import Batch
 from ranklight.lightning_modules.checkpoint import check_same_architecture
 from ranklight.lightning_modules.optimizers import configure
-from ranklight.lightning_modules.sizes import complete_centers
+from ranklight.lightning_modules.sizes import complete_objective
 from ranklight.models import Pictures
-from ranklight.pairs import Objective
+from ranklight.pairs import Matryoshka, Objective, Regression, WeightedSum
 from ranklight.pairs.checks import check_whole_or_wide
 
 
@@ -22,12 +22,14 @@ class MetricLearning(pl.LightningModule):
     """Trains an encoder by an objective on its embeddings.
 
     Logs `train/loss` and `train/mined_fraction`, the share of pairs that the miner kept; with a
-    memory also `train/memory_mined_fraction`, `train/memory_age` and `train/memory_drift`.
+    memory also `train/memory_mined_fraction`, `train/memory_age` and `train/memory_drift`; of a sum
+    of objectives each term by its name, as `train/<name>/loss`.
     Validation and test steps give embeddings; callbacks such as `RetrievalEvaluation` score them.
 
     Args:
         encoder: Images to embeddings, for example `models.Encoder`.
-        objective: References × relevance × miner × loss.
+        objective: References × relevance × miner × loss, a sum of such, or such on prefixes of the
+            embedding; or a regression of the labels.
         optimizer: Called with the parameters of encoder and objective.
         lr_scheduler: Called with the optimizer.
         lr_interval: How often the schedule steps: once an "epoch" or a training "step".
@@ -36,7 +38,7 @@ class MetricLearning(pl.LightningModule):
     def __init__(
         self,
         encoder: nn.Module,
-        objective: Objective,
+        objective: Objective | Matryoshka | WeightedSum | Regression,
         optimizer: OptimizerCallable,
         lr_scheduler: LRSchedulerCallable | None = None,
         lr_interval: Literal["epoch", "step"] = "epoch",
@@ -54,22 +56,32 @@ class MetricLearning(pl.LightningModule):
 
     def complete(self, data: LightningDataModule | None) -> None:
         """Build what depends on the data, once."""
-        complete_centers(self.objective, data, getattr(self.encoder, "embedding_dim", 0))
+        complete_objective(self.objective, data, getattr(self.encoder, "embedding_dim", 0))
+
+    @property
+    def prefixes(self) -> tuple[int, ...]:
+        """Sizes of the embedding's prefixes that are trained for themselves, see `Matryoshka`."""
+        parts = (part for part in self.objective.modules() if isinstance(part, Matryoshka))
+        return next((part.prefixes for part in parts), ())
 
     def forward(self, images: Pictures) -> Float[Tensor, "n d"]:
         """Embeddings of a batch of images."""
         embeddings: Tensor = self.encoder(images)
         return embeddings
 
+    def embed(self, images: Pictures) -> Float[Tensor, "n d"]:
+        """What validation and test give of images."""
+        embeddings: Tensor = self(images)
+        return embeddings
+
     def training_step(self, batch: Batch, batch_idx: int) -> Any:
         """The objective on one batch."""
         embeddings = self(batch.images)
         ranking = self.objective.evaluate(embeddings, batch.labels, batch.index)
-        terms = {"train/mined_fraction": ranking.mined_fraction}
-        if ranking.memory_mined_fraction is not None:
-            terms["train/memory_mined_fraction"] = ranking.memory_mined_fraction
-        diagnostics = getattr(self.objective.references, "diagnostics", {})
-        terms |= {f"train/{name}": value for name, value in diagnostics.items()}
+        terms = ranking.by_name()
+        for part in self.objective.modules():
+            terms |= getattr(part, "diagnostics", {})
+        terms = {f"train/{name}": value for name, value in terms.items()}
         size = len(batch.index)
         self.log_dict(terms, batch_size=size, sync_dist=True)
         self.log("train/loss", ranking.loss, prog_bar=True, batch_size=size, sync_dist=True)

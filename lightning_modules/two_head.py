@@ -18,10 +18,10 @@ from ranklight.kernels.masked import at_least_float32
 from ranklight.lightning_modules.checkpoint import check_same_architecture
 from ranklight.lightning_modules.optimizers import configure
 from ranklight.lightning_modules.scores import log_scores
-from ranklight.lightning_modules.sizes import complete_centers, num_classes_of, picture_shape_of
+from ranklight.lightning_modules.sizes import complete_objective, num_classes_of, picture_shape_of
 from ranklight.metrics import EachImageOnce
-from ranklight.models import Pictures, TwoHeads, unit_vectors
-from ranklight.pairs import Objective
+from ranklight.models import Pictures, TwoHeadOutput, TwoHeads, unit_vectors
+from ranklight.pairs import Matryoshka, Objective, WeightedSum
 from ranklight.pairs.checks import check_classes
 
 
@@ -49,7 +49,7 @@ class TwoHeadClassification(pl.LightningModule):
         self,
         model: TwoHeads,
         optimizer: OptimizerCallable,
-        objective: Objective | None = None,
+        objective: Objective | Matryoshka | WeightedSum | None = None,
         weight: float = 1.0,
         retrieve_by: Literal["embedding", "pooled"] = "embedding",
         lr_scheduler: LRSchedulerCallable | None = None,
@@ -78,7 +78,7 @@ class TwoHeadClassification(pl.LightningModule):
                 self.model.image_shape or picture_shape_of(data),
             )
             self._score_classes()
-        complete_centers(self.objective, data, self.model.embedding_dim)
+        complete_objective(self.objective, data, self.model.embedding_dim)
 
     def _score_classes(self) -> None:
         if self.objective is None:
@@ -94,6 +94,10 @@ class TwoHeadClassification(pl.LightningModule):
         logits: Tensor = self.model(images).logits
         return logits
 
+    def embed(self, images: Pictures) -> Float[Tensor, "n d"]:
+        """What validation and test retrieve images by."""
+        return self._retrieved(self.model(images))
+
     def training_step(self, batch: Batch, batch_idx: int) -> Any:
         """Both terms on one batch."""
         output = self.model(batch.images)
@@ -102,7 +106,7 @@ class TwoHeadClassification(pl.LightningModule):
         if self.objective is not None:
             ranking = self.objective.evaluate(output.embeddings, batch.labels, batch.index)
             terms["train/ranking"] = ranking.loss
-            terms["train/mined_fraction"] = ranking.mined_fraction
+            terms |= {f"train/{name}": value for name, value in ranking.by_name().items()}
             loss = loss + self.weight * ranking.loss
         size = len(batch.index)
         self.log_dict(terms, batch_size=size, sync_dist=True)
@@ -133,9 +137,10 @@ class TwoHeadClassification(pl.LightningModule):
         output = self.model(batch.images)
         predicted = output.logits.argmax(1)
         accuracy.update(batch.index, predicted=predicted, labels=batch.labels)
-        pooled = self.retrieve_by == "pooled"
-        embeddings = unit_vectors(output.pooled) if pooled else output.embeddings
-        return {"embeddings": embeddings, "predicted": predicted}
+        return {"embeddings": self._retrieved(output), "predicted": predicted}
+
+    def _retrieved(self, output: TwoHeadOutput) -> Float[Tensor, "n d"]:
+        return unit_vectors(output.pooled) if self.retrieve_by == "pooled" else output.embeddings
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
         """Class probabilities and the embedding."""

@@ -80,6 +80,14 @@ ENCODER = "model.init_args.encoder.init_args"
 OBJECTIVE = "model.init_args.objective.init_args"
 REFERENCES = f"{OBJECTIVE}.references.init_args"
 DATA = "data.init_args"
+MANY_CENTERS = {
+    f"{OBJECTIVE}.loss": part("ranklight.losses.NormalizedSoftmaxLoss", temperature=1.0),
+    f"{REFERENCES}.num_classes": 40,
+}
+SOFTMAX_OF_CENTERS = {
+    f"{OBJECTIVE}.loss": "ranklight.losses.CosFaceLoss",
+    f"{OBJECTIVE}.references": CENTERS,
+}
 PATH = {"subsample": 2, "kernel": 5, "stride": 2, "padding": 2, "channels": 4}
 PATH |= {"pool": 3, "pool_stride": 3, "pool_padding": 1}
 
@@ -250,6 +258,27 @@ def centers_move_without_gradient(base, turned):
     assert name in dict(base.model.named_parameters())
     assert name not in dict(turned.model.named_parameters())
     assert not torch.equal(turned.start[name], turned.end[name])
+
+
+def few_centers_learn(base, turned):
+    """At most 4 classes are in a batch of 8, so at most 4 others are drawn for each."""
+    moved = [changed_centers(run) for run in (base, turned)]
+    assert moved[0].all()
+    assert 0 < moved[1].count_nonzero() <= 4 + 4 * STEPS
+
+
+def other_centers_learn(base, turned):
+    assert not torch.equal(changed_centers(base), changed_centers(turned))
+
+
+def changed_centers(run):
+    name = "objective.references.centers"
+    return (run.start[name] != run.end[name]).any(1)
+
+
+def learns_the_same_in_blocks(base, turned):
+    assert turned.model.objective.references_per_block == 2
+    torch.testing.assert_close(turned.end, base.end, rtol=1e-3, atol=1e-4)
 
 
 def another_part(path):
@@ -430,6 +459,7 @@ SUBJECTS = [
             Turn("miner", "ranklight.miners.MultiSimilarityMiner", other_weights),
             Turn("references", MEMORY, another_part("objective.references")),
             Turn("relevance", f"{HERE}.OddAndEven", another_part("objective.relevance")),
+            Turn("references_per_block", 2, learns_the_same_in_blocks, given=SOFTMAX_OF_CENTERS),
         ],
     ),
     Subject(
@@ -458,6 +488,16 @@ SUBJECTS = [
             Turn("normalize", False, other_weights),
             Turn("centers_per_class", 2, shape("objective.references.centers", 8, 8)),
             Turn("center_learning_rate", 0.5, centers_move_without_gradient),
+            Turn(
+                "center_merging", 0.2, other_weights, given={f"{REFERENCES}.centers_per_class": 2}
+            ),
+            Turn("sampled_classes", 8, few_centers_learn, given=MANY_CENTERS),
+            Turn(
+                "seed",
+                1,
+                other_centers_learn,
+                given={**MANY_CENTERS, f"{REFERENCES}.sampled_classes": 8},
+            ),
         ],
     ),
 ]
