@@ -41,7 +41,9 @@ class Layout(NamedTuple):
 
     def __str__(self) -> str:
         parts = [self.kind, *([self.kept] if self.kind != "IVFPQ" else [])]
-        parts += [f"prefix {self.prefix}"] * bool(self.prefix) + [f"PCA {self.pca}"] * bool(self.pca)
+        parts += [f"prefix {self.prefix}"] * bool(self.prefix) + [f"PCA {self.pca}"] * bool(
+            self.pca
+        )
         return ", ".join(parts)
 
     @property
@@ -128,7 +130,10 @@ class VectorIndex:
         self.faiss_index.add(self.shortened(vectors))
 
     def nearest(
-        self, queries: Float[np.ndarray, "n d"], k: int, allowed: Bool[np.ndarray, " m"] | None = None
+        self,
+        queries: Float[np.ndarray, "n d"],
+        k: int,
+        allowed: Bool[np.ndarray, " m"] | None = None,
     ) -> tuple[Float[np.ndarray, "n k"], Int[np.ndarray, "n k"]]:
         """Squared distances and positions of the k nearest, nearest first, at ties by position.
 
@@ -172,7 +177,7 @@ class VectorIndex:
         if inner is not None:
             _move_up(inner, rows)
 
-    def shortened(self, vectors: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+    def shortened(self, vectors: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n e"]:
         """Vectors of the dimensions that the index takes."""
         if self.layout.prefix and vectors.shape[1] > self.layout.prefix:
             vectors = vectors[:, : self.layout.prefix]
@@ -205,6 +210,8 @@ class VectorIndex:
 
 def rows_to_learn_from(layout: Layout, rows: int) -> int:
     """How many rows an index learns its cells, codes and components from."""
+    if layout.kind in ("Exact", "HNSW") and layout.kept in ("float32", "half") and not layout.pca:
+        return 1
     cells = num_cells(rows) if layout.kind in ("IVFFlat", "IVFPQ") else 0
     return min(rows, max(_LEARNT_FROM, _A_CELL * cells))
 
@@ -221,6 +228,8 @@ def check_layout(layout: Layout, dimensions: int, rows: int) -> None:
             f"{layout.kind!r} and {layout.kept!r}"
         )
     check_counts(effort=layout.effort, rows=rows)
+    if rows == 1 and not layout.is_exact:
+        raise ValueError("there is one vector alone: an index of it can only be exact")
     if layout.kind == "IVFPQ" and layout.kept != "float32":
         raise ValueError(f"IVFPQ keeps codes of its own: leave out {layout.kept}, or take IVFFlat")
     if not 0 <= layout.prefix <= dimensions:
