@@ -1,7 +1,7 @@
 """What a module of each kind says of pictures: vectors, scores, decided labels."""
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -31,6 +31,7 @@ class Answers(NamedTuple):
     decided: Bool[Tensor, "n c"] | None = None
 
 
+@runtime_checkable
 class Answering(Protocol):
     """From pictures to answers.
 

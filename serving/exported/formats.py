@@ -1,22 +1,24 @@
 """The two files that a network can become, and how each is opened where ranklight is not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 import torch
-from jaxtyping import UInt8
 from numpy.typing import NDArray
-from torch import Tensor, fx, nn
+from torch import fx, nn
 from torch.export import Dim, ExportedProgram
 
+from ranklight.models import Pictures
+
 INPUT = "images"
-Answers = dict[str, NDArray[Any]]
-Graph = Callable[[UInt8[np.ndarray, "n c h w"]], Answers]
+Said = dict[str, NDArray[Any]]
+Graph = Callable[[NDArray[Any]], Said]
+"""Pictures `n c h w` to arrays by name."""
 
 
+@runtime_checkable
 class Format(Protocol):
     """One kind of file.
 
@@ -29,10 +31,10 @@ class Format(Protocol):
     def check(self) -> None:
         """Refuse to begin without the packages that it takes."""
 
-    def write(self, program: ExportedProgram, outputs: tuple[str, ...], path: Path) -> None:
+    def write(self, program: ExportedProgram, outputs: Sequence[str], path: Path) -> None:
         """Write the file."""
 
-    def open(self, path: Path, outputs: tuple[str, ...]) -> Graph:
+    def open(self, path: Path) -> Graph:
         """The network of a file, from arrays to arrays by name."""
 
 
@@ -44,17 +46,16 @@ class TorchFormat:
     def check(self) -> None:
         """Nothing beyond torch is needed."""
 
-    def write(self, program: ExportedProgram, outputs: tuple[str, ...], path: Path) -> None:
+    def write(self, program: ExportedProgram, outputs: Sequence[str], path: Path) -> None:
         """Write the archive."""
         torch.export.save(program, path)
 
-    def open(self, path: Path, outputs: tuple[str, ...]) -> Graph:
+    def open(self, path: Path) -> Graph:
         """The archive's network."""
         network = torch.export.load(path).module()
 
-        def answer(images: UInt8[np.ndarray, "n c h w"]) -> Answers:
-            said = network(torch.from_numpy(images))
-            return {name: said[name].numpy() for name in outputs}
+        def answer(images: NDArray[Any]) -> Said:
+            return {name: said.numpy() for name, said in network(torch.from_numpy(images)).items()}
 
         return answer
 
@@ -78,7 +79,7 @@ class OnnxFormat:
                 f"ONNX needs {' and '.join(missing)}: pip install 'ranklight[export]'"
             )
 
-    def write(self, program: ExportedProgram, outputs: tuple[str, ...], path: Path) -> None:
+    def write(self, program: ExportedProgram, outputs: Sequence[str], path: Path) -> None:
         """Write the graph; weights above 2 GB, which one file cannot hold, go beside it."""
         converted = torch.onnx.export(
             program,
@@ -94,20 +95,20 @@ class OnnxFormat:
             value.shape = type(value.shape)(["batch", *value.shape[1:]])
         converted.save(str(path))
 
-    def open(self, path: Path, outputs: tuple[str, ...]) -> Graph:
+    def open(self, path: Path) -> Graph:
         """The graph in onnxruntime, on the CPU."""
         from onnxruntime import InferenceSession
 
         session = InferenceSession(path, providers=["CPUExecutionProvider"])
+        names = [output.name for output in session.get_outputs()]
 
-        def answer(images: UInt8[np.ndarray, "n c h w"]) -> Answers:
-            said = session.run(list(outputs), {INPUT: images})
-            return dict(zip(outputs, said, strict=True))
+        def answer(images: NDArray[Any]) -> Said:
+            return dict(zip(names, session.run(names, {INPUT: images}), strict=True))
 
         return answer
 
 
-def program_of(network: nn.Module, pictures: UInt8[Tensor, "n c h w"]) -> ExportedProgram:
+def program_of(network: nn.Module, pictures: Pictures) -> ExportedProgram:
     """The graph of a network for batches of any size, of pictures of this one.
 
     Raises:

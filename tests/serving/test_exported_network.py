@@ -33,7 +33,7 @@ from ranklight.models import (
 )
 from ranklight.pairs import Objective
 from ranklight.serving.exported.formats import OnnxFormat, TorchFormat, program_of
-from ranklight.serving.exported.network import in_half_precision, network_of
+from ranklight.serving.exported.network import ExportedNetwork
 
 OBJECTIVE = Objective(MultiSimilarityLoss())
 FORMATS = (TorchFormat(), OnnxFormat())
@@ -68,14 +68,14 @@ def multi_label(*rules):
     module = MultiLabelClassification(
         encoder, LSEPLoss(), torch.optim.SGD, num_classes=6, dropout=0.5, decisions=chosen
     ).eval()
-    scores, features = module.scores_and_features(pictures(64))
+    scores, features = module.scores_and_features(pictures(64, seed=2))
     for rule in module.decisions.values():
         rule.fit(Examples(scores, features, (torch.rand(64, 6) < 0.4).float()))
     return module
 
 
-def pictures(count, channels=1, side=16):
-    draw = torch.Generator().manual_seed(7)
+def pictures(count, channels=1, side=16, seed=1):
+    draw = torch.Generator().manual_seed(seed)
     shape = (count, channels, side, side)
     return torch.randint(256, shape, dtype=torch.uint8, generator=draw)
 
@@ -83,10 +83,11 @@ def pictures(count, channels=1, side=16):
 def graphs(network, folder, example):
     """The network, read from the files of both formats."""
     program = program_of(network, example)
+    outputs = list(network(example))
     for kind in FORMATS:
         path = folder / kind.file
-        kind.write(program, network.outputs, path)
-        yield kind.open(path, network.outputs)
+        kind.write(program, outputs, path)
+        yield kind.open(path)
 
 
 def same(said, expected, tolerance=1e-5):
@@ -115,7 +116,7 @@ def test_an_encoder_answers_alike_in_both_formats_for_any_number_of_pictures(nam
     shown = pictures(5, channels, side)
     with torch.no_grad():
         expected = module(shown)
-    for graph in graphs(network_of(module), tmp_path, shown):
+    for graph in graphs(ExportedNetwork(module), tmp_path, shown):
         for count in (1, 2, 5):
             same(graph(shown[:count].numpy()), {"embeddings": expected[:count]})
 
@@ -123,24 +124,22 @@ def test_an_encoder_answers_alike_in_both_formats_for_any_number_of_pictures(nam
 def test_two_heads_give_logits_and_the_embedding_that_was_evaluated(tmp_path):
     module, shown = two_heads("pooled").requires_grad_(False), pictures(5)
     output = module.model(shown)
-    expected = {"embeddings": F.normalize(output.pooled), "scores": output.logits}
-    for graph in graphs(network_of(module), tmp_path, shown):
+    expected = {"embeddings": F.normalize(output.pooled), "scores": output.logits.softmax(1)}
+    for graph in graphs(ExportedNetwork(module), tmp_path, shown):
         same(graph(shown.numpy()), expected)
     module.retrieve_by = "embedding"
     same(
-        {name: said.numpy() for name, said in network_of(module)(shown).items()},
-        {"embeddings": output.embeddings, "scores": output.logits},
+        {name: said.numpy() for name, said in ExportedNetwork(module)(shown).items()},
+        {"embeddings": output.embeddings, "scores": output.logits.softmax(1)},
     )
 
 
 class EveryRule(nn.Module):
     """What each rule alone would put into its graph, in one, which takes a sixth of the time."""
 
-    outputs = tuple(RULES)
-
     def __init__(self, module):
         super().__init__()
-        self.networks = nn.ModuleDict({name: network_of(module, name) for name in RULES})
+        self.networks = nn.ModuleDict({name: ExportedNetwork(module, name) for name in RULES})
 
     def forward(self, images):
         return {name: network(images)["decided"] for name, network in self.networks.items()}
@@ -160,29 +159,15 @@ def test_equal_scores_are_told_apart_by_the_smaller_index(tmp_path):
     module = multi_label("top")
     nn.init.zeros_(module.head[1].weight)
     nn.init.zeros_(module.head[1].bias)
-    for graph in graphs(network_of(module), tmp_path, pictures(3)):
+    for graph in graphs(ExportedNetwork(module, "top"), tmp_path, pictures(3)):
         decided = graph(pictures(3).numpy())["decided"]
         assert decided.tolist() == [[True, True, False, False, False, False]] * 3
-
-
-def test_one_rule_goes_along_and_of_several_the_named_one():
-    assert network_of(multi_label()).outputs == ("embeddings", "scores")
-    several = multi_label("top", "threshold")
-    with pytest.raises(ValueError, match=r"2 decision rules.*choose by --decision top, threshold"):
-        network_of(several)
-    assert type(network_of(several, "threshold").rule) is GlobalThreshold
-    several.decisions["threshold"].fitted.fill_(False)
-    assert type(network_of(several).rule) is TopK
-    with pytest.raises(ValueError, match=r"no decision rule 'threshold' that was fitted.*: top"):
-        network_of(several, "threshold")
-    with pytest.raises(ValueError, match=r"needs a model that ranks labels"):
-        network_of(two_heads(), "top")
 
 
 def test_the_module_stays_as_it_is():
     module = multi_label("threshold").train()
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    network_of(module)
+    ExportedNetwork(module, "threshold", half=True)
     assert module.training
     assert before.keys() == module.state_dict().keys()
     assert all(parameter.requires_grad for parameter in module.encoder.parameters())
@@ -190,10 +175,9 @@ def test_the_module_stays_as_it_is():
 
 def test_half_precision_is_near_and_answers_and_decides_in_whole(tmp_path):
     module, shown = multi_label("count"), pictures(40)
-    whole = network_of(module)
-    half = in_half_precision(whole)
-    assert {weight.dtype for weight in half.head.parameters()} == {torch.float16}
-    assert half.rule.head.mean.dtype == torch.float32
+    whole, half = ExportedNetwork(module, "count"), ExportedNetwork(module, "count", half=True)
+    assert {weight.dtype for weight in half.module.head.parameters()} == {torch.float16}
+    assert half.module.decisions["count"].head.mean.dtype == torch.float32
     expected = whole(shown)
     for graph, kind in zip(graphs(half, tmp_path, shown), FORMATS, strict=True):
         said = graph(shown.numpy())
@@ -204,7 +188,7 @@ def test_half_precision_is_near_and_answers_and_decides_in_whole(tmp_path):
 
 
 def test_the_batch_has_a_name_and_no_file_tells_where_it_was_made(tmp_path):
-    list(graphs(network_of(multi_label("count")), tmp_path, pictures(3)))
+    list(graphs(ExportedNetwork(multi_label("count"), "count"), tmp_path, pictures(3)))
     graph = onnx.load(tmp_path / "model.onnx").graph
     named = {
         value.type.tensor_type.shape.dim[0].dim_param for value in (*graph.input, *graph.output)
@@ -216,8 +200,8 @@ def test_the_batch_has_a_name_and_no_file_tells_where_it_was_made(tmp_path):
 
 def test_a_fresh_process_needs_torch_alone(tmp_path):
     module, shown = two_heads(), pictures(3)
-    network = network_of(module)
-    TorchFormat().write(program_of(network, shown), network.outputs, tmp_path / "model.pt2")
+    network = ExportedNetwork(module)
+    TorchFormat().write(program_of(network, shown), [], tmp_path / "model.pt2")
     np.save(tmp_path / "shown.npy", shown.numpy())
     code = (
         "import sys, numpy, torch\n"
@@ -250,4 +234,4 @@ class OneSize(nn.Module):
 @pytest.mark.parametrize("encoder", [LooksAtValues(), OneSize()])
 def test_a_network_without_a_graph_is_refused_in_one_sentence(encoder):
     with pytest.raises(ValueError, match="no graph that takes batches of any size"):
-        program_of(network_of(metric_learning(encoder)), pictures(3))
+        program_of(ExportedNetwork(metric_learning(encoder)), pictures(3))
