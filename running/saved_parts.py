@@ -34,7 +34,7 @@ def build_module(configuration: dict[str, Any]) -> LightningModule:
     Raises:
         ValueError: It has no `model`, or one that cannot be built here; says why.
     """
-    model = copy.deepcopy(configuration.get("model"))
+    model: Any = copy.deepcopy(configuration.get("model"))
     given = model.get("init_args") if isinstance(model, dict) else None
     if not isinstance(given, dict):
         raise ValueError("the run's configuration has no part `model` with a class_path")
@@ -54,9 +54,10 @@ def build_data_module(configuration: dict[str, Any]) -> LightningDataModule:
     Raises:
         ValueError: It has no `data`, or one that cannot be built here; says why.
     """
-    if not isinstance(configuration.get("data"), dict):
+    data = configuration.get("data")
+    if not isinstance(data, dict):
         raise ValueError("the run's configuration has no part `data` with a class_path")
-    built: LightningDataModule = _build(LightningDataModule, configuration["data"])
+    built: LightningDataModule = _build(LightningDataModule, data)
     return built
 
 
@@ -67,10 +68,16 @@ def _build(kind: type[Any], part: dict[str, Any]) -> Any:
         parsed = parser.parse_object({"part": part})
     except ArgumentError as error:
         raise ValueError(
-            f"{part.get('class_path')} of the run cannot be built here: {error}"
+            f"{part.get('class_path')} of the run cannot be built here: {_reason(error)}"
         ) from error
     read_nulls(parsed)
     return parser.instantiate_classes(parsed).part
+
+
+def _reason(error: ArgumentError) -> str:
+    """What was wrong with the class that was named, without all else that it was not."""
+    words = str(error).partition("Errors:")[2] or str(error)
+    return " ".join(words.partition("- Expected a")[0].split()).removeprefix("- ")
 
 
 def _parts(tree: Any) -> Iterator[dict[str, Any]]:
@@ -86,6 +93,10 @@ def _parts(tree: Any) -> Iterator[dict[str, Any]]:
 
 
 def _class_of(part: dict[str, Any]) -> type[Any]:
+    """What a part names; `object` where it cannot be found, which the builder says better."""
     module, _, name = str(part["class_path"]).rpartition(".")
-    found = getattr(import_module(module), name, object) if module else object
+    try:
+        found = getattr(import_module(module), name, object)
+    except (ImportError, ValueError):
+        return object
     return found if isinstance(found, type) else object

@@ -2,21 +2,22 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 
-from ranklight.datamodules import Batch
+from ranklight.datamodules.randomness import seeded
 from ranklight.models import Inputs, Pictures
 from ranklight.running.file_progress import file_progress
 from ranklight.running.provenance import weights_hash
 from ranklight.running.saved_parts import build_data_module, build_module
+from ranklight.running.stand_in_data import StandInData
 from ranklight.serving.answers import Answers, answering_of
 from ranklight.serving.pictures import Images, sources_of
-from ranklight.serving.reading import Sources, reading_loader
+from ranklight.serving.reading import Sources, read_batches
 from ranklight.serving.stored import Stored, read_stored
 from ranklight.serving.view import View
 
@@ -50,13 +51,9 @@ class TrainedModel:
         self.stored = stored
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         data: Any = build_data_module(stored.configuration)
-        module: Any = build_module(stored.configuration)
         seen = stored.seen_data
         shape = _picture_shape(seen, data)
-        module.complete(_SeenData(seen, shape))
-        module.on_load_checkpoint({"state_dict": stored.weights})
-        module.load_state_dict(stored.weights)
-        _normalise_as(module, seen.get("normalisation", {}))
+        module = _build(stored, shape)
         self.module: nn.Module = module.eval().requires_grad_(False).to(self.device)
         self._answering = answering_of(self.module)
         self.encoder: nn.Module = self._answering.encoder.eval()
@@ -92,7 +89,10 @@ class TrainedModel:
     ) -> Float32[np.ndarray, "n c"]:
         """The score of each class: logits of multi-label models, probabilities of two heads.
 
-        Args: as of `embed`.
+        Args:
+            images: As of `embed`.
+            batch_size: As of `embed`.
+            workers: As of `embed`.
 
         Raises:
             TypeError: The model has no classes.
@@ -113,8 +113,10 @@ class TrainedModel:
         """The names of the labels that are said of each image; of two heads the likeliest class.
 
         Args:
+            images: As of `embed`.
             decision: Which of `decisions`; may be left out where there is one.
-            images: As of `embed`, and so are the others.
+            batch_size: As of `embed`.
+            workers: As of `embed`.
 
         Raises:
             TypeError: The model has no classes.
@@ -152,16 +154,13 @@ class TrainedModel:
         """
         try:
             given = self._answering(pictures.to(self.device, non_blocking=True), decision)
-            return Answers(
-                *(part if part is None else part.float().cpu() for part in given[:2]),
-                None if given.decided is None else given.decided.cpu(),
-            )
         except torch.OutOfMemoryError:
             if len(pictures) == 1:
                 raise
+        else:
+            return _on_cpu(given)
         halves = [self.answer(half, decision) for half in pictures.chunk(2)]
-        columns = zip(*halves, strict=True)
-        return Answers(*(None if None in of else torch.cat(of) for of in columns))
+        return Answers(*map(_joined, zip(*halves, strict=True)))
 
     def names_of(self, answers: Answers) -> list[list[str]]:
         """The decided labels of each picture by name, by number where classes have no names."""
@@ -174,7 +173,7 @@ class TrainedModel:
     ) -> Iterator[Answers]:
         sources = Sources(list(sources_of(images, self.transform.background)), self.transform)
         with file_progress("embedding", len(sources)) as advance:
-            for read in reading_loader(sources, batch_size, workers):
+            for read in read_batches(sources, batch_size, workers):
                 if broken := [error for error in read.errors if error]:
                     raise ValueError(broken[0])
                 yield self.answer(read.pictures, decision)
@@ -214,22 +213,17 @@ def load(path: str | Path, device: str | torch.device | None = None) -> TrainedM
     return TrainedModel(read_stored(path), device)
 
 
-class _Split(NamedTuple):
-    labels: Tensor
-    shape: tuple[int, int, int]
-
-    def __getitems__(self, keys: Sequence[int]) -> Batch:
-        pictures = torch.zeros(len(keys), *self.shape, dtype=torch.uint8)
-        return Batch(pictures, self.labels[list(keys)], torch.tensor(keys))
-
-
-class _SeenData:
-    """What modules ask of a data module, from what is known of it."""
-
-    def __init__(self, seen: dict[str, Any], shape: tuple[int, int, int]) -> None:
-        classes = seen.get("num_classes") or len(seen.get("class_names", ()))
-        self.class_names = [str(number) for number in range(classes)]
-        self.train = _Split(torch.arange(max(classes, 1)), shape)
+def _build(stored: Stored, shape: tuple[int, int, int]) -> nn.Module:
+    """The module with its weights, without a trace in the caller's random numbers."""
+    with seeded(0):
+        module: Any = build_module(stored.configuration)
+        module.complete(StandInData(stored.seen_data.get("num_classes") or 0, shape))
+    weights = dict(stored.weights)
+    module.on_load_checkpoint({"state_dict": weights})
+    module.load_state_dict(weights)
+    _normalise_as(module, stored.seen_data.get("normalisation", {}))
+    built: nn.Module = module
+    return built
 
 
 def _picture_shape(seen: dict[str, Any], data: Any) -> tuple[int, int, int]:
@@ -250,6 +244,20 @@ def _normalise_as(module: nn.Module, normalisation: dict[str, Any]) -> None:
         if isinstance(part, Inputs) and name in normalisation:
             mean, std = (torch.tensor(numbers).view(-1, 1, 1) for numbers in normalisation[name])
             part.mean, part.std = mean.to(part.mean), std.to(part.std)
+
+
+def _on_cpu(answers: Answers) -> Answers:
+    embeddings, scores, decided = answers
+    return Answers(
+        embeddings.float().cpu(),
+        None if scores is None else scores.float().cpu(),
+        None if decided is None else decided.cpu(),
+    )
+
+
+def _joined(parts: Sequence[Tensor | None]) -> Any:
+    there = [part for part in parts if part is not None]
+    return torch.cat(there) if there else None
 
 
 def _numpy(parts: list[Tensor], width: int) -> Float32[np.ndarray, "n k"]:
