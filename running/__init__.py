@@ -18,6 +18,7 @@ from ranklight.running.resume import ExactResume
 from ranklight.running.save_config import SaveConfig
 from ranklight.running.termination import SaveOnTermination
 from ranklight.running.what_learns import WhatLearns
+from ranklight.running.zero_shot import ZeroShot
 
 __all__ = [
     "AtomicCheckpointIO",
@@ -38,4 +39,5 @@ __all__ = [
     "StopOnNonFiniteLoss",
     "WarnOfLocalBatchNorm",
     "WhatLearns",
+    "ZeroShot",
 ]

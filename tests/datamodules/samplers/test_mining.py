@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ranklight.datamodules.samplers import Mining, hardest_negatives
+from ranklight.datamodules import Mining, hardest_negatives
 from ranklight.search import Embedded, shard
 
 SIZE = 41
