@@ -5,13 +5,21 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ranklight.datamodules import Batch, HardClasses, Mining, TrainLoader, evaluation_loader
+from ranklight.datamodules import (
+    Batch,
+    HardClasses,
+    Mining,
+    TrainLoader,
+    evaluation_loader,
+    hardest_negatives,
+)
 from ranklight.datamodules.loaders import epochs_and_positions
 from ranklight.kernels.distributed import rank_and_world_size
 from ranklight.lightning_modules import MetricLearning, Rate
 from ranklight.losses import ContrastiveLoss
 from ranklight.pairs import Objective
 from ranklight.running import ExponentialMovingAverage
+from ranklight.search import Embedded, shard
 from tests.lightning_ranks import on_these_ranks
 
 
@@ -94,3 +102,19 @@ def test_one_process_and_two_are_alike(run_on_ranks):
         assert all(torch.equal(one[name], other[name]) for name in one)
     together = [[*one, *other] for one, other in zip(ranks[0][3], ranks[1][3], strict=True)]
     assert [sorted(each) for each in together] == [sorted(each) for each in alone[3]]
+
+
+def mine():
+    """This rank's share is every so many-th image, in an order of its own."""
+    embeddings, labels = Noise.images.flatten(1), Noise.labels
+    rank, world_size = rank_and_world_size()
+    rows, shards = shard(torch.arange(rank, 16, world_size).flip(0))
+    own = torch.arange(rank, 16, world_size).flip(0)[rows]
+    return hardest_negatives(Embedded(embeddings[own], labels[own], own, shards), 3, 0.02)
+
+
+def test_ranks_mine_what_one_process_does(run_on_ranks):
+    wanted = hardest_negatives(Embedded(Noise.images.flatten(1), Noise.labels), 3, 0.02)
+    assert (wanted == -1).any()
+    for found in run_on_ranks(mine, 2):
+        assert torch.equal(found, wanted)

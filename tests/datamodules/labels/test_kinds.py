@@ -182,7 +182,7 @@ def test_pairs_need_to_know_which_row_is_meant(rows):
         PairRelevance(str(images.table.file.with_name("pairs.csv"))).read(images)
 
 
-def test_one_class_below_another():
+def test_one_class_below_another(rows):
     read = OneClass("kind", "above").read(
         rows("image,kind,above", "a,dog,mammal", "b,gull,bird", "c,cat,mammal")
     )
