@@ -75,12 +75,6 @@ def test_a_sum_is_built_from_yaml_completed_by_the_data_and_logged(built, monkey
     torch.testing.assert_close(logged["train/loss"].detach(), expected)
 
 
-def test_a_module_says_its_prefixes(built):
-    assert built.prefixes == (4, 8)
-    assert learner(Objective(ContrastiveLoss())).prefixes == ()
-    assert learner(Matryoshka(Objective(ContrastiveLoss()), [2])).prefixes == (2,)
-
-
 def test_parts_of_a_sum_are_completed():
     centers, regression = ClassCenters(), Regression(AbsoluteErrorLoss(), label_dim=1)
     both = WeightedSum(
