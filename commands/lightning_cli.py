@@ -28,7 +28,7 @@ from ranklight.callbacks.pictures.verification_histograms import VerificationHis
 from ranklight.callbacks.sampler_statistics import SamplerStatistics
 from ranklight.commands.config_file import ConfigFile
 from ranklight.commands.errors import Command
-from ranklight.commands.nulls import Parser, read_nulls
+from ranklight.commands.nulls import Parser
 from ranklight.commands.old_names import check_names
 from ranklight.commands.trainer import RanklightTrainer
 from ranklight.running.batch_norm import WarnOfLocalBatchNorm
@@ -42,6 +42,7 @@ from ranklight.running.exponential_moving_average import ExponentialMovingAverag
 from ranklight.running.last_checkpoint import LastCheckpoint
 from ranklight.running.metrics_file import MetricsFile
 from ranklight.running.non_finite import StopOnNonFiniteLoss
+from ranklight.running.nulls import read_nulls
 from ranklight.running.plain_progress import PlainProgress
 from ranklight.running.predictions import SavePredictions
 from ranklight.running.progress_bar import ProgressBar
@@ -58,6 +59,7 @@ from ranklight.running.run_directory import (
     run_of_config,
 )
 from ranklight.running.save_config import SaveConfig
+from ranklight.running.seen_data import SeenData
 from ranklight.running.termination import SaveOnTermination
 from ranklight.running.tracking import wandb_logger
 from ranklight.running.what_learns import WhatLearns
@@ -268,7 +270,7 @@ class RanklightCLI(LightningCLI):
             callbacks.append(ProgressBar() if sys.stdout.isatty() else PlainProgress())
         callbacks += [_Begin(self.command), Provenance(), CheckBeforeTraining(config.check_images)]
         callbacks += [ExactResume(), StopOnNonFiniteLoss(), SaveOnTermination()]
-        callbacks += [WarnOfLocalBatchNorm(), SavePredictions(), DataWait()]
+        callbacks += [WarnOfLocalBatchNorm(), SavePredictions(), SeenData(), DataWait()]
         if self.subcommand in ("test", "validate") and self.config[self.subcommand].verbose:
             callbacks.append(ResultsTable())
             self.config_init[self.subcommand].verbose = False

@@ -16,6 +16,7 @@ from ranklight.running.progress_bar import ProgressBar
 from ranklight.running.provenance import Provenance
 from ranklight.running.resume import ExactResume
 from ranklight.running.save_config import SaveConfig
+from ranklight.running.seen_data import SeenData
 from ranklight.running.termination import SaveOnTermination
 from ranklight.running.what_learns import WhatLearns
 
@@ -35,6 +36,7 @@ __all__ = [
     "SaveConfig",
     "SaveOnTermination",
     "SavePredictions",
+    "SeenData",
     "StopOnNonFiniteLoss",
     "WarnOfLocalBatchNorm",
     "WhatLearns",
