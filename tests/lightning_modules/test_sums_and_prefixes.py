@@ -11,9 +11,9 @@ from pytorch_lightning import LightningDataModule
 from ranklight.datamodules import Batch
 from ranklight.lightning_modules import MetricLearning
 from ranklight.lightning_modules.sizes import complete_objective
-from ranklight.losses import AbsoluteErrorLoss, ContrastiveLoss, ProxyAnchorLoss
+from ranklight.losses import AbsoluteErrorLoss, ProxyAnchorLoss
 from ranklight.models import Encoder, SmallConvNet
-from ranklight.pairs import ClassCenters, Matryoshka, Objective, Regression, WeightedSum
+from ranklight.pairs import ClassCenters, Objective, Regression, WeightedSum
 
 SUM = """
 objective:
