@@ -6,7 +6,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ranklight.kernels.masked import log_sum_exp, masked_mean
+from ranklight.kernels.masked import (
+    everywhere,
+    log_sum_exp,
+    log_sum_exp_and_weights,
+    masked_mean,
+    masked_where,
+)
 
 
 class Logits(NamedTuple):
@@ -35,6 +41,25 @@ def row_sums(logits: Logits) -> RowSums:
         torch.where(logits.positive, logits.values, 0).sum(1),
         logits.positive.sum(1),
     )
+
+
+def row_derivatives(
+    logits: Logits,
+) -> tuple[Float[Tensor, "n m"], Float[Tensor, " n"], Bool[Tensor, " n"]]:
+    """The derivative of each row's cost by its logits, and what `row_costs` gives; no autograd.
+
+    Of log Σ e^x the derivative is the softmax over the columns summed, of the mean over p positives
+    it is 1/p at each, and that of a row without either is 0.
+    """
+    log_sum, derivative = log_sum_exp_and_weights(logits.values, logits.summed)
+    number = logits.positive.sum(1)
+    own = masked_where(logits.values, logits.positive).sum(1)
+    cost, has_both = row_costs(RowSums(log_sum, own, number))
+    share = number.clamp(min=1).to(cost.dtype).reciprocal_()
+    derivative.sub_(logits.positive * share.unsqueeze(1))
+    if not everywhere(has_both):
+        derivative.mul_(has_both.unsqueeze(1))
+    return derivative, cost, has_both
 
 
 def joined(blocks: list[RowSums]) -> RowSums:

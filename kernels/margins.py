@@ -1,10 +1,13 @@
 """Angles made wider by a margin, in cosines."""
 
 import math
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+from ranklight.kernels.masked import changed_where
 
 
 def with_wider_angles(
@@ -17,7 +20,7 @@ def with_wider_angles(
         widened: Which angles to make wider.
         margin: m, in radians.
     """
-    return torch.where(widened, _wider(torch.where(widened, cosine, 0), margin), cosine)
+    return changed_where(cosine, widened, partial(_wider, margin=margin))
 
 
 def check_angle(margin: float) -> float:

@@ -10,6 +10,7 @@ from jaxtyping import Int
 from pytorch_lightning import LightningDataModule
 from torch import Tensor, nn
 
+from ranklight.models import TimmTrunk, TorchvisionTrunk
 from ranklight.pairs import ClassCenters, Regression
 
 Data = LightningDataModule | None
@@ -67,6 +68,19 @@ def complete_objective(objective: nn.Module | None, data: Data, embedding_dim: i
         if isinstance(part, Regression) and part.head is None:
             labels = None if part.label_dim else _labels(data, "label_dim of Regression")
             part.complete(1 if labels is None else labels[0].numel(), embedding_dim)
+
+
+def complete_trunks(module: nn.Module, data: Data) -> None:
+    """Fit published networks to the pictures of the data, or refuse pictures that they cannot take.
+
+    Raises:
+        ValueError: A network cannot take them.
+    """
+    trunks = [each for each in module.modules() if isinstance(each, (TimmTrunk, TorchvisionTrunk))]
+    if trunks and hasattr(getattr(data, "train", None), "__getitems__"):
+        shape = picture_shape_of(data)
+        for trunk in trunks:
+            trunk.complete(shape)
 
 
 def _labels(data: Data, needed: str) -> Tensor:

@@ -1,10 +1,10 @@
 """A softmax over cosines in which the own class is lowered by a margin."""
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ranklight.kernels.cross_entropy import Logits
+from ranklight.kernels.masked import changed_where
 from ranklight.pairs.cross_entropy import cross_entropy
 from ranklight.pairs.selection import loss_inputs, split
 
@@ -62,5 +62,5 @@ class CosFaceLoss(nn.Module):
         """What the softmax is taken of; each column's depend on that column alone."""
         similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
         positive, _ = split(relevance, selection)
-        lowered = torch.where(positive, similarity - self.margin, similarity)
+        lowered = changed_where(similarity, positive, lambda own: own - self.margin)
         return Logits(self.scale * lowered, positive, selection)

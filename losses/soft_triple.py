@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from ranklight.kernels.checks import check_counts
 from ranklight.kernels.cross_entropy import Logits
+from ranklight.kernels.masked import changed_where, where_selected
 from ranklight.pairs.cross_entropy import cross_entropy
 from ranklight.pairs.selection import loss_inputs_of_classes, split
 
@@ -85,11 +86,10 @@ class SoftTripleLoss(nn.Module):
         )
         # A class of which nothing is selected has weights of a sum over all, and is not summed.
         selected = selection.any(2)
-        similarity = torch.where(selection, similarity, 0)
-        exponents = (similarity / self.gamma).masked_fill(
-            ~selection & selected.unsqueeze(2), -torch.inf
-        )
+        similarity = where_selected(similarity, selection, 0.0)
+        weighed = selection | ~selected.unsqueeze(2)
+        exponents = where_selected(similarity / self.gamma, weighed, -torch.inf)
         pooled = (exponents.softmax(2) * similarity).sum(2)
         positive = split(relevance, selection)[0].any(2)
-        lowered = torch.where(positive, pooled - self.margin, pooled)
+        lowered = changed_where(pooled, positive, lambda own: own - self.margin)
         return Logits(self.scale * lowered, positive, selected)

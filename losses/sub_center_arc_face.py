@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from ranklight.kernels.checks import check_counts
 from ranklight.kernels.cross_entropy import Logits
 from ranklight.kernels.margins import check_angle, with_wider_angles
+from ranklight.kernels.masked import where_selected
 from ranklight.pairs.cross_entropy import cross_entropy
 from ranklight.pairs.selection import loss_inputs_of_classes, split
 
@@ -79,7 +80,7 @@ class SubCenterArcFaceLoss(nn.Module):
         similarity, relevance, selection = loss_inputs_of_classes(
             similarity, relevance, selection, self.centers_per_class
         )
-        closest = torch.where(selection, similarity, -torch.inf).amax(2)
+        closest = where_selected(similarity, selection, -torch.inf).amax(2)
         positive, selected = split(relevance, selection)[0].any(2), selection.any(2)
         cosine = with_wider_angles(closest, positive, self.margin)
         return Logits(self.scale * cosine, positive, selected)

@@ -7,7 +7,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ranklight.kernels.cross_entropy import Logits, mean_cross_entropy, row_costs, row_sums
+from ranklight.kernels.cross_entropy import (
+    Logits,
+    mean_cross_entropy,
+    row_derivatives,
+    row_sums,
+)
 from ranklight.kernels.masked import masked_mean
 from ranklight.kernels.rowwise import with_derivative
 from ranklight.pairs.selection import loss_inputs
@@ -48,6 +53,7 @@ def _differentiated(
 ) -> tuple[Tensor, Tensor, Tensor]:
     with torch.enable_grad():
         leaf = similarity.detach().requires_grad_()
-        cost, counted = row_costs(row_sums(logits(leaf, relevance, selection)))
-        (derivative,) = torch.autograd.grad(cost, leaf, torch.ones_like(cost))
-    return derivative, cost.detach(), counted
+        made = logits(leaf, relevance, selection)
+    by_logits, cost, counted = row_derivatives(made._replace(values=made.values.detach()))
+    (derivative,) = torch.autograd.grad(made.values, leaf, by_logits)
+    return derivative, cost, counted

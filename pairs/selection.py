@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ranklight.kernels.checks import check_tensors
 from ranklight.kernels.eager import eager_on_cpu
-from ranklight.kernels.masked import at_least_float32
+from ranklight.kernels.masked import at_least_float32, everywhere
 
 
 def loss_inputs(
@@ -71,7 +71,9 @@ def loss_inputs_of_classes(
     # Where there was no column, one stands that is not selected, which makes one class.
     missing = -matrices[0].shape[1] % centers_per_class
     similarity, relevance, selection = (
-        torch.unflatten(F.pad(matrix, (0, missing)), 1, (-1, centers_per_class))
+        torch.unflatten(
+            F.pad(matrix, (0, missing)) if missing else matrix, 1, (-1, centers_per_class)
+        )
         for matrix in matrices
     )
     return similarity, relevance, selection
@@ -106,6 +108,8 @@ def split(
         ([[True, False]], [[False, True]])
     """
     related = relevance > 0
+    if everywhere(selection):
+        return related, ~related
     return selection & related, selection & ~related
 
 

@@ -32,6 +32,7 @@ class TrainedModel:
         device: Where it runs; None: the first GPU, or else the CPU.
 
     Attributes:
+        module: As it was trained, without what only training needs.
         encoder: From a batch of pictures (`n c h w`, bytes or 0..1) to embeddings `n d`; in
             evaluation mode.
         transform: From an RGB picture (`3 h w`, bytes) to what the encoder takes, as in evaluation.
@@ -53,7 +54,8 @@ class TrainedModel:
         seen = stored.seen_data
         shape = _picture_shape(seen, data)
         module = _build(stored, shape)
-        self._answering = answering_of(module.eval().requires_grad_(False).to(self.device))
+        self.module: nn.Module = module.eval().requires_grad_(False).to(self.device)
+        self._answering = answering_of(self.module)
         self.encoder: nn.Module = self._answering.encoder.eval()
         self.transform = View(data, shape)
         self.class_names: list[str] | None = list(seen.get("class_names", ())) or None

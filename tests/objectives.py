@@ -1,4 +1,8 @@
-"""Every loss with every miner it goes with, and batches for them."""
+"""Every loss with every kind of selection that it takes, every miner, and batches for them.
+
+What a loss is given by a miner is a selection: all pairs, some, or opponents. So each loss comes
+with one miner of each kind, and each miner with one loss, not every loss with every miner.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -61,11 +65,23 @@ def _of_pairs(loss, miner=None):
     )
 
 
+def _losses_by_kind():
+    for loss in losses.__all__:
+        yield loss, "KeepAll"
+        yield loss, "MultiSimilarityMiner"
+        if loss in OF_TRIPLETS:
+            yield loss, "Hardest"
+
+
+def _miners():
+    for miner in miners.__all__:
+        yield "TripletLoss" if _gives_opponents(miner) else "ContrastiveLoss", miner
+
+
 METHODS = {
     f"{loss}, {miner}": _of_pairs(loss, miner)
-    for loss in losses.__all__
-    for miner in miners.__all__
-    if "FromPML" not in (loss, miner) and (loss in OF_TRIPLETS or not _gives_opponents(miner))
+    for loss, miner in (*_losses_by_kind(), *_miners())
+    if "FromPML" not in (loss, miner)
 }
 METHODS |= {
     name: Method(partial(lambda build: Objective(build()), build), random="drawn" in name)

@@ -45,8 +45,9 @@ class Output:
         self.logits, self.embeddings, self.pooled = logits, embeddings, pooled
 
 
-def metric(loss, miner=None, references=None, relevance=None):
-    return MetricLearning(Encoder(), pairs.Objective(loss, miner, references, relevance), optimizer)
+def metric(loss, miner=None, references=None, relevance=None, chunk_size=None):
+    objective = pairs.Objective(loss, miner, references, relevance)
+    return MetricLearning(Encoder(), objective, optimizer, chunk_size=chunk_size)
 
 
 def optimizer(parameters):
@@ -95,6 +96,7 @@ METHODS = {
     "two heads": lambda: TwoHeadClassification(
         TwoHeaded(), optimizer, pairs.Objective(losses.TripletLoss(), miners.Hardest())
     ),
+    "in chunks": lambda: metric(losses.ContrastiveLoss(), chunk_size=1),
     "two-way": lambda: multi_label(losses.TwoWayLoss()),
     "LSEP": lambda: multi_label(losses.LSEPLoss(max_pairs=None)),
 }

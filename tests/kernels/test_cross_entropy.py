@@ -8,6 +8,8 @@ from ranklight.kernels.cross_entropy import (
     Logits,
     joined,
     mean_cross_entropy,
+    row_costs,
+    row_derivatives,
     row_sums,
 )
 
@@ -44,3 +46,17 @@ def test_blocks_of_columns_are_the_whole(size):
     (found,) = torch.autograd.grad(parts, values)
     torch.testing.assert_close(found, expected)
     assert (found[3:5] == 0).all()
+
+
+@pytest.mark.parametrize("share", [0.6, 1.0])
+def test_derivatives_are_autograds(share):
+    values, _ = inputs()
+    positive, summed = torch.rand(7, 10) < 0.4, torch.rand(7, 10) < share
+    positive[3] = False
+    if share < 1:
+        summed[4] = False
+    logits = Logits(values, positive, summed)
+    cost, counted = row_costs(row_sums(logits))
+    (expected,) = torch.autograd.grad(cost, values, torch.ones_like(cost))
+    found = row_derivatives(logits._replace(values=values.detach()))
+    torch.testing.assert_close(found, (expected, cost.detach(), counted))

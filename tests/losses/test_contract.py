@@ -242,7 +242,7 @@ class _Largest(TorchDispatchMode):
 )
 @pytest.mark.usefixtures("unchecked")
 def test_small_blocks_hold_little_and_change_nothing(name, kind, options, monkeypatch):
-    _, *inputs = make(name, kind, anchors=3, references=60)
+    _, *inputs = make(name, kind, anchors=3, references=30)
     loss = getattr(losses, name)(**options)
     expected = value_and_gradient(loss, *inputs)
     monkeypatch.setitem(chunks._BLOCK_ELEMENTS, "cpu", 1)
