@@ -1,0 +1,1 @@
+"""`ranklight serve`: an index on a page of this machine."""
