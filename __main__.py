@@ -17,6 +17,7 @@ _COMMANDS = {
     "index": "make an index of images, add to it or remove from it",
     "search": "find the images of an index that are nearest to others",
     "serve": "show an index on a page: drop a picture, see the nearest",
+    "export": "write a trained model as a folder with an ONNX or torch.export graph",
     "compare": "put experiments side by side over their seeds",
     "weights": "draw what each pair weighs under a loss",
     "recipes": "list the experiments that ship, by the names that -c takes",

@@ -96,7 +96,7 @@ def _only_writer(directory: Path) -> Iterator[None]:
         file = (directory / LOCK).open("w")
     with file:
         try:
-            # A lock of the process, not of the file as flock's: workers that outlive it hold none.
+            # Of the process, not of the file as flock is: a worker that outlives it holds no lock.
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise FileExistsError(

@@ -15,6 +15,7 @@ COMMANDS = [
     "predict",
     "decide",
     "doctor",
+    "embed",
     "compare",
     "weights",
     "recipes",
