@@ -27,6 +27,7 @@ _MODULES = {
     "index": "index",
     "search": "search",
     "serve": "serve",
+    "export": "export",
     "compare": "compare",
     "weights": "weights",
     "recipes": "recipes",
