@@ -5,7 +5,7 @@ from io import BytesIO
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -205,17 +205,19 @@ def web_page(search: PictureSearch, hosts: Sequence[str]) -> "FastAPI":
         return search.about()
 
     @app.get("/search")
-    def by_row(row: int, k: int = 10, where: list[str] = Query([])) -> dict[str, Any]:
-        return search.by_row(row, k, where)
+    def by_row(
+        row: int, k: int = 10, where: Annotated[list[str] | None, Query()] = None
+    ) -> dict[str, Any]:
+        return search.by_row(row, k, where or [])
 
     @app.post("/search")
     async def by_picture(
-        request: Request, k: int = 10, where: list[str] = Query([])
+        request: Request, k: int = 10, where: Annotated[list[str] | None, Query()] = None
     ) -> dict[str, Any]:
         from starlette.concurrency import run_in_threadpool
 
         content = await _body(request, search.limits.bytes)
-        return await run_in_threadpool(search.by_picture, content, k, where)
+        return await run_in_threadpool(search.by_picture, content, k, where or [])
 
     @app.get("/images/{row}")
     def picture(row: int) -> Response:
