@@ -14,12 +14,24 @@ _COMMANDS = {
     "decide": "fit the label decision of a checkpoint that ranks labels",
     "doctor": "read every image and look at all that can be known before training",
     "embed": "write the vectors of images to a file, by a trained model",
+    "index": "make an index of images, add to it or remove from it",
+    "search": "find the images of an index that are nearest to others",
+    "serve": "show an index on a page: drop a picture, see the nearest",
     "export": "write a trained model as a folder with an ONNX or torch.export graph",
     "compare": "put experiments side by side over their seeds",
     "weights": "draw what each pair weighs under a loss",
     "recipes": "list the experiments that ship, by the names that -c takes",
 }
-_MODULES = {"embed": "embed", "compare": "compare", "weights": "weights", "recipes": "recipes"}
+_MODULES = {
+    "embed": "embed",
+    "index": "index",
+    "search": "search",
+    "serve": "serve",
+    "export": "export",
+    "compare": "compare",
+    "weights": "weights",
+    "recipes": "recipes",
+}
 
 
 def main() -> None:

@@ -54,6 +54,9 @@ def runs(tmp_path):
         ["recipes"],
         ["compare", "--help"],
         ["embed", "--help"],
+        ["index", "--help"],
+        ["search", "--help"],
+        ["serve", "--help"],
         ["no-command"],
     ],
 )
