@@ -15,11 +15,21 @@ _COMMANDS = {
     "doctor": "read every image and look at all that can be known before training",
     "embed": "write the vectors of images to a file, by a trained model",
     "export": "write a trained model as a folder with an ONNX or torch.export graph",
+    "push": "upload a trained model with a card to the Hugging Face hub",
+    "pull": "download a model that was pushed",
     "compare": "put experiments side by side over their seeds",
     "weights": "draw what each pair weighs under a loss",
     "recipes": "list the experiments that ship, by the names that -c takes",
 }
-_MODULES = {"embed": "embed", "compare": "compare", "weights": "weights", "recipes": "recipes"}
+_MODULES = {
+    "embed": "embed",
+    "export": "export",
+    "push": "push",
+    "pull": "pull",
+    "compare": "compare",
+    "weights": "weights",
+    "recipes": "recipes",
+}
 
 
 def main() -> None:
