@@ -4,8 +4,6 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 
 def main(arguments: Sequence[str]) -> None:
     """Download the model that the command line names."""
@@ -17,8 +15,7 @@ def _pull(given: Namespace) -> None:
 
     check_repository(given.repository)
     output = Path(given.output)
-    with Console().status("downloading"):
-        pull(given.repository, output, given.revision, given.overwrite, given.trust)
+    pull(given.repository, output, given.revision, given.overwrite, given.trust)
     print(f'{output}: ranklight.load("{output}"), or the name of a run to other commands')
 
 

@@ -14,24 +14,37 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _push(given: Namespace) -> None:
-    from ranklight.serving.exported.folder import Wanted, copy_export, export
-    from ranklight.serving.exported.formats import format_of
     from ranklight.serving.exported.hub import check_licence, check_repository, push
-    from ranklight.serving.stored import CONTRACT
-    from ranklight.serving.trained_model import load
 
     check_repository(given.repository)
     check_licence(given.licence)
-    with Console().status("loading the run") as status, TemporaryDirectory() as place:
+    with TemporaryDirectory() as place:
         folder = Path(place) / "model"
-        if given.format is None and (Path(given.run) / CONTRACT).is_file():
-            copy_export(Path(given.run), folder)
-        else:
-            wanted = Wanted(format_of(given.format), given.decision, given.half)
-            export(load(given.run, "cpu"), folder, wanted, begin=status.update)
-        status.update("uploading")
+        _fill(given, folder)
+        # The hub's client shows how far it has come.
         address = push(folder, given.repository, given.licence, given.private, given.overwrite)
     print(f"{given.run} is at {address}")
+
+
+def _fill(given: Namespace, folder: Path) -> None:
+    from ranklight.serving.exported.folder import Wanted, copy_export, export
+    from ranklight.serving.exported.formats import format_of
+    from ranklight.serving.stored import CONTRACT
+    from ranklight.serving.trained_model import load
+
+    if given.half and given.format is None:
+        raise ValueError("--half is of a graph's weights: give --format, too")
+    if (Path(given.run) / CONTRACT).is_file() and given.format is None:
+        if given.decision is not None:
+            raise ValueError(
+                f"{given.run} is an exported folder and is pushed as it is: export it anew with "
+                f"--decision {given.decision}, or give --format"
+            )
+        copy_export(Path(given.run), folder)
+        return
+    with Console().status("loading the run") as status:
+        wanted = Wanted(format_of(given.format), given.decision, given.half)
+        export(load(given.run, "cpu"), folder, wanted, begin=status.update)
 
 
 def _parser() -> ArgumentParser:

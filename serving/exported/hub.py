@@ -127,8 +127,9 @@ def _check_pulled(repository: str, folder: Path) -> None:
     try:
         read_contract(folder)
     except (ValueError, FileNotFoundError) as error:
+        words = str(error).replace(str(folder), repository)
         raise ValueError(
-            f"{repository} is not a model as `ranklight push` uploads it: {error}"
+            f"what was pulled is not what `ranklight push` uploads: {words}"
         ) from error
 
 

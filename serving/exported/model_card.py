@@ -46,7 +46,8 @@ def _purpose(contract: Contract) -> str:
     kind = "unit vector" if contract["normalised"] else "vector"
     sentences = [
         f"Maps an image to a {kind} of {contract['embedding_size']} numbers. Images that the "
-        "labels of its training call alike are near each other: for search, near-duplicates and groups."
+        "labels of its training call alike are near each other: for search, near-duplicates and "
+        "groups."
     ]
     if (scores := contract["outputs"].get("scores")) is not None:
         sentences.append(f"It also scores {scores['shape'][1]} classes.")

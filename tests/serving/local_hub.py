@@ -8,8 +8,6 @@ from hashlib import sha1
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
-COMMIT = sha1(b"the only commit").hexdigest()
-
 
 class LocalHub:
     """`files[repository]` is what was pushed, by name.
@@ -19,7 +17,7 @@ class LocalHub:
     """
 
     def __init__(self, refuses=False):
-        self.files, self.private, self.refuses, self.unknown = {}, {}, refuses, []
+        self.files, self.private, self.refuses = {}, {}, refuses
 
     def post(self, path, body):
         if path == "/api/repos/create":
@@ -32,7 +30,9 @@ class LocalHub:
             return {"errors": [], "warnings": []}
         if match := re.fullmatch(r"/api/models/(.+)/preupload/main", path):
             asked = json.loads(body)["files"]
-            modes = [{"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in asked]
+            modes = [
+                {"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in asked
+            ]
             return {"files": modes}
         if match := re.fullmatch(r"/api/models/(.+)/commit/main", path):
             return self.commit(match[1], map(json.loads, body.splitlines()))
@@ -45,8 +45,13 @@ class LocalHub:
                 self.files[name][value["path"]] = base64.b64decode(value["content"])
             elif line["key"] == "deletedFile":
                 del self.files[name][value["path"]]
-        url = f"{self.url}/{name}/commit/{COMMIT}"
-        return {"success": True, "commitOid": COMMIT, "commitUrl": url, "hookOutput": ""}
+        head = self.head(name)
+        url = f"{self.url}/{name}/commit/{head}"
+        return {"success": True, "commitOid": head, "commitUrl": url, "hookOutput": ""}
+
+    def head(self, name):
+        """The name of the commit that has these files."""
+        return sha1(repr(sorted(self.files.get(name, {}).items())).encode()).hexdigest()
 
     def get(self, path):
         if match := re.fullmatch(r"/api/models/(.+?)/tree/[^/]+", path):
@@ -58,10 +63,18 @@ class LocalHub:
         if match := re.fullmatch(r"/api/models/(.+?)(/revision/[^/]+)?", path):
             there = self.files.get(match[1])
             siblings = [{"rfilename": name} for name in there or ()]
-            return there and {"id": match[1], "sha": COMMIT, "siblings": siblings}
+            return there and {"id": match[1], "sha": self.head(match[1]), "siblings": siblings}
         if match := re.fullmatch(r"/([^/]+/[^/]+)/resolve/[^/]+/(.+)", path):
             return self.files.get(match[1], {}).get(match[2])
         return None
+
+
+def take_for_the_hub(patch, url):
+    """Let huggingface_hub, which reads its address once, ask here."""
+    patch.setattr("huggingface_hub.constants.ENDPOINT", url)
+    template = url + "/{repo_id}/resolve/{revision}/{filename}"
+    patch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+    patch.setenv("HF_TOKEN", "hf_of_a_test")
 
 
 @contextmanager
@@ -77,10 +90,12 @@ def local_hub(patch, **options):
             if hub.refuses:
                 return self.send(403, json.dumps({"error": "no write access"}).encode(), {})
             if said is None:
-                hub.unknown.append(f"{self.command} {self.path}")
                 return self.send(404, b"{}", {"X-Error-Code": "RepoNotFound"})
             content = said if isinstance(said, bytes) else json.dumps(said).encode()
-            etag = {"ETag": f'"{sha1(content).hexdigest()}"', "X-Repo-Commit": COMMIT}
+            etag = {
+                "ETag": f'"{sha1(content).hexdigest()}"',
+                "X-Repo-Commit": hub.head("/".join(path.split("/")[1:3])),
+            }
             return self.send(200, content, etag if "/resolve/" in path else {})
 
         def send(self, status, content, headers):
@@ -94,7 +109,7 @@ def local_hub(patch, **options):
         def do_GET(self):
             self.answer(hub.get(self.path.partition("?")[0]))
 
-        do_HEAD = do_GET
+        do_HEAD = do_GET  # noqa: N815
 
         def do_POST(self):
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -105,9 +120,7 @@ def local_hub(patch, **options):
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     hub.url = f"http://127.0.0.1:{server.server_port}"
-    patch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
-    patch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    patch.setenv("HF_TOKEN", "hf_of_a_test")
+    take_for_the_hub(patch, hub.url)
     Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield hub

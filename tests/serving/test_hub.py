@@ -1,6 +1,7 @@
 """`ranklight push` and `pull` against a hub on this machine; the card; what a pull refuses."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,10 +9,11 @@ import yaml
 
 import ranklight
 from ranklight.serving.exported.contract import hash_of, read_contract
+from ranklight.serving.exported.folder import Wanted, export
 from ranklight.serving.exported.model_card import card_of
 from ranklight.serving.exported.trust import check_classes
 from tests.serving import small_runs
-from tests.serving.local_hub import local_hub
+from tests.serving.local_hub import local_hub, take_for_the_hub
 from tests.serving.small_runs import METRIC, folder_data, pictures_for_training, train
 from tests.trees import image_folder
 
@@ -26,6 +28,13 @@ def run(tmp_path_factory):
     watched = {"evaluation": "ranklight.callbacks.VerificationEvaluation"}
     best = ("--best.monitor", "val/auc", "--test_after_fit", "true")
     return train(place, METRIC, data, *best, callbacks=watched)
+
+
+@pytest.fixture(scope="module")
+def exported(run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    export(ranklight.load(run, "cpu"), folder, Wanted())
+    return folder
 
 
 @pytest.fixture
@@ -60,36 +69,36 @@ def test_what_is_pushed_comes_back_and_embeds_alike(hub, run, tmp_path, capsys):
     image_folder(tmp_path, {"x": 3})
     assert np.array_equal(pulled.embed(tmp_path / "x"), trained.embed(tmp_path / "x"))
     assert pulled.similarity_threshold == trained.similarity_threshold
-    assert not hub.unknown or all("/api/models/" in asked for asked in hub.unknown)
 
 
-def test_a_model_on_the_hub_is_replaced_only_on_request_and_wholly(hub, run, tmp_path, capsys):
+def test_a_model_on_the_hub_is_replaced_only_on_request_and_wholly(hub, run, exported, capsys):
     push(run, "--format", "torch")
-    assert "model.pt2" in hub.files[MODEL]
+    assert set(hub.files[MODEL]) == {".gitattributes", "model.pt2", *OURS}
     before = dict(hub.files[MODEL])
-    command = ("push", run, MODEL, "--licence", "mit")
-    assert "is on the hub already" in refusal(capsys, *command)
+    refused = refusal(capsys, "push", exported, MODEL, "--licence", "mit")
+    assert "is on the hub already" in refused
     assert hub.files[MODEL] == before
-    small_runs.ranklight("export", run, "--format", "torch", "--output", tmp_path / "m")
-    (tmp_path / "m" / "model.pt2").unlink()
-    assert "has no model.pt2, which its contract.json names" in refusal(
-        capsys, "push", tmp_path / "m", MODEL, "--licence", "mit", "--overwrite"
-    )
-    push(run, "--overwrite")
+    push(exported, "--overwrite")
     assert set(hub.files[MODEL]) == {".gitattributes", *OURS}
 
 
-def test_an_exported_folder_is_pushed_as_it_is_without_what_lies_beside(hub, run, tmp_path):
-    small_runs.ranklight("export", run, "--format", "torch", "--output", tmp_path / "m")
+def test_an_exported_folder_is_pushed_as_it_is_without_what_lies_beside(
+    hub, exported, tmp_path, capsys
+):
+    shutil.copytree(exported, tmp_path / "m")
     (tmp_path / "m" / "passwords.txt").write_text("hunter2")
+    command = ("push", tmp_path / "m", MODEL, "--licence", "mit")
+    assert "is pushed as it is" in refusal(capsys, *command, "--decision", "top")
     push(tmp_path / "m")
-    assert set(hub.files[MODEL]) == {".gitattributes", "model.pt2", *OURS}
-    for name in ("model.pt2", "model.safetensors", "contract.json"):
+    assert set(hub.files[MODEL]) == {".gitattributes", *OURS}
+    for name in ("model.safetensors", "contract.json"):
         assert hub.files[MODEL][name] == (tmp_path / "m" / name).read_bytes()
+    (tmp_path / "m" / "model.safetensors").write_bytes(b"other weights")
+    assert "is not the file that was exported" in refusal(capsys, *command, "--overwrite")
 
 
-def test_the_card_says_what_the_run_knows(hub, run):
-    push(run)
+def test_the_card_says_what_the_run_knows(hub, run, exported):
+    push(exported)
     card = hub.files[MODEL]["README.md"].decode()
     front = yaml.safe_load(card.split("---")[1])
     assert front["license"] == "cc-by-4.0"
@@ -109,11 +118,13 @@ def test_the_card_says_what_the_run_knows(hub, run):
     assert str(run.parent) not in card
 
 
-def test_the_lines_of_the_card_run(hub, run, tmp_path, monkeypatch):
-    push(run)
+def test_the_lines_of_the_card_run(hub, exported, tmp_path, monkeypatch):
+    push(exported)
     pull(tmp_path / "model")
     image_folder(tmp_path, {"x": 2})
-    for name, file in zip(("one.jpg", "other.jpg"), sorted((tmp_path / "x").iterdir()), strict=True):
+    for name, file in zip(
+        ("one.jpg", "other.jpg"), sorted((tmp_path / "x").iterdir()), strict=True
+    ):
         file.rename(tmp_path / name)
     monkeypatch.chdir(tmp_path)
     said = {}
@@ -135,7 +146,11 @@ CONTRACT = {
         "step": 12,
         "stages": [
             {"stage": "fit", "outcome": "finished", "split_hash": "ab", "checkpoint": None}
-            | {"seed": 3, "git": {"commit": "c0ffee", "dirty": True}, "versions": {"torch": "2.11"}},
+            | {
+                "seed": 3,
+                "git": {"commit": "c0ffee", "dirty": True},
+                "versions": {"torch": "2.11"},
+            },
             {"stage": "test", "outcome": "finished", "checkpoint": "best.ckpt"}
             | {"scores": {"test/map": 0.5, "test/map/standard_error": 0.1, "test/nan": None}},
             {"stage": "test", "outcome": "finished", "checkpoint": "last.ckpt"}
@@ -167,6 +182,7 @@ def test_the_card_has_the_scores_of_the_checkpoint_and_what_else_it_answers():
         (("push", "RUN", "birds", "--licence", "mit"), "is named OWNER/NAME; got birds"),
         (("push", "RUN", MODEL), "--licence"),
         (("push", "RUN", MODEL, "--licence", "MIT License"), "--licence takes a short name"),
+        (("push", "RUN", MODEL, "--licence", "mit", "--half"), "give --format, too"),
         (("push", "no/such/run", MODEL, "--licence", "mit"), "there is no no/such/run"),
         (("pull", "birds", "--output", "there"), "is named OWNER/NAME; got birds"),
         (("pull", "someone/nothing", "--output", "there"), "someone/nothing could not be pulled"),
@@ -191,26 +207,28 @@ def test_a_hub_that_refuses_is_one_sentence(run, monkeypatch, capsys):
 
 
 def test_a_hub_that_is_not_there_is_one_sentence(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:1")
+    take_for_the_hub(monkeypatch, "http://127.0.0.1:1")
     refused = refusal(capsys, "pull", MODEL, "--output", tmp_path / "m")
     assert f"{MODEL} could not be pulled" in refused
     assert not list(tmp_path.iterdir())
 
 
-def test_what_ranklight_did_not_push_and_what_was_damaged_is_refused(hub, run, tmp_path, capsys):
-    push(run)
+def test_what_ranklight_did_not_push_and_what_was_damaged_is_refused(
+    hub, exported, tmp_path, capsys
+):
+    push(exported)
     whole = dict(hub.files[MODEL])
     hub.files[MODEL] = {"README.md": b"# another library", "model.safetensors": b"x"}
     refused = refusal(capsys, "pull", MODEL, "--output", tmp_path / "m")
-    assert "is not a model as `ranklight push` uploads it" in refused
+    assert "is not what `ranklight push` uploads" in refused
     hub.files[MODEL] = whole | {"model.safetensors": whole["model.safetensors"] + b"x"}
     refused = refusal(capsys, "pull", MODEL, "--output", tmp_path / "m")
     assert "model.safetensors is not the file that was exported" in refused
     assert not list(tmp_path.iterdir())
 
 
-def test_a_failed_pull_leaves_the_folder_that_was_there(hub, run, tmp_path, capsys):
-    push(run)
+def test_a_failed_pull_leaves_the_folder_that_was_there(hub, exported, tmp_path, capsys):
+    push(exported)
     pull(tmp_path / "m")
     before = read_contract(tmp_path / "m")
     assert "is there already" in refusal(capsys, "pull", MODEL, "--output", tmp_path / "m")
@@ -221,9 +239,9 @@ def test_a_failed_pull_leaves_the_folder_that_was_there(hub, run, tmp_path, caps
 
 
 def test_a_model_that_would_run_other_programs_is_taken_on_request_only(
-    hub, run, tmp_path, capsys
+    hub, exported, tmp_path, capsys
 ):
-    push(run)
+    push(exported)
     config = hub.files[MODEL]["config.yaml"]
     evil = config.replace(b"torchvision.transforms.v2.CenterCrop", b"shutil.rmtree")
     hub.files[MODEL]["config.yaml"] = evil
