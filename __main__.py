@@ -15,9 +15,10 @@ _COMMANDS = {
     "doctor": "read every image and look at all that can be known before training",
     "compare": "put experiments side by side over their seeds",
     "weights": "draw what each pair weighs under a loss",
+    "report": "a run as one page: scores, what it gets wrong, and what is wrong with its data",
     "recipes": "list the experiments that ship, by the names that -c takes",
 }
-_MODULES = {"compare": "compare", "weights": "weights", "recipes": "recipes"}
+_MODULES = {"compare": "compare", "weights": "weights", "report": "report", "recipes": "recipes"}
 
 
 def main() -> None:
