@@ -13,12 +13,19 @@ _COMMANDS = {
     "predict": "write what a checkpoint says of each image to a file",
     "decide": "fit the label decision of a checkpoint that ranks labels",
     "doctor": "read every image and look at all that can be known before training",
+    "embed": "write the vectors of images to a file, by a trained model",
     "compare": "put experiments side by side over their seeds",
     "weights": "draw what each pair weighs under a loss",
     "report": "a run as one page: scores, what it gets wrong, and what is wrong with its data",
     "recipes": "list the experiments that ship, by the names that -c takes",
 }
-_MODULES = {"compare": "compare", "weights": "weights", "report": "report", "recipes": "recipes"}
+_MODULES = {
+    "embed": "embed",
+    "compare": "compare",
+    "weights": "weights",
+    "report": "report",
+    "recipes": "recipes",
+}
 
 
 def main() -> None:

@@ -34,7 +34,7 @@ def build_module(configuration: dict[str, Any]) -> LightningModule:
     Raises:
         ValueError: It has no `model`, or one that cannot be built here; says why.
     """
-    model = copy.deepcopy(configuration.get("model"))
+    model: Any = copy.deepcopy(configuration.get("model"))
     given = model.get("init_args") if isinstance(model, dict) else None
     if not isinstance(given, dict):
         raise ValueError("the run's configuration has no part `model` with a class_path")
@@ -54,9 +54,10 @@ def build_data_module(configuration: dict[str, Any]) -> LightningDataModule:
     Raises:
         ValueError: It has no `data`, or one that cannot be built here; says why.
     """
-    if not isinstance(configuration.get("data"), dict):
+    data = configuration.get("data")
+    if not isinstance(data, dict):
         raise ValueError("the run's configuration has no part `data` with a class_path")
-    built: LightningDataModule = _build(LightningDataModule, configuration["data"])
+    built: LightningDataModule = _build(LightningDataModule, data)
     return built
 
 

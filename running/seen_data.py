@@ -16,7 +16,7 @@ class SeenData(Callback):
     """Keeps in every checkpoint what a model at work needs to know of its data, and nobody else.
 
     `class_names` (none where the data has no names), `num_classes` of the module's classifier (None
-    without one), `picture_shape` (channels, height, width of what training saw), and `normalisation`:
+    without one), `picture_shape` (channels, height, width of what training saw), `normalisation`:
     of each `models.Inputs`, by its name in the module, mean and deviation. These belong to the
     weights that training began with, which nobody wants to fetch in order to load others.
     """

@@ -1,7 +1,7 @@
 """What a module of each kind says of pictures: vectors, scores, decided labels."""
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from jaxtyping import Bool, Float
@@ -32,15 +32,15 @@ class Answers(NamedTuple):
 
 
 class Answering(Protocol):
-    """From pictures to answers.
+    """From pictures to answers."""
 
-    Attributes:
-        encoder: From pictures to embeddings alone.
-        decisions: Fitted rules by name; empty without classes.
-    """
+    @property
+    def encoder(self) -> nn.Module:
+        """From pictures to embeddings alone."""
 
-    encoder: nn.Module
-    decisions: Mapping[str, DecisionRule | None]
+    @property
+    def decisions(self) -> Mapping[str, DecisionRule | None]:
+        """Fitted rules by name; none without classes."""
 
     def __call__(self, pictures: Pictures, decision: str | None) -> Answers:
         """All in one pass.
@@ -125,7 +125,7 @@ class RanksLabels:
     def __init__(self, module: MultiLabelClassification) -> None:
         self.module = module
         self.encoder = Features(module.encoder)
-        self.decisions: Mapping[str, DecisionRule | None] = {
+        self.decisions: Mapping[str, Any] = {
             name: rule for name, rule in module.decisions.items() if bool(rule.fitted)
         }
 

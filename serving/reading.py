@@ -1,15 +1,15 @@
 """Pictures to embed, read in worker processes, broken ones with the reason."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ranklight.datamodules.loaders import EvaluationLoader, evaluation_loader
+from ranklight.datamodules.loaders import evaluation_loader
 from ranklight.datamodules.reading.pictures import Box
 from ranklight.serving.view import View
 
@@ -71,6 +71,8 @@ class Sources(Dataset[ReadPictures]):
         return self.view.read(source, None if self.boxes is None else self.boxes[position])
 
 
-def reading_loader(sources: Sources, batch_size: int, workers: int) -> EvaluationLoader:
+def read_batches(sources: Sources, batch_size: int, workers: int) -> Iterable[ReadPictures]:
     """The sources in batches, in order."""
-    return evaluation_loader(sources, batch_size, workers)  # type: ignore[arg-type]
+    loader: Any = evaluation_loader(cast(Any, sources), batch_size, workers)
+    batches: Iterable[ReadPictures] = loader
+    return batches

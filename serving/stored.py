@@ -1,4 +1,4 @@
-"""What there is to load of a trained model: a run, one of its checkpoints, or an exported folder."""
+"""What there is to load of a trained model: a run, a checkpoint of one, or an exported folder."""
 
 import json
 from pathlib import Path

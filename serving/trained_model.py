@@ -16,7 +16,7 @@ from ranklight.running.provenance import weights_hash
 from ranklight.running.saved_parts import build_data_module, build_module
 from ranklight.serving.answers import Answers, answering_of
 from ranklight.serving.pictures import Images, sources_of
-from ranklight.serving.reading import Sources, reading_loader
+from ranklight.serving.reading import Sources, read_batches
 from ranklight.serving.stored import Stored, read_stored
 from ranklight.serving.view import View
 
@@ -90,7 +90,10 @@ class TrainedModel:
     ) -> Float32[np.ndarray, "n c"]:
         """The score of each class: logits of multi-label models, probabilities of two heads.
 
-        Args: as of `embed`.
+        Args:
+            images: As of `embed`.
+            batch_size: As of `embed`.
+            workers: As of `embed`.
 
         Raises:
             TypeError: The model has no classes.
@@ -111,8 +114,10 @@ class TrainedModel:
         """The names of the labels that are said of each image; of two heads the likeliest class.
 
         Args:
+            images: As of `embed`.
             decision: Which of `decisions`; may be left out where there is one.
-            images: As of `embed`, and so are the others.
+            batch_size: As of `embed`.
+            workers: As of `embed`.
 
         Raises:
             TypeError: The model has no classes.
@@ -150,16 +155,13 @@ class TrainedModel:
         """
         try:
             given = self._answering(pictures.to(self.device, non_blocking=True), decision)
-            return Answers(
-                *(part if part is None else part.float().cpu() for part in given[:2]),
-                None if given.decided is None else given.decided.cpu(),
-            )
         except torch.OutOfMemoryError:
             if len(pictures) == 1:
                 raise
+        else:
+            return _on_cpu(given)
         halves = [self.answer(half, decision) for half in pictures.chunk(2)]
-        columns = zip(*halves, strict=True)
-        return Answers(*(None if None in of else torch.cat(of) for of in columns))
+        return Answers(*map(_joined, zip(*halves, strict=True)))
 
     def names_of(self, answers: Answers) -> list[list[str]]:
         """The decided labels of each picture by name, by number where classes have no names."""
@@ -172,7 +174,7 @@ class TrainedModel:
     ) -> Iterator[Answers]:
         sources = Sources(list(sources_of(images, self.transform.background)), self.transform)
         with file_progress("embedding", len(sources)) as advance:
-            for read in reading_loader(sources, batch_size, workers):
+            for read in read_batches(sources, batch_size, workers):
                 if broken := [error for error in read.errors if error]:
                     raise ValueError(broken[0])
                 yield self.answer(read.pictures, decision)
@@ -248,6 +250,20 @@ def _normalise_as(module: nn.Module, normalisation: dict[str, Any]) -> None:
         if isinstance(part, Inputs) and name in normalisation:
             mean, std = (torch.tensor(numbers).view(-1, 1, 1) for numbers in normalisation[name])
             part.mean, part.std = mean.to(part.mean), std.to(part.std)
+
+
+def _on_cpu(answers: Answers) -> Answers:
+    embeddings, scores, decided = answers
+    return Answers(
+        embeddings.float().cpu(),
+        None if scores is None else scores.float().cpu(),
+        None if decided is None else decided.cpu(),
+    )
+
+
+def _joined(parts: Sequence[Tensor | None]) -> Any:
+    there = [part for part in parts if part is not None]
+    return torch.cat(there) if there else None
 
 
 def _numpy(parts: list[Tensor], width: int) -> Float32[np.ndarray, "n k"]:

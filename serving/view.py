@@ -17,7 +17,7 @@ _GREY = (0.299, 0.587, 0.114)
 
 
 class View:
-    """From an RGB picture to the picture that the encoder takes: `view(picture)`, `view.read(file)`.
+    """From an RGB picture to what the encoder takes of it: `view(picture)`, `view.read(file)`.
 
     The `eval_transforms` of the run's data module. Where it has none, as those that draw their
     pictures: the shorter side resized, the center cut out; in grey if the run's pictures were.

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ranklight.running.writing import replacing
+from ranklight.serving.index_directory import read_facts
 from ranklight.serving.report.evidence import Evidence, Limits
 from ranklight.serving.report.fiftyone_files import write_fiftyone
 from ranklight.serving.report.page import Rows, Section, page
@@ -13,7 +14,7 @@ from ranklight.serving.report.sections.changes import changes
 from ranklight.serving.report.sections.confused import confused
 from ranklight.serving.report.sections.copies import copies
 from ranklight.serving.report.sections.curves import curves
-from ranklight.serving.report.sections.indices import check_index, indices
+from ranklight.serving.report.sections.indices import indices
 from ranklight.serving.report.sections.provenance import provenance
 from ranklight.serving.report.sections.summary import summary
 from ranklight.serving.report.sections.suspected import suspected
@@ -59,7 +60,7 @@ def write_report(
     """
     limits.check()
     for directory in index_directories:
-        check_index(directory)
+        read_facts(directory)
     run, before = RunFiles(runs[-1]), RunFiles(runs[0]) if len(runs) > 1 else None
     vectors = Vectors(embeddings) if embeddings else None
     evidence = Evidence(run, before, stage, score, vectors, images, limits)

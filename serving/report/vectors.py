@@ -1,12 +1,13 @@
 """The vectors of images from the files that `ranklight embed` wrote, with what is known of them."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float32, Int
+
+from ranklight.serving.embeddings_file import EmbeddingsFile, vectors_of
 
 _UNSCORED = "not scored"
 
@@ -21,36 +22,36 @@ class Vectors:
         labels: The set of labels of each image; None where labels are no sets.
         decided: The set of labels that the model gave; None where it gives none.
         splits: The split of each image; None where nobody says it.
-        sources: What the files say of how they were made, by their paths.
+        sources: What the files say of their vectors, by their paths.
         broken: Images that could not be read, with the reason.
+
+    Raises:
+        FileNotFoundError: A file is not there.
+        ValueError: A file is none that `ranklight embed` wrote, or two are of different encoders.
     """
 
     def __init__(self, files: Sequence[Path]) -> None:
-        tables = [_read(file) for file in files]
-        self.sources = dict(zip(map(str, files), (_source(table) for table in tables), strict=True))
-        rows = _joined(files, tables)
-        columns = rows.drop_columns(["embedding"]).to_pydict()
-        self.broken = dict(
-            _broken(name, error)
-            for name, error, vector in zip(
-                columns["file"],
-                columns.get("error", [None] * len(rows)),
-                rows["embedding"].is_valid().to_pylist(),
-                strict=True,
-            )
-            if not vector
-        )
-        whole = rows["embedding"].is_valid().to_numpy()
+        opened = [EmbeddingsFile(file) for file in files]
+        _check_one_encoder(opened)
+        self.sources = {str(file.path): file.about for file in opened}
+        parts = [vectors_of(block) for file in opened for block in file.blocks()]
+        there = np.concatenate([whole for _, whole in parts])
+        self.matrix: Float32[np.ndarray, "n d"] = np.concatenate([part for part, _ in parts])[there]
+        columns = _columns(opened)
         kept = {
-            name: [value for value, there in zip(values, whole, strict=True) if there]
+            name: [value for value, whole in zip(values, there, strict=True) if whole]
             for name, values in columns.items()
         }
+        self.broken = {
+            name: error
+            for name, error in zip(columns["file"], columns["error"], strict=True)
+            if error is not None
+        }
         self.files: list[str] = kept["file"]
-        self.matrix: Float[np.ndarray, "n d"] = _matrix(rows["embedding"], len(self.files))
         self.classes = _classes(kept.get("label"))
         self.labels = _sets(kept.get("label"))
         self.decided = _sets(kept.get("decided"))
-        self.splits: list[str] | None = _names(kept.get("split"))
+        self.splits = _names(kept.get("split"))
 
     def __len__(self) -> int:
         return len(self.files)
@@ -76,52 +77,29 @@ class Vectors:
         return np.flatnonzero(np.array(self.splits) == split)
 
 
-def _read(file: Path) -> Any:
-    from pyarrow import ArrowInvalid, parquet
-
-    if not file.exists():
-        raise FileNotFoundError(
-            f"there is no file of vectors {file}: ranklight embed RUN IMAGES --output {file} "
-            "makes it"
-        )
-    try:
-        table = parquet.read_table(file)
-    except ArrowInvalid as error:
-        raise ValueError(f"{file} must be a Parquet file of ranklight embed: {error}") from error
-    if not {"file", "embedding"} <= set(table.column_names):
-        raise ValueError(
-            f"{file} must have the columns file and embedding, as ranklight embed writes them; it "
-            f"has {', '.join(table.column_names)}"
-        )
-    return table
+def _check_one_encoder(files: Sequence[EmbeddingsFile]) -> None:
+    first = files[0]
+    for file in files:
+        if file.about.encoder != first.about.encoder:
+            raise ValueError(
+                f"vectors of two encoders cannot be compared: {first.path} is of "
+                f"{first.about.encoder}, {file.path} of {file.about.encoder}"
+            )
 
 
-def _joined(files: Sequence[Path], tables: Sequence[Any]) -> Any:
-    from pyarrow import concat_tables
-
-    widths = {table.schema.field("embedding").type.list_size for table in tables}
-    if len(widths) > 1:
-        raise ValueError(
-            f"vectors of one model are of one length; {', '.join(map(str, files))} have "
-            f"{' and '.join(map(str, sorted(widths)))} dimensions"
-        )
-    plain = [table.replace_schema_metadata(None) for table in tables]
-    return concat_tables(plain, promote_options="permissive")
-
-
-def _source(table: Any) -> dict[str, Any]:
-    said = (table.schema.metadata or {}).get(b"ranklight")
-    return {} if said is None else dict(json.loads(said))
-
-
-def _matrix(column: Any, count: int) -> Float[np.ndarray, "n d"]:
-    parts = [np.asarray(chunk.flatten(), dtype=np.float32) for chunk in column.chunks]
-    flat = np.concatenate(parts) if parts else np.empty(0, np.float32)
-    return flat.reshape(count, -1)
-
-
-def _broken(name: str, error: str | None) -> tuple[str, str]:
-    return name, error or "no reason is given"
+def _columns(files: Sequence[EmbeddingsFile]) -> dict[str, list[Any]]:
+    """What is known of the images beside their vectors; only what all files say."""
+    wanted = [
+        name
+        for name in ("file", "error", "label", "decided", "split")
+        if all(name in file.columns for file in files)
+    ]
+    found: dict[str, list[Any]] = {name: [] for name in wanted}
+    for file in files:
+        for block in file.blocks(wanted):
+            for name, values in block.to_pydict().items():
+                found[name] += values
+    return found
 
 
 def _names(values: list[Any] | None) -> list[str] | None:

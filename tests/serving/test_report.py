@@ -16,6 +16,7 @@ from scipy.stats import binomtest
 
 from ranklight.__main__ import main
 from ranklight.running import MetricsFile
+from ranklight.serving.index_recall import Measured
 from ranklight.serving.report import (
     Nearest,
     confused_classes,
@@ -172,8 +173,10 @@ def written(world):
     with pytest.MonkeyPatch.context() as patch:
         index = world.root / "index"
         index.mkdir()
-        measured = [{"layout": "exact", "bytes_a_vector": 16.0, "recall": 1.0}]
-        (index / "index.json").write_text(json.dumps({"encoder": "abc", "measured": measured}))
+        line = Measured("exact", 16.0, 1.0, 10, 0.02)
+        facts = {"version": "version-0", "encoder": "abc", "run": "small/new", "rows": 24}
+        facts |= {"dimensions": 4, "measured": [line._asdict()]}
+        (index / "index.json").write_text(json.dumps(facts))
         options = ["--embeddings", world.embeddings, "--index", index, "--fiftyone"]
         options += ["--shown", 3, "--neighbours", 4, "--cosine", 0.999]
         return report(world, patch, world.old, world.new, *options)
@@ -215,7 +218,7 @@ def test_pictures_and_tables_are_named_and_numbers_stand_beside_both_runs(page):
     assert "small/old: 5 values, 2 first, 1 last" in page.words["curves"]
     assert "0:01:30" in page.words["provenance"]
     assert "it is cut off" in page.words["provenance"]
-    assert "layoutbytes a vectorrecallexact161" in page.words["indices"]
+    assert "layoutbytes a vectorrecallkms a queryexact161100.02" in page.words["indices"]
 
 
 def test_the_worst_query_stands_first_with_its_neighbours(page, world):

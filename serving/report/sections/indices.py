@@ -1,15 +1,13 @@
 """Size and recall of indices."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from ranklight.serving.index_directory import read_facts
+from ranklight.serving.index_recall import Measured
 from ranklight.serving.report.evidence import Evidence
-from ranklight.serving.report.markup import Html, joined, missing, paragraph, table
+from ranklight.serving.report.markup import Html, joined, missing, table
 from ranklight.serving.report.page import Section
-
-FILE = "index.json"
 
 
 def indices(evidence: Evidence, directories: Sequence[Path]) -> Section:
@@ -22,31 +20,10 @@ def indices(evidence: Evidence, directories: Sequence[Path]) -> Section:
     return Section(name, title, joined(_one(directory) for directory in directories))
 
 
-def check_index(directory: Path) -> None:
-    """Raise a FileNotFoundError where there is no index."""
-    if not (directory / FILE).exists():
-        raise FileNotFoundError(
-            f"{directory} is no index, it has no {FILE}: ranklight index RUN IMAGES --output "
-            f"{directory} makes one"
-        )
-
-
 def _one(directory: Path) -> Html:
-    try:
-        content: dict[str, Any] = json.loads((directory / FILE).read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{directory / FILE} must be JSON: {error}") from error
-    tables = [rows for rows in content.values() if _is_table(rows)]
-    plain = {key: value for key, value in content.items() if not isinstance(value, list | dict)}
-    told = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in plain.items())
-    parts = [paragraph(f"{directory}: {told}.")]
-    for measured in tables:
-        header = list(measured[0])
-        rows = [[row.get(key) for key in header] for row in measured]
-        caption = f"{directory}: size and recall against exact search"
-        parts.append(table(caption, [key.replace("_", " ") for key in header], rows))
-    return joined(parts)
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
+    facts, _ = read_facts(directory)
+    told = ", ".join(f"{name} {facts[name]}" for name in ("run", "encoder", "rows", "dimensions"))
+    measured = [list(line.values()) for line in facts["measured"]]
+    header = [name.replace("_", " ") for name in Measured._fields]
+    caption = f"{directory}: {told}; size, recall of k neighbours against exact search, and time"
+    return table(caption, header, measured)

@@ -62,9 +62,8 @@ def _took(started: str | None, ended: str | None) -> str:
 def _of_vectors(evidence: Evidence) -> Html:
     vectors = evidence.vectors
     assert vectors is not None
-    rows = []
-    for file, source in vectors.sources.items():
-        rows.append([file, source.get("run"), source.get("encoder"), str(source.get("normalised"))])
+    sources = vectors.sources
+    rows = [[file, of.run, of.encoder, str(of.normalised)] for file, of in sources.items()]
     parts = [table("Files of vectors", ["file", "run", "encoder", "normalised"], rows)]
     if vectors.broken:
         broken = sorted(vectors.broken.items())
