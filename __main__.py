@@ -14,6 +14,7 @@ _COMMANDS = {
     "decide": "fit the label decision of a checkpoint that ranks labels",
     "doctor": "read every image and look at all that can be known before training",
     "embed": "write the vectors of images to a file, by a trained model",
+    "export": "write a trained model as a folder with an ONNX or torch.export graph",
     "compare": "put experiments side by side over their seeds",
     "weights": "draw what each pair weighs under a loss",
     "report": "a run as one page: scores, what it gets wrong, and what is wrong with its data",

@@ -38,6 +38,7 @@ from ranklight.running.checks_before_training import CheckBeforeTraining
 from ranklight.running.compile_network import CompileNetwork
 from ranklight.running.data_wait import DataWait
 from ranklight.running.experiment_name import experiment_name
+from ranklight.running.exponential_moving_average import ExponentialMovingAverage
 from ranklight.running.last_checkpoint import LastCheckpoint
 from ranklight.running.metrics_file import MetricsFile
 from ranklight.running.non_finite import StopOnNonFiniteLoss
@@ -61,6 +62,7 @@ from ranklight.running.save_config import SaveConfig
 from ranklight.running.seen_data import SeenData
 from ranklight.running.termination import SaveOnTermination
 from ranklight.running.tracking import wandb_logger
+from ranklight.running.what_learns import WhatLearns
 
 _WATCHING = {
     "evaluation": Callback,
@@ -70,6 +72,7 @@ _WATCHING = {
     "map": EmbeddingMap,
     "histograms": VerificationHistograms,
     "baselines": Baselines,
+    "average": ExponentialMovingAverage,
 }
 # What doctor looks at is the same on any device, and it writes nothing.
 _ON_ONE_CPU = {
@@ -260,6 +263,7 @@ class RanklightCLI(LightningCLI):
         if self.subcommand == "doctor":
             self.save_config_callback = None
             return super().instantiate_trainer(callbacks=callbacks, logger=DummyLogger())
+        callbacks.append(WhatLearns())
         if config.trainer.enable_progress_bar is not False and not any(
             isinstance(callback, AnyProgressBar) for callback in callbacks
         ):

@@ -68,10 +68,16 @@ def _build(kind: type[Any], part: dict[str, Any]) -> Any:
         parsed = parser.parse_object({"part": part})
     except ArgumentError as error:
         raise ValueError(
-            f"{part.get('class_path')} of the run cannot be built here: {error}"
+            f"{part.get('class_path')} of the run cannot be built here: {_reason(error)}"
         ) from error
     read_nulls(parsed)
     return parser.instantiate_classes(parsed).part
+
+
+def _reason(error: ArgumentError) -> str:
+    """What was wrong with the class that was named, without all else that it was not."""
+    words = str(error).partition("Errors:")[2] or str(error)
+    return " ".join(words.partition("- Expected a")[0].split()).removeprefix("- ")
 
 
 def _parts(tree: Any) -> Iterator[dict[str, Any]]:
@@ -87,6 +93,10 @@ def _parts(tree: Any) -> Iterator[dict[str, Any]]:
 
 
 def _class_of(part: dict[str, Any]) -> type[Any]:
+    """What a part names; `object` where it cannot be found, which the builder says better."""
     module, _, name = str(part["class_path"]).rpartition(".")
-    found = getattr(import_module(module), name, object) if module else object
+    try:
+        found = getattr(import_module(module), name, object)
+    except (ImportError, ValueError):
+        return object
     return found if isinstance(found, type) else object

@@ -40,10 +40,11 @@ class Layout(NamedTuple):
     effort: int = 32
 
     def __str__(self) -> str:
-        parts = [self.kind, *([self.kept] if self.kind != "IVFPQ" else [])]
-        parts += [f"prefix {self.prefix}"] * bool(self.prefix) + [f"PCA {self.pca}"] * bool(
-            self.pca
-        )
+        parts: list[str] = [self.kind]
+        if self.kind != "IVFPQ":
+            parts.append(self.kept)
+        parts += [f"prefix {self.prefix}"] * bool(self.prefix)
+        parts += [f"PCA {self.pca}"] * bool(self.pca)
         return ", ".join(parts)
 
     @property
@@ -250,7 +251,7 @@ def _library() -> Any:
 
 
 def _turned(layout: Layout, dimensions: int) -> list[str]:
-    """FAISS's name of what is done to a vector first; of one bit each, dimensions want equal use."""
+    """FAISS's name of what is done to a vector first: bits want dimensions of equal weight."""
     binary = layout.kept == "binary"
     if layout.pca:
         return [f"PCA{'R' * binary}{layout.pca}"]

@@ -1,7 +1,7 @@
 """What a module of each kind says of pictures: vectors, scores, decided labels."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,7 +13,7 @@ from ranklight.lightning_modules import (
     MultiLabelClassification,
     TwoHeadClassification,
 )
-from ranklight.models import DecisionRule, Pictures, TwoHeads, unit_vectors
+from ranklight.models import Pictures, TwoHeads, unit_vectors
 
 
 class Answers(NamedTuple):
@@ -31,32 +31,17 @@ class Answers(NamedTuple):
     decided: Bool[Tensor, "n c"] | None = None
 
 
-class Answering(Protocol):
-    """From pictures to answers."""
-
-    @property
-    def encoder(self) -> nn.Module:
-        """From pictures to embeddings alone."""
-
-    @property
-    def decisions(self) -> Mapping[str, DecisionRule | None]:
-        """Fitted rules by name; none without classes."""
-
-    def __call__(self, pictures: Pictures, decision: str | None) -> Answers:
-        """All in one pass.
-
-        Args:
-            pictures: A batch.
-            decision: Which rule decides; None: none does.
-        """
-
-
 class Embeds:
-    """Metric learning: vectors and nothing else."""
+    """Metric learning: vectors and nothing else.
+
+    Attributes:
+        encoder: From pictures to embeddings alone; as of the other two.
+        decisions: Fitted rules by name; none without classes.
+    """
 
     def __init__(self, module: MetricLearning) -> None:
         self.encoder = module.encoder
-        self.decisions: Mapping[str, DecisionRule | None] = {}
+        self.decisions: Mapping[str, Any] = {}
 
     def __call__(self, pictures: Pictures, decision: str | None) -> Answers:
         """All in one pass."""
@@ -90,7 +75,7 @@ class EmbedsAndClassifies:
     def __init__(self, module: TwoHeadClassification) -> None:
         self.model, self.pooled = module.model, module.retrieve_by == "pooled"
         self.encoder = HeadEmbedding(self.model, self.pooled)
-        self.decisions: Mapping[str, DecisionRule | None] = {"likeliest": None}
+        self.decisions: Mapping[str, Any] = {"likeliest": None}
 
     def __call__(self, pictures: Pictures, decision: str | None) -> Answers:
         """All in one pass."""
@@ -134,6 +119,10 @@ class RanksLabels:
         scores, features = self.module.scores_and_features(pictures)
         rule = None if decision is None else self.decisions[decision]
         return Answers(features, scores, None if rule is None else rule(scores, features))
+
+
+Answering = Embeds | EmbedsAndClassifies | RanksLabels
+"""`answering(pictures, decision)`: all in one pass; no labels where no decision is named."""
 
 
 def answering_of(module: nn.Module) -> Answering:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,7 +21,7 @@ from ranklight.serving.trained_model import TrainedModel, load
 if TYPE_CHECKING:
     import pyarrow
 
-ROWS_IN_PART = 4096
+ROWS_IN_PART = 1024
 _SECONDS = 0.5
 
 
@@ -101,7 +102,7 @@ def embed_parts(model: TrainedModel, job: Job, devices: Sequence[str] = ()) -> N
             for number in embed_share(model, job, missing):
                 advance(len(job.parts.positions(number)))
             return
-        with ProcessPoolExecutor(len(devices), mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(len(devices), mp_context=_processes()) as pool:
             shares = [
                 pool.submit(_embed_share_on, device, job, missing[first :: len(devices)])
                 for first, device in enumerate(devices)
@@ -128,6 +129,13 @@ def embed_share(model: TrainedModel, job: Job, numbers: Sequence[int]) -> Iterat
     for number, own in zip(numbers, _regrouped(batches, sizes), strict=True):
         parts.write(number, _with_names(schema, own, job.images, parts.positions(number)))
         yield number
+
+
+def _processes() -> BaseContext:
+    """Processes that a GPU can be used in: of one that has imported all, and used none."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
 
 
 def _embed_share_on(device: str, job: Job, numbers: Sequence[int]) -> None:
@@ -188,13 +196,13 @@ def _regrouped(
     """Rows of tables as tables of these sizes."""
     import pyarrow as pa
 
-    tables, waiting = iter(tables), None
+    tables = iter(tables)
+    waiting: list[pa.Table] = []
     for size in sizes:
-        own = [] if waiting is None else [waiting]
-        while sum(map(len, own)) < size:
-            own.append(next(tables))
-        together = pa.concat_tables(own)
-        waiting = together.slice(size)
+        while sum(table.num_rows for table in waiting) < size:
+            waiting.append(next(tables))
+        together = pa.concat_tables(waiting)
+        waiting = [together.slice(size)]
         yield together.slice(0, size)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+from zipfile import ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ def write_as(
     - `.parquet`: see `EmbeddingsFile`.
     - `.npy`: `n d`, rows of NaN where an image is broken.
     - `.npz`: `embedding` likewise, `file`, `error` ("" where there is none), and where there are
-      `label`, `scores`, `decided` (`n c`, True where a label is said) and `class_names`.
+      `label` (as text), `scores`, `decided` (`n c`, True where a label is said) and `class_names`.
 
     Raises:
         OSError: It could not be written; names the file.
@@ -35,54 +36,56 @@ def write_as(
     if output.suffix == ".parquet":
         write_embeddings(output, schema, parts.read())
     else:
-        with TemporaryDirectory(dir=parts.folder) as folder:
-            vectors = _matrix(Path(folder) / "embedding.npy", schema, parts, "embedding")
-            with replacing(output) as fresh:
-                if output.suffix == ".npy":
-                    vectors.flush()
-                    Path(folder, "embedding.npy").replace(fresh)
-                else:
-                    others = _others(Path(folder), schema, parts, class_names)
-                    with fresh.open("wb") as file:
-                        np.savez(file, embedding=vectors, **others)
+        with replacing(output) as fresh, TemporaryDirectory(dir=parts.folder) as folder:
+            vectors = _write_matrix(Path(folder) / "embedding.npy", schema, parts, "embedding")
+            if output.suffix == ".npy":
+                vectors.replace(fresh)
+            else:
+                scores = None
+                if "scores" in schema.names:
+                    scores = _write_matrix(Path(folder) / "scores.npy", schema, parts, "scores")
+                _write_npz(fresh, vectors, scores, _texts(schema, parts, class_names))
     return [
         error for part in parts.read() for error in part.column("error").drop_null().to_pylist()
     ]
 
 
-def _matrix(
-    file: Path, schema: "pyarrow.Schema", parts: EmbeddingParts, name: str
-) -> "np.memmap[Any, Any]":
-    """A column of vectors as an array on disk."""
+def _write_matrix(file: Path, schema: "pyarrow.Schema", parts: EmbeddingParts, name: str) -> Path:
+    """A column of vectors as `.npy`; not by a memory map, where a full disk is a crash."""
     shape = (parts.rows, schema.field(name).type.list_size)
-    matrix = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=shape)
-    row = 0
-    for part in parts.read():
-        matrix[row : row + len(part)] = vectors_of(part, name)[0]
-        row += len(part)
-    return matrix
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    with file.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, header)
+        for part in parts.read():
+            stream.write(vectors_of(part, name)[0].astype("<f4").tobytes())
+    return file
 
 
-def _others(
-    folder: Path,
-    schema: "pyarrow.Schema",
-    parts: EmbeddingParts,
-    class_names: Sequence[str] | None,
+def _write_npz(
+    file: Path, vectors: Path, scores: Path | None, others: dict[str, NDArray[Any]]
+) -> None:
+    with ZipFile(file, "w") as archive:
+        archive.write(vectors, "embedding.npy")
+        if scores is not None:
+            archive.write(scores, "scores.npy")
+        for name, array in others.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
+                np.lib.format.write_array(stream, array, allow_pickle=False)
+
+
+def _texts(
+    schema: "pyarrow.Schema", parts: EmbeddingParts, class_names: Sequence[str] | None
 ) -> dict[str, NDArray[Any]]:
-    """What a .npz has beside the vectors."""
-    texts = [name for name in ("file", "error", "label") if name in schema.names]
+    """What a `.npz` has beside vectors."""
     arrays: dict[str, NDArray[Any]] = {}
-    for name in texts:
-        values = [value for part in parts.read() for value in part.column(name).to_pylist()]
-        known = any(isinstance(value, str) or value is None for value in values)
-        arrays[name] = (
-            np.array(["" if value is None else str(value) for value in values])
-            if (known)
-            else np.array(values)
-        )
+    for name in ("file", "error", "label"):
+        if name in schema.names:
+            values = [value for part in parts.read() for value in part.column(name).to_pylist()]
+            arrays[name] = np.array(["" if value is None else str(value) for value in values])
     if "scores" in schema.names:
-        arrays["scores"] = _matrix(folder / "scores.npy", schema, parts, "scores")
-        names = list(class_names or map(str, range(arrays["scores"].shape[1])))
+        names = class_names or [
+            str(number) for number in range(schema.field("scores").type.list_size)
+        ]
         arrays["class_names"] = np.array(names)
         if "decided" in schema.names:
             arrays["decided"] = _decided(parts, names)

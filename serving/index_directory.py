@@ -80,8 +80,8 @@ def _check_is_for_an_index(directory: Path) -> None:
     ours = (FACTS, LOCK, _VERSION)
     if other := [path for path in sorted(directory.iterdir()) if not path.name.startswith(ours)]:
         raise FileExistsError(
-            f"{directory} holds {other[0].name}, which is of no index: give --output a directory of "
-            "its own"
+            f"{directory} holds {other[0].name}, which is of no index: give --output a directory "
+            "of its own"
         )
 
 
@@ -91,7 +91,7 @@ def _only_writer(directory: Path) -> Iterator[None]:
         file = (directory / LOCK).open("w")
     with file:
         try:
-            # A lock of the process, not of the file as flock's: workers that outlive it hold nothing.
+            # A lock of the process, not of the file as flock's: a worker that outlives it holds none.
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise FileExistsError(

@@ -12,7 +12,7 @@ from torch import Tensor
 from ranklight.running.file_progress import file_progress
 from ranklight.search import ExactSearch
 from ranklight.search.order import distances_of, empty_lists, merge_lists
-from ranklight.search.vector_index import Layout, VectorIndex
+from ranklight.search.vector_index import VectorIndex
 from ranklight.serving.embedding_blocks import EmbeddingBlocks
 
 K, _QUERIES, _TIMED = 10, 1000, 30

@@ -57,7 +57,7 @@ class Sources(Dataset[ReadPictures]):
             try:
                 pictures.append(self._seen(position))
             except ValueError as error:
-                errors.append(str(error))
+                errors.append(_reason(self.sources[position], error))
             else:
                 readable.append(place)
                 errors.append(None)
@@ -69,6 +69,12 @@ class Sources(Dataset[ReadPictures]):
         if isinstance(source, Tensor):
             return self.view(source)
         return self.view.read(source, None if self.boxes is None else self.boxes[position])
+
+
+def _reason(source: str | Path | Tensor, error: ValueError) -> str:
+    if isinstance(error.__cause__, FileNotFoundError):
+        return f"there is no file {source}"
+    return str(error)
 
 
 def read_batches(sources: Sources, batch_size: int, workers: int) -> Iterable[ReadPictures]:

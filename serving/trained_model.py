@@ -2,18 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 
-from ranklight.datamodules import Batch
+from ranklight.datamodules.randomness import seeded
 from ranklight.models import Inputs, Pictures
 from ranklight.running.file_progress import file_progress
 from ranklight.running.provenance import weights_hash
 from ranklight.running.saved_parts import build_data_module, build_module
+from ranklight.running.stand_in_data import StandInData
 from ranklight.serving.answers import Answers, answering_of
 from ranklight.serving.pictures import Images, sources_of
 from ranklight.serving.reading import Sources, read_batches
@@ -31,6 +32,7 @@ class TrainedModel:
         device: Where it runs; None: the first GPU, or else the CPU.
 
     Attributes:
+        module: As it was trained, without what only training needs.
         encoder: From a batch of pictures (`n c h w`, bytes or 0..1) to embeddings `n d`; in
             evaluation mode.
         transform: From an RGB picture (`3 h w`, bytes) to what the encoder takes, as in evaluation.
@@ -49,14 +51,11 @@ class TrainedModel:
         self.stored = stored
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         data: Any = build_data_module(stored.configuration)
-        module: Any = build_module(stored.configuration)
         seen = stored.seen_data
         shape = _picture_shape(seen, data)
-        module.complete(_SeenData(seen, shape))
-        module.on_load_checkpoint({"state_dict": stored.weights})
-        module.load_state_dict(stored.weights)
-        _normalise_as(module, seen.get("normalisation", {}))
-        self._answering = answering_of(module.eval().requires_grad_(False).to(self.device))
+        module = _build(stored, shape)
+        self.module: nn.Module = module.eval().requires_grad_(False).to(self.device)
+        self._answering = answering_of(self.module)
         self.encoder: nn.Module = self._answering.encoder.eval()
         self.transform = View(data, shape)
         self.class_names: list[str] | None = list(seen.get("class_names", ())) or None
@@ -214,22 +213,17 @@ def load(path: str | Path, device: str | torch.device | None = None) -> TrainedM
     return TrainedModel(read_stored(path), device)
 
 
-class _Split(NamedTuple):
-    labels: Tensor
-    shape: tuple[int, int, int]
-
-    def __getitems__(self, keys: Sequence[int]) -> Batch:
-        pictures = torch.zeros(len(keys), *self.shape, dtype=torch.uint8)
-        return Batch(pictures, self.labels[list(keys)], torch.tensor(keys))
-
-
-class _SeenData:
-    """What modules ask of a data module, from what is known of it."""
-
-    def __init__(self, seen: dict[str, Any], shape: tuple[int, int, int]) -> None:
-        classes = seen.get("num_classes") or len(seen.get("class_names", ()))
-        self.class_names = [str(number) for number in range(classes)]
-        self.train = _Split(torch.arange(max(classes, 1)), shape)
+def _build(stored: Stored, shape: tuple[int, int, int]) -> nn.Module:
+    """The module with its weights, without a trace in the caller's random numbers."""
+    with seeded(0):
+        module: Any = build_module(stored.configuration)
+        module.complete(StandInData(stored.seen_data.get("num_classes") or 0, shape))
+    weights = dict(stored.weights)
+    module.on_load_checkpoint({"state_dict": weights})
+    module.load_state_dict(weights)
+    _normalise_as(module, stored.seen_data.get("normalisation", {}))
+    built: nn.Module = module
+    return built
 
 
 def _picture_shape(seen: dict[str, Any], data: Any) -> tuple[int, int, int]:

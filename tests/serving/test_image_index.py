@@ -7,12 +7,13 @@ import signal
 
 import numpy as np
 import pytest
-from tests.serving.coloured_pictures import ENCODER, unit, write_embeddings
+from pyarrow import parquet
 
 from ranklight.search.vector_index import Layout
 from ranklight.serving.embedding_blocks import EmbeddingBlocks
 from ranklight.serving.image_index import ImageIndex
 from ranklight.serving.index_building import add_images, build_index, remove_images
+from tests.serving.coloured_pictures import ENCODER, unit, write_embeddings
 
 ROWS, DIMENSIONS = 600, 8
 LAYOUTS = [Layout(), Layout("IVFFlat", kept="int8"), Layout("HNSW"), Layout("IVFPQ", prefix=4)]
@@ -184,11 +185,9 @@ def test_the_old_index_stays_when_the_disk_is_full(directory, source, monkeypatc
 
 
 def build_and_expect_refusal(path, directory):
-    try:
+    with pytest.raises(FileExistsError, match="another process writes the index"):
         build_index(EmbeddingBlocks(path), directory)
-    except FileExistsError as error:
-        assert "another process writes the index" in str(error)
-        os._exit(7)
+    os._exit(7)
 
 
 def test_two_builds_at_once_are_refused(tmp_path, source):
@@ -251,12 +250,9 @@ def test_a_table_without_embeddings_is_named(tmp_path, directory):
 
 
 def test_nothing_but_broken_images_is_refused(tmp_path):
+    path = write_embeddings(tmp_path / "none.parquet", ["a", "b"], [None, unit(np.ones(2))])
+    parquet.write_table(parquet.read_table(path).slice(0, 1), path)
     with pytest.raises(ValueError, match="holds no vector: 1 images"):
-        path = write_embeddings(tmp_path / "none.parquet", ["a", "b"], [None, unit(np.ones(2))])
-        from pyarrow import parquet
-
-        table = parquet.read_table(path)
-        parquet.write_table(table.slice(0, 1), path)
         EmbeddingBlocks(path)
 
 
