@@ -22,6 +22,7 @@ _COMMANDS = {
 }
 _MODULES = {
     "embed": "embed",
+    "export": "export",
     "compare": "compare",
     "weights": "weights",
     "report": "report",
