@@ -85,6 +85,7 @@ figure { margin: 0 } .pictures { display: flex; flex-wrap: wrap; gap: .75rem; ma
   padding: 0; list-style: none }
 .pictures figure { width: 132px }
 img, .no-picture { display: block; border: 2px solid var(--rule); max-width: 132px; height: auto }
+.enlarged { image-rendering: pixelated }
 .no-picture { padding: .5rem; color: var(--faint); font-size: .8rem; min-height: 5rem }
 .right img { border-color: var(--right) } .wrong img { border-color: var(--wrong) }
 .right b { color: var(--right) } .wrong b { color: var(--wrong) }

@@ -33,7 +33,15 @@ def thumbnail(file: Path | None, name: str, words: str) -> Html:
     coded = BytesIO()
     small.save(coded, "JPEG", quality=_QUALITY)
     source = f"data:image/jpeg;base64,{b64encode(coded.getvalue()).decode()}"
-    return element("img", src=source, alt=words, width=small.width, height=small.height)
+    times = max(1, _SIDE // max(small.size))
+    return element(
+        "img",
+        src=source,
+        alt=words,
+        width=small.width * times,
+        height=small.height * times,
+        class_="enlarged" if times > 1 else "picture",
+    )
 
 
 def _shrunk(picture: Tensor) -> Image.Image:
