@@ -91,7 +91,7 @@ def _only_writer(directory: Path) -> Iterator[None]:
         file = (directory / LOCK).open("w")
     with file:
         try:
-            # A lock of the process, not of the file as flock's: a worker that outlives it holds none.
+            # Of the process, not of the file as flock is: a worker that outlives it holds no lock.
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise FileExistsError(
