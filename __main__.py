@@ -22,6 +22,7 @@ _COMMANDS = {
     "pull": "download a model that was pushed",
     "compare": "put experiments side by side over their seeds",
     "weights": "draw what each pair weighs under a loss",
+    "report": "a run as one page: scores, what it gets wrong, and what is wrong with its data",
     "recipes": "list the experiments that ship, by the names that -c takes",
 }
 _MODULES = {
@@ -35,6 +36,10 @@ _MODULES = {
     "pull": "pull",
     "compare": "compare",
     "weights": "weights",
+    "export": "export",
+    "compare": "compare",
+    "weights": "weights",
+    "report": "report",
     "recipes": "recipes",
 }
 
