@@ -6,8 +6,8 @@ import pytest
 from scipy import stats
 
 from ranklight.__main__ import main
-from ranklight.commands.compare import summarise
 from ranklight.running import MetricsFile
+from ranklight.studies.intervals import student_interval
 
 
 @pytest.fixture
@@ -33,17 +33,21 @@ def ranklight(monkeypatch, *arguments):
 
 def test_the_interval_is_students():
     values = [0.5, 0.6, 0.7, 0.65]
-    mean, half_width, _ = summarise(values)
+    mean, half_width, p_value, _ = student_interval(values)
     low, high = stats.t.interval(0.95, 3, loc=mean, scale=stats.sem(values))
     assert (mean - half_width, mean + half_width) == pytest.approx((low, high))
-    assert math.isnan(summarise([1.0]).half_width)
+    assert p_value == pytest.approx(stats.ttest_1samp(values, 0).pvalue)
+    assert math.isnan(student_interval([1.0]).half_width)
 
 
 def test_a_row_an_experiment(runs, monkeypatch, capsys):
     table = runs / "table.md"
     arguments = [str(runs), "--metrics", "test/recall@1", "--output", str(table)]
     ranklight(monkeypatch, *arguments)
-    assert table.read_text().splitlines()[2:] == ["| a | 3 | 0.600 ± 0.248 |", "| b | 1 | 0.800 |"]
+    assert table.read_text().splitlines()[2:] == [
+        "| a | 3 | 0.600 ± 0.248 |",
+        "| b | 1 | **0.800** |",
+    ]
     assert "0.600 ± 0.248" in capsys.readouterr().out
 
 
@@ -52,7 +56,7 @@ def test_a_row_a_value_of_a_setting_and_a_picture(runs, monkeypatch):
     options = ["--against", "model.init_args.weight", "--plot", str(plot), "--output", str(table)]
     ranklight(monkeypatch, str(runs), "--metrics", "test/recall@1", *options)
     assert plot.stat().st_size > 1000
-    assert "| 2.0 | 1 | 0.800 |" in table.read_text()
+    assert "| 2.0 | 1 | **0.800** |" in table.read_text()
 
 
 def stages(run, *records):
