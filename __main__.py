@@ -14,10 +14,11 @@ _COMMANDS = {
     "decide": "fit the label decision of a checkpoint that ranks labels",
     "doctor": "read every image and look at all that can be known before training",
     "compare": "put experiments side by side over their seeds",
+    "results": "write the numbers of pages anew from committed runs, or look whether they hold",
     "weights": "draw what each pair weighs under a loss",
     "recipes": "list the experiments that ship, by the names that -c takes",
 }
-_MODULES = {"compare": "compare", "weights": "weights", "recipes": "recipes"}
+_MODULES = {"compare": "compare", "results": "results", "weights": "weights", "recipes": "recipes"}
 
 
 def main() -> None:

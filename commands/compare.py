@@ -5,7 +5,7 @@ import math
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
@@ -27,10 +27,9 @@ from ranklight.studies.comparison_sheets import (
     number_rows,
     ranks_sheet,
 )
-from ranklight.studies.intervals import Interval
 from ranklight.studies.one_split import cautions, check_one_split
 from ranklight.studies.results_file import write_results_file
-from ranklight.studies.run_scores import Found, LeftOutError
+from ranklight.studies.run_scores import Found, LeftOutError, RunScores
 from ranklight.studies.sheet import Sheet, latex_lines, markdown_lines, screen_table
 from ranklight.studies.sources import read_sources
 
@@ -46,7 +45,7 @@ when it was tested last (its last checkpoint where nothing was validated). What 
 said below the tables, with the reason. Runs of different splits of the data are refused. The best
 mean of each metric is in bold, where it is known which way the metric gets better."""
 
-_OUTPUTS: dict[str, Callable[[Sheet], Iterator[str]]] = {
+OUTPUTS: dict[str, Callable[[Sheet], Iterator[str]]] = {
     ".md": markdown_lines,
     ".tex": latex_lines,
 }
@@ -55,39 +54,61 @@ _OUTPUTS: dict[str, Callable[[Sheet], Iterator[str]]] = {
 def main(arguments: Sequence[str]) -> None:
     """Compare what the command line names."""
     given = compare_parser().parse_args(arguments)
-    _check(given)
+    check(given)
     if given.keep_runs is not None:
         _keep(given)
     if given.metrics:
         compare(given)
 
 
+class Comparison(NamedTuple):
+    """What a command line compares.
+
+    Args:
+        sheets: The tables.
+        means: By metric and row.
+        differences: By metric and row, of --paired.
+        runs: That count.
+        left_out: Those that do not, with the reason.
+    """
+
+    sheets: Sequence[Sheet]
+    means: Means
+    differences: Differences
+    runs: Sequence[RunScores]
+    left_out: Mapping[str, str]
+
+
 def compare(given: Namespace) -> None:
     """Print the tables, and write and draw what is asked for."""
-    found = read_sources(given.where, given.source, given.metrics)
-    rows, left_out = _rows(found, given)
-    runs = [run for of in rows.values() for run in of]
-    if given.ranks is None and not given.across_splits:
-        check_one_split(runs)
-    of_means: dict[str, Mapping[Any, Interval]] = {}
-    of_base: dict[str, Mapping[Any, Difference]] = {}
-    if given.ranks is not None:
-        sheets = _ranks(rows, given, left_out)
-    else:
-        of_means = {metric: means(rows, metric, given.queries) for metric in given.metrics}
-        of_base = _differences(rows, given)
-        sheets = _sheets(of_means, of_base, given)
-    for sheet in sheets:
+    found = comparison(given)
+    for sheet in found.sheets:
         Console().print(screen_table(sheet))
-    for caution in cautions(runs):
+    for caution in cautions(found.runs):
         print(f"caution: {caution}")
-    for run, reason in left_out.items():
+    for run, reason in found.left_out.items():
         print(f"left out: {run}: {reason}")
     for output in given.output:
-        numbers = number_rows(of_means, of_base, given.paired)
-        _write(Path(output), sheets, numbers)
+        _write(Path(output), found, given.paired)
     if given.plot is not None:
-        _draw(of_means, of_base, given)
+        _draw(found, given)
+
+
+def comparison(given: Namespace) -> Comparison:
+    """Read the runs, and compare them.
+
+    Raises:
+        ValueError: There is none that counts, or they are of different splits.
+    """
+    rows, left_out = _rows(read_sources(given.where, given.source, given.metrics), given)
+    runs = [run for of in rows.values() for run in of]
+    if given.ranks is not None:
+        return Comparison(_ranks(rows, given, left_out), {}, {}, runs, left_out)
+    if not given.across_splits:
+        check_one_split(runs)
+    of_means = {metric: means(rows, metric, given.queries) for metric in given.metrics}
+    of_base = _differences(rows, given)
+    return Comparison(_sheets(of_means, of_base, given), of_means, of_base, runs, left_out)
 
 
 def compare_parser() -> ArgumentParser:
@@ -163,7 +184,7 @@ def compare_parser() -> ArgumentParser:
     return parser
 
 
-def _check(given: Namespace) -> None:
+def check(given: Namespace) -> None:
     """Refuse options that do not go together, before anything is read."""
     if not given.where and not given.source:
         raise ValueError("compare needs runs: name directories, CSVs or --from a W&B source")
@@ -185,7 +206,7 @@ def _check(given: Namespace) -> None:
     if given.ranks is not None and (given.paired or given.queries or given.plot):
         raise ValueError("--ranks is a table of its own: give no --paired, --queries or --plot")
     for output in given.output:
-        if Path(output).suffix not in (*_OUTPUTS, ".csv"):
+        if Path(output).suffix not in (*OUTPUTS, ".csv"):
             raise ValueError(f"--output writes .md, .tex and .csv; got {output}")
 
 
@@ -195,8 +216,12 @@ def _keep(given: Namespace) -> None:
         print(f"not kept: {run}: {reason}")
     if not found.runs:
         raise ValueError("there is no tested run to keep")
-    write_results_file(Path(given.keep_runs), found.runs)
-    print(f"{len(found.runs)} runs: {given.keep_runs}")
+    rows, without_key = group_runs(found.runs, given.against)
+    for run, reason in without_key.items():
+        print(f"not kept: {run}: {reason}")
+    runs = [run for of in rows.values() for run in of]
+    write_results_file(Path(given.keep_runs), runs, [given.against] if given.against else [])
+    print(f"{len(runs)} runs: {given.keep_runs}")
 
 
 def _rows(found: Found, given: Namespace) -> tuple[Rows, dict[str, str]]:
@@ -259,21 +284,25 @@ def _ranks(rows: Rows, given: Namespace, left_out: dict[str, str]) -> list[Sheet
     return sheets
 
 
-def _write(path: Path, sheets: Sequence[Sheet], numbers: Iterator[list[Any]]) -> None:
-    if path.suffix == ".csv":
-        with path.open("w", newline="") as file:
+def _write(path: Path, found: Comparison, base: str | None) -> None:
+    # Here, since the room imports torch, which a comparison does without.
+    from ranklight.running.writing import replacing
+
+    with replacing(path) as fresh, fresh.open("w", newline="", encoding="utf-8") as file:
+        if path.suffix == ".csv":
+            numbers = number_rows(found.means, found.differences, base)
             csv.writer(file, lineterminator="\n").writerows([NUMBERS, *numbers])
-    else:
-        lines = _OUTPUTS[path.suffix]
-        tables = ["".join(f"{line}\n" for line in lines(sheet)) for sheet in sheets]
-        path.write_text("\n".join(tables))
+        else:
+            lines = OUTPUTS[path.suffix]
+            tables = ["".join(f"{line}\n" for line in lines(sheet)) for sheet in found.sheets]
+            file.write("\n".join(tables))
 
 
-def _draw(of_means: Means, of_base: Differences, given: Namespace) -> None:
+def _draw(found: Comparison, given: Namespace) -> None:
     metric, path = given.metrics[0], Path(given.plot)
-    if of_base:
-        rows = {row: difference.interval for row, difference in of_base[metric].items()}
+    if found.differences:
+        rows = {row: of.interval for row, of in found.differences[metric].items()}
         draw_intervals(rows, f"{metric} minus that of {given.paired}", path, given.against, True)
     else:
-        draw_intervals(of_means[metric], metric, path, given.against, False)
+        draw_intervals(found.means[metric], metric, path, given.against, False)
     print(f"picture: {path}")

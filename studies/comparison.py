@@ -1,6 +1,5 @@
 """Experiments beside each other: the rows of a table, as numbers."""
 
-import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from ranklight.studies.intervals import Interval, student_interval
 from ranklight.studies.one_split import check_one_split
 from ranklight.studies.paired import paired_differences
 from ranklight.studies.power import seeds_for
-from ranklight.studies.run_scores import LeftOutError, RunScores
+from ranklight.studies.run_scores import LeftOutError, RunScores, value_of
 
 Rows = Mapping[Any, Sequence[RunScores]]
 
@@ -50,21 +49,6 @@ def group_runs(runs: Sequence[RunScores], key: str | None) -> tuple[Rows, dict[s
         except LeftOutError as error:
             left_out[run.name] = str(error)
     return {row: rows[row] for row in sorted(rows, key=_numbers_first)}, left_out
-
-
-def value_of(run: RunScores, key: str) -> Any:
-    """What a run's configuration has for a key.
-
-    Raises:
-        LeftOutError: It has no such key.
-    """
-    value: Any = run.config
-    try:
-        for part in key.split("."):
-            value = value[int(part) if isinstance(value, list) else part]
-    except (KeyError, TypeError, IndexError, ValueError) as error:
-        raise LeftOutError(f"its config.yaml has no {key}") from error
-    return json.dumps(value) if isinstance(value, dict | list) else value
 
 
 def means(rows: Rows, metric: str, queries: bool = False) -> dict[Any, Interval]:

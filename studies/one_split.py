@@ -42,8 +42,8 @@ def cautions(runs: Sequence[RunScores]) -> Iterator[str]:
             yield f"the runs are of several versions of {package}: {_some(sorted(versions))}"
     unknown = [run.name for run in runs if run.split_hash is None]
     if unknown:
-        which = "no run says" if len(unknown) == len(runs) else f"{_runs(len(unknown))} do not say"
-        yield f"{which} which split of the data it had, so that one split is not checked"
+        which = f"{len(unknown)} of {len(runs)} runs do not say which split of the data they had"
+        yield f"{which}, so that it is one is not checked: {_some(unknown)}"
 
 
 def _runs(count: int) -> str:

@@ -4,37 +4,44 @@ import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from ranklight.studies.run_scores import Found, LeftOutError, RunScores
+import yaml
+
+from ranklight.studies.run_scores import Found, LeftOutError, RunScores, value_of
 
 _KNOWN = ("experiment", "seed", "commit", "dirty", "split_hash", "versions")
 
 
-def write_results_file(path: Path, runs: Sequence[RunScores]) -> None:
+def write_results_file(path: Path, runs: Sequence[RunScores], keys: Sequence[str] = ()) -> None:
     """Write the runs in the order of experiment and seed, their scores in all digits.
 
     Args:
         path: Of the CSV.
         runs: Whose scores to keep.
+        keys: Of the configuration, whose values get a column each.
 
     Raises:
+        LeftOutError: A run's configuration has no such key.
         OSError: It cannot be written; the file is as it was.
     """
     scores = sorted({name for run in runs for name in run.scores})
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with part.open("w", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow([*_KNOWN, *scores])
-            for run in sorted(runs, key=_order):
-                writer.writerow([*_provenance(run), *(_written(run, name) for name in scores)])
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    # Here, since the room imports torch.
+    from ranklight.running.writing import replacing
+
+    with replacing(path) as fresh, fresh.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*_KNOWN, *keys, *scores])
+        for run in sorted(runs, key=_order):
+            values = [value_of(run, key) for key in keys]
+            shown = [_written(run, name) for name in scores]
+            writer.writerow([*_provenance(run), *values, *shown])
 
 
 def read_results_file(path: Path, metrics: Sequence[str] | None = None) -> Found:
     """The runs of a CSV: `experiment`, `seed`, where they came from, and scores by logged name.
+
+    Scores have a slash in their name; further columns are keys of the configuration.
 
     Args:
         path: Of the CSV.
@@ -68,7 +75,7 @@ def _run(name: str, row: dict[str, str], metrics: Sequence[str] | None) -> RunSc
     scores = {
         column: _number(name, column, value)
         for column, value in row.items()
-        if column not in _KNOWN and value
+        if "/" in column and value
     }
     for metric in metrics or ():
         if metric not in scores:
@@ -80,11 +87,25 @@ def _run(name: str, row: dict[str, str], metrics: Sequence[str] | None) -> RunSc
         experiment=row["experiment"],
         seed=int(seed) if seed and seed.lstrip("-").isdigit() else None,
         scores=scores,
+        config=_config(row),
         commit=row.get("commit") or None,
         dirty=dirty == "yes" if dirty else None,
         split_hash=row.get("split_hash") or None,
         versions=dict(part.split("==", 1) for part in (row.get("versions") or "").split()),
     )
+
+
+def _config(row: dict[str, str]) -> dict[str, Any]:
+    """The columns that are no scores and not known: a.b.c is {a: {b: {c: value}}}."""
+    config: dict[str, Any] = {}
+    for column, value in row.items():
+        if "/" not in column and column not in _KNOWN:
+            *parents, last = column.split(".")
+            place = config
+            for parent in parents:
+                place = place.setdefault(parent, {})
+            place[last] = yaml.safe_load(value)
+    return config
 
 
 def _number(name: str, column: str, value: str) -> float:
@@ -98,7 +119,7 @@ def _number(name: str, column: str, value: str) -> float:
 
 
 def _order(run: RunScores) -> tuple[str, float, str]:
-    return run.experiment, math.inf if run.seed is None else run.seed, run.name
+    return run.experiment, math.inf if run.seed is None else float(run.seed), run.name
 
 
 def _provenance(run: RunScores) -> list[str]:

@@ -1,5 +1,6 @@
 """What is known of one run, wherever it was read."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,3 +48,18 @@ class Found(NamedTuple):
 
     runs: list[RunScores]
     left_out: dict[str, str]
+
+
+def value_of(run: RunScores, key: str) -> Any:
+    """What a run's configuration has for a key.
+
+    Raises:
+        LeftOutError: It has no such key.
+    """
+    value: Any = run.config
+    try:
+        for part in key.split("."):
+            value = value[int(part) if isinstance(value, list) else part]
+    except (KeyError, TypeError, IndexError, ValueError) as error:
+        raise LeftOutError(f"its config.yaml has no {key}") from error
+    return json.dumps(value) if isinstance(value, dict | list) else value

@@ -86,7 +86,7 @@ def _run(
     scores = {
         metric: float(score)
         for metric, score in summary.items()
-        if isinstance(score, int | float) and not isinstance(score, bool) and math.isfinite(score)
+        if not metric.startswith("_") and _is_number(score)
     }
     return RunScores(
         name=name,
@@ -97,6 +97,11 @@ def _run(
         commit=commit,
         split_hash=config.get("split_hash"),
     )
+
+
+def _is_number(score: Any) -> bool:
+    is_real = isinstance(score, int | float) and not isinstance(score, bool)
+    return is_real and math.isfinite(score)
 
 
 def _checked(run: RunScores, metrics: Sequence[str] | None) -> RunScores:
