@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from ranklight.datamodules.batches import PxK
+from ranklight.datamodules.batches import Batches, PxK
 from ranklight.datamodules.labels.one_class import one_class
 from ranklight.datamodules.reading.annotations import Location, check_counts, check_disjoint
 from ranklight.datamodules.table_data import LabelledFiles, TableData
@@ -47,6 +47,8 @@ class QueryGalleryData(TableData):
         root: The folder of the data set.
         classes_per_batch: P, for batches of P classes with K images each.
         samples_per_class: K; a class with fewer images repeats some.
+        batches: Instead of these: batches of another kind, such as `HardClassBatches`,
+            `SuperClassBatches`, `WeightedPxK` or `ViewBatches`.
         validation_fraction: How much of the training classes is held out.
         check_counts: Refuse another number of images or classes than was published.
         **options: Of `ImageFileData`: what is seen of pictures, seeds and loaders.
@@ -63,13 +65,14 @@ class QueryGalleryData(TableData):
         root: str,
         classes_per_batch: int = 16,
         samples_per_class: int = 4,
+        batches: Batches | None = None,
         validation_fraction: float = 0.1,
         check_counts: bool = True,
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self.root = Path(root)
-        self.batches = PxK(classes_per_batch, samples_per_class)
+        self.batches = batches or PxK(classes_per_batch, samples_per_class)
         self.held_out = HoldOut("class", "class", 0.5, validation_fraction)
         self.check_counts = check_counts
 
@@ -128,12 +131,11 @@ def labelled_files(
     return LabelledFiles(
         str(root),
         [str(image.file) for image in images],
-        one_class(names.tolist(), codes),
+        one_class(names.tolist(), codes)._replace(levels=levels or {}),
         places,
         [image.location for image in images],
         boxes,
         notes,
-        levels or {},
     )
 
 
