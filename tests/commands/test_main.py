@@ -15,7 +15,10 @@ COMMANDS = [
     "predict",
     "decide",
     "doctor",
+    "embed",
+    "export",
     "compare",
+    "results",
     "weights",
     "recipes",
 ]
