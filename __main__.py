@@ -14,10 +14,11 @@ _COMMANDS = {
     "decide": "fit the label decision of a checkpoint that ranks labels",
     "doctor": "read every image and look at all that can be known before training",
     "compare": "put experiments side by side over their seeds",
+    "study": "search settings with equal budgets, then test the chosen ones once on fresh seeds",
     "weights": "draw what each pair weighs under a loss",
     "recipes": "list the experiments that ship, by the names that -c takes",
 }
-_MODULES = {"compare": "compare", "weights": "weights", "recipes": "recipes"}
+_MODULES = {"compare": "compare", "study": "study", "weights": "weights", "recipes": "recipes"}
 
 
 def main() -> None:

@@ -59,6 +59,7 @@ from ranklight.running.run_directory import (
 from ranklight.running.save_config import SaveConfig
 from ranklight.running.termination import SaveOnTermination
 from ranklight.running.tracking import wandb_logger
+from ranklight.running.wandb_record import WandbRecord
 
 _WATCHING = {
     "evaluation": Callback,
@@ -265,6 +266,7 @@ class RanklightCLI(LightningCLI):
         callbacks += [_Begin(self.command), Provenance(), CheckBeforeTraining(config.check_images)]
         callbacks += [ExactResume(), StopOnNonFiniteLoss(), SaveOnTermination()]
         callbacks += [WarnOfLocalBatchNorm(), SavePredictions(), DataWait()]
+        callbacks += [WandbRecord()] if config.wandb else []
         if self.subcommand in ("test", "validate") and self.config[self.subcommand].verbose:
             callbacks.append(ResultsTable())
             self.config_init[self.subcommand].verbose = False
