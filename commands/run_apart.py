@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 _GRACE_SECONDS = 60.0
+# The last two are of evaluations: a run imports them when it comes to one.
+_IMPORTED = ["ranklight.commands.lightning_cli", "sklearn.datasets", "pyarrow.parquet"]
 
 
 def run_apart(arguments: Sequence[str], log: Path) -> int:
@@ -26,7 +28,7 @@ def run_apart(arguments: Sequence[str], log: Path) -> int:
         The exit status; of a signal its negative.
     """
     apart = multiprocessing.get_context("forkserver")
-    apart.set_forkserver_preload(["ranklight.commands.lightning_cli"])
+    apart.set_forkserver_preload(_IMPORTED)
     log.parent.mkdir(parents=True, exist_ok=True)
     process = apart.Process(target=_run, args=(list(arguments), log))
     process.start()

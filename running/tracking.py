@@ -16,8 +16,8 @@ _STEP = "trainer/global_step"
 class DirectedWandbLogger(WandbLogger):
     """Tells W&B which way each score gets better, when it is logged for the first time.
 
-    So its tables, charts and sweeps know the best run. Of what is logged in training the best value
-    is in the summary, as `val/map@r.max`, beside the last; of test there is one value.
+    Of what is logged in training the best value is in the summary, as `val/map@r.max` or
+    `train/loss.min`, beside the last; of test there is one value, `test/map@r`.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -29,14 +29,10 @@ class DirectedWandbLogger(WandbLogger):
         """Log as ever, after the directions of names that are new."""
         for name in sorted(set(metrics) - self._known):
             self._known.add(name)
-            if (direction := direction_of(name)) is not None:
-                several = not name.startswith("test/")
+            direction = direction_of(name)
+            if direction is not None and not name.startswith("test/"):
                 self.experiment.define_metric(
-                    name,
-                    step_metric=_STEP,
-                    step_sync=True,
-                    goal="maximize" if direction == "max" else "minimize",
-                    summary=f"{direction},last" if several else None,
+                    name, step_metric=_STEP, step_sync=True, summary=f"{direction},last"
                 )
         super().log_metrics(metrics, step)
 

@@ -17,20 +17,20 @@ def check_arms(arms: Sequence[Arm], runs: Runs, folds: int) -> None:
     Raises:
         ValueError: A key is not one of the YAML's classes, or a value cannot be; says which.
     """
+    fold = [f"--data.init_args.fold=[0,{folds}]"] if folds > 1 else []
     for arm in arms:
         probes = [(key, of.probes()) for key, of in arm.ranges.items()]
         for turn in range(max((len(values) for _, values in probes), default=1)):
             drawn = {key: values[min(turn, len(values) - 1)] for key, values in probes}
             words = runs.words(arm.configs, {**arm.values, **drawn})
-            if said := _refusal(runs, arm.name, words):
+            said = _refusal(runs, arm.name, [*words, *fold])
+            if said and fold and not _refusal(runs, arm.name, words):
+                raise ValueError(
+                    f"--folds {folds} needs a data module with the key fold: give --folds 1, for "
+                    f"its own validation split ({said})"
+                )
+            if said:
                 raise ValueError(f"the arm {arm.name} cannot be built: {said}")
-        if folds > 1 and (
-            said := _refusal(runs, arm.name, [*words, f"--data.init_args.fold=[0,{folds}]"])
-        ):
-            raise ValueError(
-                f"--folds {folds} needs a data module with the key fold: give --folds 1, for its "
-                f"own validation split ({said})"
-            )
 
 
 def _refusal(runs: Runs, arm: str, words: Sequence[str]) -> str | None:

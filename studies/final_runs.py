@@ -4,8 +4,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ranklight.studies.claims import claimed
 from ranklight.studies.ledger import Ledger
+from ranklight.studies.locks import claimed
 from ranklight.studies.search_space import Arm
 from ranklight.studies.single_runs import Runs, SettingError, tested_runs
 

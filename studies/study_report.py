@@ -13,7 +13,7 @@ from rich.table import Table
 from ranklight.markdown import table_lines
 from ranklight.studies.best_of_n import expected_best_of_n
 from ranklight.studies.final_runs import TestScores
-from ranklight.studies.intervals import student_interval
+from ranklight.studies.intervals import rounded, student_interval
 from ranklight.studies.trials import Search
 from ranklight.studies.whole_file import write_whole
 
@@ -65,7 +65,7 @@ def _of_search(search: Search, trials: Sequence[FrozenTrial], best: FrozenTrial)
     for state, word in ((TrialState.PRUNED, "pruned"), (TrialState.FAIL, "failed")):
         if count := sum(trial.state == state for trial in trials):
             words += f", {count} {word}"
-    return [words, f"trial {best.number}", str(student_interval(best.user_attrs["scores"]).mean)]
+    return [words, f"trial {best.number}", rounded(best.values[0])]
 
 
 def _interval(runs: Any, metric: str) -> str:
@@ -80,7 +80,7 @@ def _trials(search: Search) -> Iterator[tuple[object, ...]]:
         for trial in search.of(arm):
             scores = trial.user_attrs.get("scores", [])
             mean = statistics.fmean(scores) if scores else ""
-            setting = {**arm.values, **trial.params}
+            setting = search.values(arm, trial)
             reason = trial.user_attrs.get("reason", "")
             state = trial.state.name.lower()
             yield arm.name, trial.number, state, mean, *map(json.dumps, (scores, setting)), reason

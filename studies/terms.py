@@ -6,8 +6,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ranklight.studies.claims import claimed
 from ranklight.studies.ledger import Ledger
+from ranklight.studies.locks import claimed
 from ranklight.studies.whole_file import write_whole
 
 

@@ -14,8 +14,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from ranklight.studies.claims import claimed
 from ranklight.studies.ledger import Ledger
+from ranklight.studies.locks import claimed
 from ranklight.studies.search_space import Arm
 from ranklight.studies.single_runs import Runs, SettingError
 

@@ -21,9 +21,7 @@ LR = "model.init_args.optimizer.init_args.lr"
 SPACE = {
     "space": {LR: {"low": 1.0e-4, "high": 1.0e-2, "log": True}},
     "arms": {
-        "narrow": {
-            "space": {"model.init_args.encoder.init_args.embedding_dim": {"choices": [2, 4]}}
-        }
+        "narrow": {"space": {"model.init_args.encoder.init_args.embedding_dim": {"choices": [4]}}}
     },
 }
 OPTIONS = ["-c", "base.yaml", "--space", "space.yaml", "--trials", "2", "--folds", "2"]
@@ -96,7 +94,7 @@ def begin(folder):
 
 
 def wait_for(file, process):
-    for _ in range(6000):
+    for _ in range(60000):
         if file.exists():
             return
         assert process.poll() is None, process.stdout.read().decode()
@@ -118,10 +116,10 @@ def finished(tmp_path_factory):
     first = begin(folder)
     wait_for(search / "trial-0000" / "fold-1" / "checkpoints" / "last.ckpt", first)
     first.send_signal(signal.SIGKILL)
-    first.wait(60)
+    first.wait()
     first.stdout.close()
     then = begin(folder)
-    said, _ = then.communicate(timeout=300)
+    said, _ = then.communicate(timeout=900)
     assert then.returncode == 0, said.decode()
     return folder, search, said.decode()
 
