@@ -13,12 +13,22 @@ _COMMANDS = {
     "predict": "write what a checkpoint says of each image to a file",
     "decide": "fit the label decision of a checkpoint that ranks labels",
     "doctor": "read every image and look at all that can be known before training",
+    "embed": "write the vectors of images to a file, by a trained model",
+    "export": "write a trained model as a folder with an ONNX or torch.export graph",
     "compare": "put experiments side by side over their seeds",
     "study": "search settings with equal budgets, then test the chosen ones once on fresh seeds",
+    "results": "write the numbers of pages anew from committed runs, or look whether they hold",
     "weights": "draw what each pair weighs under a loss",
     "recipes": "list the experiments that ship, by the names that -c takes",
 }
-_MODULES = {"compare": "compare", "study": "study", "weights": "weights", "recipes": "recipes"}
+_MODULES = {
+    "embed": "embed",
+    "compare": "compare",
+    "results": "results",
+    "study": "study",
+    "weights": "weights",
+    "recipes": "recipes",
+}
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ TABLES = [
     "reidentification",
     "verification",
     "losses",
+    "class_centers",
     "multi_label_losses",
     "two_head",
     "memory",

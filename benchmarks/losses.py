@@ -5,7 +5,9 @@ relevance, mask, mining and loss. "limit" is two products that nobody can avoid:
 
 Peers are pytorch-metric-learning's and compute the same, but for semi-hard: there the peer keeps
 every negative between D_ai and D_ai + m, we the closest one beyond D_ai, so it has more triplets;
-both must look at all pairs to find theirs. For the log-ratio the peer is our own writing of what
+both must look at all pairs to find theirs; and for the margin loss, where the peer counts a pair
+once for each triplet that it is in. InfoNCE's peer has a table of positive pairs × negative pairs,
+which for 1,024 images is 12 GB. For the log-ratio the peer is our own writing of what
 the paper's released code does, one anchor at a time on m × m tables, for every anchor of the batch;
 where its own bound is against the two products, the peer, some hundred times slower, is left out.
 """
@@ -20,7 +22,19 @@ from pytorch_metric_learning import miners as peer_miners
 from torch import Tensor, nn
 
 from benchmarks.measure import Comparison, Work, compare_with_peer
-from ranklight.losses import ContrastiveLoss, LogRatioLoss, MultiSimilarityLoss, TripletLoss
+from ranklight.losses import (
+    CircleLoss,
+    ContrastiveLoss,
+    FastAPLoss,
+    InfoNCELoss,
+    LiftedStructureLoss,
+    LogRatioLoss,
+    MarginLoss,
+    MultiSimilarityLoss,
+    NCALoss,
+    ThresholdConsistentMarginLoss,
+    TripletLoss,
+)
 from ranklight.miners import MultiSimilarityMiner, SemiHard
 from ranklight.pairs import LabelCloseness, Objective
 
@@ -32,6 +46,11 @@ _MINER = peer_miners.MultiSimilarityMiner()
 _CONTRASTIVE = peer_losses.ContrastiveLoss(
     1, 0.5, distance=distances.CosineSimilarity(), reducer=reducers.MeanReducer()
 )
+_INFO_NCE = peer_losses.NTXentLoss(0.1)
+_LIFTED = peer_losses.GeneralizedLiftedStructureLoss()
+_MARGIN = peer_losses.MarginLoss(learn_beta=True)
+_THRESHOLD = peer_losses.ThresholdConsistentMarginLoss()
+_OURS_THRESHOLD = Objective(ThresholdConsistentMarginLoss())
 
 
 def main() -> bool:
@@ -51,6 +70,20 @@ def on(device: str) -> list[Comparison]:
             _row("multi-similarity, mined", 64, 4, _mined, _OURS_MINED, 1, None, 11),
             _row("contrastive", 2048, 4, _CONTRASTIVE, ContrastiveLoss(), 1, 128, 7),
             _row("contrastive", 64, 4, _CONTRASTIVE, ContrastiveLoss(), 1, None, 11),
+            _row("InfoNCE", 256, 4, _INFO_NCE, InfoNCELoss(), 1, 64, 3),
+            _row("InfoNCE", 64, 4, _INFO_NCE, InfoNCELoss(), 1, None, 11),
+            _row("circle", 1024, 4, peer_losses.CircleLoss(), CircleLoss(), 1, 64, 3),
+            _row("circle", 64, 4, peer_losses.CircleLoss(), CircleLoss(), 1, None, 11),
+            _row("lifted structure", 1024, 4, _LIFTED, LiftedStructureLoss(), 1, 64, 3),
+            _row("lifted structure", 64, 4, _LIFTED, LiftedStructureLoss(), 1, None, 11),
+            _row("margin, all pairs", 1024, 4, _MARGIN, MarginLoss(), 1, 64, 3),
+            _row("margin, all pairs", 64, 4, _MARGIN, MarginLoss(), 1, None, 11),
+            _row("FastAP", 1024, 4, peer_losses.FastAPLoss(), FastAPLoss(), 1, 64, 3),
+            _row("FastAP", 64, 4, peer_losses.FastAPLoss(), FastAPLoss(), 1, None, 11),
+            _row("NCA", 1024, 4, peer_losses.NCALoss(), NCALoss(), 1, 64, 3),
+            _row("NCA", 64, 4, peer_losses.NCALoss(), NCALoss(), 0.9, None, 11),
+            _row("threshold-consistent margin", 1024, 4, _THRESHOLD, _OURS_THRESHOLD, 1, 64, 3),
+            _row("threshold-consistent margin", 64, 4, _THRESHOLD, _OURS_THRESHOLD, 1, None, 11),
             _log_ratio_row(512, True, 32, 11, at_most_limit=5),
             _log_ratio_row(512, False, 64, 3, at_least=100),
             _log_ratio_row(64, True, None, 11, at_least=1),

@@ -86,7 +86,7 @@ def diagnose(trainer: Trainer, model: LightningModule, data: LightningDataModule
     diagnose_memory(diagnosis, model, splits, rehearsal.embedding_dim, clusters)
     if not rehearsal.began:
         model.train()
-    diagnose_network(diagnosis, model, rehearsal.learning)
+    diagnose_network(diagnosis, model, rehearsal.groups)
     diagnose_machine(diagnosis)
     return diagnosis
 

@@ -28,7 +28,7 @@ from ranklight.callbacks.pictures.verification_histograms import VerificationHis
 from ranklight.callbacks.sampler_statistics import SamplerStatistics
 from ranklight.commands.config_file import ConfigFile
 from ranklight.commands.errors import Command
-from ranklight.commands.nulls import Parser, read_nulls
+from ranklight.commands.nulls import Parser
 from ranklight.commands.old_names import check_names
 from ranklight.commands.trainer import RanklightTrainer
 from ranklight.running.batch_norm import WarnOfLocalBatchNorm
@@ -38,9 +38,11 @@ from ranklight.running.checks_before_training import CheckBeforeTraining
 from ranklight.running.compile_network import CompileNetwork
 from ranklight.running.data_wait import DataWait
 from ranklight.running.experiment_name import experiment_name
+from ranklight.running.exponential_moving_average import ExponentialMovingAverage
 from ranklight.running.last_checkpoint import LastCheckpoint
 from ranklight.running.metrics_file import MetricsFile
 from ranklight.running.non_finite import StopOnNonFiniteLoss
+from ranklight.running.nulls import read_nulls
 from ranklight.running.plain_progress import PlainProgress
 from ranklight.running.predictions import SavePredictions
 from ranklight.running.progress_bar import ProgressBar
@@ -57,9 +59,11 @@ from ranklight.running.run_directory import (
     run_of_config,
 )
 from ranklight.running.save_config import SaveConfig
+from ranklight.running.seen_data import SeenData
 from ranklight.running.termination import SaveOnTermination
 from ranklight.running.tracking import wandb_logger
 from ranklight.running.wandb_record import WandbRecord
+from ranklight.running.what_learns import WhatLearns
 
 _WATCHING = {
     "evaluation": Callback,
@@ -69,6 +73,7 @@ _WATCHING = {
     "map": EmbeddingMap,
     "histograms": VerificationHistograms,
     "baselines": Baselines,
+    "average": ExponentialMovingAverage,
 }
 # What doctor looks at is the same on any device, and it writes nothing.
 _ON_ONE_CPU = {
@@ -259,13 +264,14 @@ class RanklightCLI(LightningCLI):
         if self.subcommand == "doctor":
             self.save_config_callback = None
             return super().instantiate_trainer(callbacks=callbacks, logger=DummyLogger())
+        callbacks.append(WhatLearns())
         if config.trainer.enable_progress_bar is not False and not any(
             isinstance(callback, AnyProgressBar) for callback in callbacks
         ):
             callbacks.append(ProgressBar() if sys.stdout.isatty() else PlainProgress())
         callbacks += [_Begin(self.command), Provenance(), CheckBeforeTraining(config.check_images)]
         callbacks += [ExactResume(), StopOnNonFiniteLoss(), SaveOnTermination()]
-        callbacks += [WarnOfLocalBatchNorm(), SavePredictions(), DataWait()]
+        callbacks += [WarnOfLocalBatchNorm(), SavePredictions(), SeenData(), DataWait()]
         callbacks += [WandbRecord()] if config.wandb else []
         if self.subcommand in ("test", "validate") and self.config[self.subcommand].verbose:
             callbacks.append(ResultsTable())

@@ -2,6 +2,7 @@
 
 from ranklight.datamodules.batch import Batch
 from ranklight.datamodules.batches import NearestBatches, PxK, ShuffledBatches, TripletBatches
+from ranklight.datamodules.class_batches import SuperClassBatches, WeightedPxK
 from ranklight.datamodules.class_data import ClassData
 from ranklight.datamodules.digits.classes import DigitClasses
 from ranklight.datamodules.digits.cluttered import ClutteredDigits
@@ -19,6 +20,7 @@ from ranklight.datamodules.labels.numbers import Numbers
 from ranklight.datamodules.labels.one_class import OneClass
 from ranklight.datamodules.loaders import TrainLoader, evaluation_loader
 from ranklight.datamodules.long_tail import long_tail
+from ranklight.datamodules.mined_batches import HardClassBatches, HardNegativeBatches
 from ranklight.datamodules.multi_label_data import MultiLabelData
 from ranklight.datamodules.published.cars196 import Cars196
 from ranklight.datamodules.published.coco import COCO
@@ -50,10 +52,18 @@ from ranklight.datamodules.regression_table import RegressionTable
 from ranklight.datamodules.relevant_pairs import RelevantPairs
 from ranklight.datamodules.samplers import (
     ClassBalanced,
+    HardClasses,
+    HardNegatives,
+    Mined,
+    Mining,
     NearestLabels,
     RelevanceTriplets,
+    SeveralViews,
     Sharded,
     Shuffled,
+    SuperClasses,
+    WeightedClasses,
+    hardest_negatives,
     relevance_of_pairs,
     total_relevance,
 )
@@ -61,6 +71,7 @@ from ranklight.datamodules.samplers.label_neighbours import label_neighbours, ne
 from ranklight.datamodules.split_data import SplitData
 from ranklight.datamodules.splits import hold_out, split_hash
 from ranklight.datamodules.training_batches import TrainingBatches
+from ranklight.datamodules.view_batches import ViewBatches
 
 __all__ = [
     "COCO",
@@ -82,6 +93,10 @@ __all__ = [
     "Flowers102",
     "GLDv2",
     "GradedRelevance",
+    "HardClassBatches",
+    "HardClasses",
+    "HardNegativeBatches",
+    "HardNegatives",
     "INaturalist2018",
     "ImageFiles",
     "ImageFolder",
@@ -91,6 +106,8 @@ __all__ = [
     "LabelSet",
     "MPIIPose",
     "Market1501",
+    "Mined",
+    "Mining",
     "MultiLabelData",
     "NABirds",
     "NearestBatches",
@@ -109,17 +126,24 @@ __all__ = [
     "RelevanceTriplets",
     "RelevantPairs",
     "SeveralDigits",
+    "SeveralViews",
     "Sharded",
     "Shuffled",
     "ShuffledBatches",
     "SplitData",
     "StanfordDogs",
     "StanfordOnlineProducts",
+    "SuperClassBatches",
+    "SuperClasses",
     "TrainLoader",
     "TrainingBatches",
     "TripletBatches",
     "VehicleID",
+    "ViewBatches",
+    "WeightedClasses",
+    "WeightedPxK",
     "evaluation_loader",
+    "hardest_negatives",
     "hold_out",
     "label_neighbours",
     "long_tail",

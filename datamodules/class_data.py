@@ -10,6 +10,7 @@ from jaxtyping import Int
 from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_info
 
+from ranklight.datamodules.batches import Batches
 from ranklight.datamodules.image_file_data import ImageFileData
 from ranklight.datamodules.long_tail import long_tail
 from ranklight.datamodules.reading.annotations import (
@@ -35,6 +36,8 @@ class ClassData(ImageFileData):
         classes_per_batch: P, for batches of P classes with K images each.
         samples_per_class: K; a class with fewer images repeats some.
         batch_size: Instead of P and K: images in a shuffled batch.
+        batches: Instead of numbers: batches of another kind, such as `HardClassBatches`,
+            `SuperClassBatches`, `WeightedPxK` or `ViewBatches`.
         imbalance_ratio: Thin out the training split, see `long_tail`: on balanced data the largest
             class to the smallest. Validation and test stay as they are.
         imbalance_shape: How class sizes fall.
@@ -51,7 +54,7 @@ class ClassData(ImageFileData):
         split_hash: Names which image is in which split.
 
     Raises:
-        ValueError: Not exactly one of P and K together, or batch_size.
+        ValueError: Not exactly one of P and K together, batch_size, or batches.
     """
 
     published: Mapping[str, int] = {}
@@ -67,6 +70,7 @@ class ClassData(ImageFileData):
         classes_per_batch: int | None = None,
         samples_per_class: int | None = None,
         batch_size: int | None = None,
+        batches: Batches | None = None,
         imbalance_ratio: float = 1.0,
         imbalance_shape: Literal["exponential", "step"] = "exponential",
         official_validation: bool = True,
@@ -77,7 +81,7 @@ class ClassData(ImageFileData):
     ) -> None:
         super().__init__(**options)
         self.root = Path(root)
-        self.batches = TrainingBatches(classes_per_batch, samples_per_class, batch_size)
+        self.batches = TrainingBatches(classes_per_batch, samples_per_class, batch_size, batches)
         self.imbalance_ratio = imbalance_ratio
         self.imbalance_shape = imbalance_shape
         self.held_out = fold or validation_fraction
@@ -114,7 +118,10 @@ class ClassData(ImageFileData):
         self._set_levels(images)
         self.split_hash = split_hash(*splits)
         self.warn_of_copies()
-        self.train_sampler = self.batches.sampler(classes[splits[0]], self.seed)
+        levels = {name: each.numpy() for name, each in self.train.levels.items()}
+        self.train_sampler = self.batches.sampler(
+            classes[splits[0]], self.seed, self.class_names, levels
+        )
         rank_zero_info(self._summary())
 
     def _split(

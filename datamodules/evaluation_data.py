@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from ranklight.datamodules.batch import Batch
 from ranklight.datamodules.image_file_data import ImageFileData
@@ -63,6 +63,11 @@ class EvaluationData(ImageFileData):
         """The batches of `training`."""
         assert self.training is not None
         return self.training.train_dataloader()
+
+    def train_seen_alike(self) -> Dataset[Batch]:
+        """The images of `training`, through its own transforms of evaluation."""
+        assert self.training is not None
+        return self.training.train_seen_alike()
 
     def val_dataloader(self) -> Loaders:
         """Validation, which is that of `training` where there is none here."""

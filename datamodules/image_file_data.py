@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Int, Shaped
 from torch import Tensor
+from torch.utils.data import Dataset
 
+from ranklight.datamodules.batch import Batch
 from ranklight.datamodules.reading.annotations import Location
 from ranklight.datamodules.reading.copies import warn_of_copies
 from ranklight.datamodules.reading.image_files import ImageFiles
@@ -126,6 +128,10 @@ class ImageFileData(SplitData):
             )
             for indices, transforms, seed in views
         ]
+
+    def train_seen_alike(self) -> Dataset[Batch]:
+        """The training split through `eval_transforms`."""
+        return cast(ImageFiles, self.train).seen_through(chain(self.eval_transforms))
 
     def warn_of_copies(self) -> None:
         """Warn of images that are in more than one split, once these are set."""

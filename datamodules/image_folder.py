@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from pytorch_lightning.utilities import rank_zero_warn
 
-from ranklight.datamodules.batches import PxK
+from ranklight.datamodules.batches import Batches, PxK
 from ranklight.datamodules.labels.one_class import one_class
 from ranklight.datamodules.reading.annotations import SPLITS
 from ranklight.datamodules.reading.class_folders import read_class_folders, split_names_as_classes
@@ -34,6 +34,8 @@ class ImageFolder(TableData):
         short_classes: What happens in training to classes with fewer than K images: "repeat" some
             in a batch, "drop" the class, or "error".
         batches_per_epoch: Length of an epoch; by default training images // PK.
+        batches: Instead of these: batches of another kind, such as `HardClassBatches`,
+            `SuperClassBatches`, `WeightedPxK` or `ViewBatches`.
         test_fraction: How many of the classes are for test, without the folders above.
         validation: "class_disjoint": whole classes; "image_disjoint": of each class some images.
         validation_fraction: How much of the training split is for validation, without `val`.
@@ -53,6 +55,7 @@ class ImageFolder(TableData):
         samples_per_class: int = 4,
         short_classes: Literal["repeat", "drop", "error"] = "repeat",
         batches_per_epoch: int | None = None,
+        batches: Batches | None = None,
         test_fraction: float = 0.5,
         validation: Literal["class_disjoint", "image_disjoint"] = "class_disjoint",
         validation_fraction: float = 0.2,
@@ -61,7 +64,9 @@ class ImageFolder(TableData):
     ) -> None:
         super().__init__(**options)
         self.root = Path(root)
-        self.batches = PxK(classes_per_batch, samples_per_class, short_classes, batches_per_epoch)
+        self.batches = batches or PxK(
+            classes_per_batch, samples_per_class, short_classes, batches_per_epoch
+        )
         by: Literal["class", "image"] = "class" if validation == "class_disjoint" else "image"
         self.held_out = HoldOut("class", by, test_fraction, fold or validation_fraction)
 

@@ -139,7 +139,7 @@ class _WithEpochs:
 
     def __iter__(self) -> Iterator[list[Key]]:
         for epoch, share in self.sampler.progress.remaining(self.sampler.batches):
-            yield [(epoch, position) for position in share]
+            yield [self.sampler.key(epoch, position) for position in share]
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from ranklight.datamodules.batches import PxK
+from ranklight.datamodules.batches import Batches, PxK
 from ranklight.datamodules.labels.one_class import one_class
 from ranklight.datamodules.reading.annotations import Location, check_counts, check_disjoint
 from ranklight.datamodules.splits import Fold
@@ -48,6 +48,8 @@ class QueryGalleryData(TableData):
         root: The folder of the data set.
         classes_per_batch: P, for batches of P classes with K images each.
         samples_per_class: K; a class with fewer images repeats some.
+        batches: Instead of these: batches of another kind, such as `HardClassBatches`,
+            `SuperClassBatches`, `WeightedPxK` or `ViewBatches`.
         validation_fraction: How much of the training classes is held out.
         fold: [k, n]: of n folds of all that is not for test the one numbered k, from 0, is for
             validation, in place of a fraction.
@@ -66,6 +68,7 @@ class QueryGalleryData(TableData):
         root: str,
         classes_per_batch: int = 16,
         samples_per_class: int = 4,
+        batches: Batches | None = None,
         validation_fraction: float = 0.1,
         fold: Fold | None = None,
         check_counts: bool = True,
@@ -73,7 +76,7 @@ class QueryGalleryData(TableData):
     ) -> None:
         super().__init__(**options)
         self.root = Path(root)
-        self.batches = PxK(classes_per_batch, samples_per_class)
+        self.batches = batches or PxK(classes_per_batch, samples_per_class)
         self.held_out = HoldOut("class", "class", 0.5, fold or validation_fraction)
         self.check_counts = check_counts
 
@@ -132,12 +135,11 @@ def labelled_files(
     return LabelledFiles(
         str(root),
         [str(image.file) for image in images],
-        one_class(names.tolist(), codes),
+        one_class(names.tolist(), codes)._replace(levels=levels or {}),
         places,
         [image.location for image in images],
         boxes,
         notes,
-        levels or {},
     )
 
 

@@ -83,6 +83,14 @@ class SplitData(LightningDataModule):
         """What the test loaders yield."""
         return self._evaluation(self.test)
 
+    def train_as_evaluated(self) -> DataLoader[Batch]:
+        """This rank's shard of training, each image once and seen as in validation."""
+        return self._loader(self.train_seen_alike())
+
+    def train_seen_alike(self) -> Dataset[Batch]:
+        """The training split without what changes from epoch to epoch."""
+        return self.train
+
     def state_dict(self) -> dict[str, Any]:
         """Which images are in which split."""
         return {"split_hash": self.split_hash}

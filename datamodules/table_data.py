@@ -1,7 +1,6 @@
 """What a table of images and a folder that amounts to one have in common."""
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -34,7 +33,6 @@ class LabelledFiles(NamedTuple):
         locations: Where each row stands; None where each file is itself.
         boxes: x1, y1, x2, y2 in pixels of the upright picture; None for whole pictures.
         notes: What else the summary says.
-        levels: Further classes of each row by name, such as the super-class.
     """
 
     source: str
@@ -44,7 +42,6 @@ class LabelledFiles(NamedTuple):
     locations: Sequence[Location] | None = None
     boxes: Float[np.ndarray, "rows 4"] | None = None
     notes: tuple[object, ...] = ()
-    levels: Mapping[str, Int[np.ndarray, "rows"]] = MappingProxyType({})
 
 
 class TableData(ImageFileData):
@@ -107,7 +104,8 @@ class TableData(ImageFileData):
             each.groups = torch.from_numpy(found.places.group[rows])
             each.roles = torch.from_numpy(found.places.role[rows])
             each.levels = {
-                name: torch.from_numpy(classes[rows]) for name, classes in found.levels.items()
+                name: torch.from_numpy(classes[rows])
+                for name, classes in found.labels.levels.items()
             }
         self.train, *others = sets
         val, test = others[: len(splits[1])], others[len(splits[1]) :]

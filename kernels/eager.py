@@ -30,5 +30,6 @@ def holds_values(tensor: Tensor) -> bool:
 def without_autocast(tensor: Tensor) -> AbstractContextManager[object]:
     """Full precision for what is computed of a tensor, also where the caller has autocast on."""
     kind = tensor.device.type
-    known = torch.amp.is_autocast_available(kind)
-    return torch.autocast(kind, enabled=False) if known else nullcontext()
+    # Nothing where it is off: an exported graph then has no region of its own for it.
+    on = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    return torch.autocast(kind, enabled=False) if on else nullcontext()

@@ -1,6 +1,7 @@
 """What losses are written with: values, sums and means over the pairs that a mask selects."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -48,6 +49,40 @@ def prepared(mask: Bool[Tensor, "n m"], values: Float[Tensor, "n m"]) -> Shaped[
     return mask.view(torch.int8).neg().to(bits_of(values).dtype)
 
 
+def everywhere(mask: Bool[Tensor, "*shape"]) -> bool:
+    """Whether a mask selects all, where looking costs no wait; else False.
+
+    One that was expanded, as that of class centers, holds one value for many: that is looked at.
+    """
+    if not eager_on_cpu(mask):
+        return False
+    for axis, step in enumerate(mask.stride()):
+        mask = mask if step else mask.narrow(axis, 0, min(1, mask.shape[axis]))
+    return bool(mask.all())
+
+
+def where_selected(
+    values: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"], otherwise: float
+) -> Float[Tensor, "*shape"]:
+    """`torch.where(mask, values, otherwise)`, spared where the mask is everywhere."""
+    return values if everywhere(mask) else torch.where(mask, values, otherwise)
+
+
+def changed_where(
+    values: Float[Tensor, "n m"],
+    mask: Bool[Tensor, "n m"],
+    change: Callable[[Tensor], Tensor],
+) -> Float[Tensor, "n m"]:
+    """`change(values)` where the mask is True and values elsewhere, whatever stands there.
+
+    On the CPU only what is selected is computed, which of class centers is one a row.
+    """
+    if not eager_on_cpu(values):
+        return torch.where(mask, change(torch.where(mask, values, 0)), values)
+    places = mask.nonzero(as_tuple=True)
+    return values.index_put(places, change(values[places]))
+
+
 def masked_mean(values: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"]) -> Float[Tensor, ""]:
     """Mean of the values where the mask is True; 0 with zero gradient where it nowhere is."""
     total = torch.where(mask, values, 0).sum(dtype=_at_least_float32(values.dtype))
@@ -82,6 +117,14 @@ def log_sum_exp(exponents: Float[Tensor, "n m"], mask: Bool[Tensor, "n m"]) -> F
     """
     result: Tensor = _LogSumExp.apply(at_least_float32(exponents), mask)
     return result
+
+
+def log_sum_exp_and_weights(
+    exponents: Float[Tensor, "n m"], mask: Bool[Tensor, "n m"]
+) -> tuple[Float[Tensor, " n"], Float[Tensor, "n m"]]:
+    """Log Σ_{j: mask} e^{x_ij} and e^{x_ij} / Σ e^x, its derivative; no autograd."""
+    log_sum, terms, total = _exponentials(exponents, mask)
+    return log_sum, terms.div_(total.clamp(min=1))
 
 
 def log1p_sum_exp(
@@ -135,19 +178,29 @@ def _at_least_float32(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
-class _LogSumExp(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: FunctionCtx, exponents: Tensor, mask: Tensor) -> Tensor:
+def _exponentials(exponents: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Log Σ e^x of each row, with e^{x − max x}, 0 where masked, and the sum of those."""
+    smallest = _SMALLEST_EXPONENT[exponents.dtype]
+    if exponents.shape[1] and everywhere(mask):
+        largest = exponents.amax(1, keepdim=True)
+        terms = (exponents - largest).clamp_(min=smallest).exp_()
+    else:
         terms = masked_where(exponents, mask, -torch.inf)
         largest = terms.amax(1, keepdim=True).clamp_(min=torch.finfo(terms.dtype).min)
-        smallest = _SMALLEST_EXPONENT[terms.dtype]
         terms.sub_(largest).clamp_(min=smallest).exp_()
         # What is masked stands at e^smallest now. It goes with all that is as small, which no sum
         # with the row's largest term, 1, can tell from 0.
         torch.threshold_(terms, math.exp(smallest + 1), 0)
-        total = terms.sum(1, keepdim=True)
+    total = terms.sum(1, keepdim=True)
+    return (largest + total.log()).squeeze(1), terms, total
+
+
+class _LogSumExp(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: FunctionCtx, exponents: Tensor, mask: Tensor) -> Tensor:
+        log_sum, terms, total = _exponentials(exponents, mask)
         ctx.save_for_backward(terms, total)
-        return (largest + total.log()).squeeze(1)
+        return log_sum
 
     @staticmethod
     @once_differentiable

@@ -49,6 +49,17 @@ def count_below(keys: Float[Tensor, "n m"], selected: Bool[Tensor, "n m"]) -> In
     return torch.where(selected, below.gather(1, rank), 0)
 
 
+def mean_ranks(keys: Float[Tensor, "n m"], selected: Bool[Tensor, "n m"]) -> Float[Tensor, "n m"]:
+    """Ranks of the selected keys in their row, 1 the smallest; 0 elsewhere.
+
+    Equal keys share the mean of their ranks.
+    """
+    rank = dense_ranks(keys, selected)
+    of_rank = torch.zeros_like(rank).scatter_add_(1, rank, selected.long())
+    middle = of_rank.cumsum(1).mul_(2).sub_(of_rank).add_(1)
+    return torch.where(selected, middle.gather(1, rank), 0) / 2
+
+
 def closest_below(
     similarity: Float[Tensor, "n m"],
     positive: Bool[Tensor, "n m"],

@@ -4,7 +4,7 @@ from typing import Any, Literal, cast
 
 import pytorch_lightning as pl
 from jaxtyping import Float
-from pytorch_lightning import LightningDataModule
+from pytorch_lightning import Callback, LightningDataModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -12,17 +12,20 @@ from torch import Tensor, nn
 from ranklight.datamodules import Batch
 from ranklight.kernels.masked import at_least_float32
 from ranklight.lightning_modules.checkpoint import check_same_architecture
+from ranklight.lightning_modules.chunks import check_chunks, in_chunks
+from ranklight.lightning_modules.frozen_epochs import FrozenEpochs
 from ranklight.lightning_modules.optimizers import configure
+from ranklight.lightning_modules.rates import Rate, rates_of
 from ranklight.lightning_modules.scores import log_scores
-from ranklight.lightning_modules.sizes import num_classes_of
+from ranklight.lightning_modules.sizes import complete_trunks, num_classes_of
 from ranklight.metrics import LabelRankingScores
 from ranklight.metrics.multi_label import RANKING_SCORES
-from ranklight.models import Pictures
+from ranklight.models import LinearHead, Pictures
 from ranklight.pairs.checks import check_finite_labels
 
 
 class MultiLabelClassification(pl.LightningModule):
-    """Trains an encoder and a linear layer to score each class, by any multi-label loss.
+    """Trains an encoder and a head to score each class, by any multi-label loss.
 
     The logits are S. Labels are multi-hot: 1 applies, 0 does not, −1 is unknown; R is 1 where a
     label applies, M is True where it is known.
@@ -33,15 +36,23 @@ class MultiLabelClassification(pl.LightningModule):
 
     Args:
         encoder: Images to features: `models.Encoder` without projection (embedding_dim null) and
-            not normalised, as losses on logits expect.
+            not normalised, as losses on logits expect; or to maps: `models.FeatureMap`.
         loss: Of (similarity, relevance, selection), for example `losses.LSEPLoss`.
         optimizer: Called with the parameters of encoder, last layer and loss.
         lr_scheduler: Called with the optimizer.
         lr_interval: How often the schedule steps: once an "epoch" or a training "step".
         num_classes: Columns of the labels; None: those of the data, when a run begins.
-        dropout: Share of features set to 0 before the last layer; the paper of LSEP has 0.5.
+        head: Features to logits: `models.LinearHead`, which None is; or maps to logits:
+            `models.MLDecoder`.
         decisions: Rules from scores to sets of labels, by the names under which they are reported,
             for example `models.LabelCount`.
+        rates: Who learns how fast: parts of this module by name, each with a factor of the rate or
+            a `Rate`; what is not named learns at the optimizer's rate. For example encoder.trunk:
+            0.1 and head: 10.
+        decay_norms_and_biases: False: no weight decay of vectors (norms, biases), nor of what a
+            network of timm excepts.
+        chunk_size: Images of a rank's batch that the network holds at once in training, see
+            `in_chunks`; None: all. For batches larger than the memory.
     """
 
     def __init__(
@@ -52,16 +63,22 @@ class MultiLabelClassification(pl.LightningModule):
         lr_scheduler: LRSchedulerCallable | None = None,
         lr_interval: Literal["epoch", "step"] = "epoch",
         num_classes: int | None = None,
-        dropout: float = 0.0,
+        head: nn.Module | None = None,
         decisions: dict[str, nn.Module] | None = None,
+        rates: dict[str, float | Rate] | None = None,
+        decay_norms_and_biases: bool = True,
+        chunk_size: int | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
+        self.head = LinearHead() if head is None else head
         self.loss = loss
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.lr_interval = lr_interval
-        self.dropout = dropout
+        self.rates = rates_of(rates)
+        self.decay_norms_and_biases = decay_norms_and_biases
+        self.chunk_size = chunk_size
         self.num_classes: int | None = None
         self.decisions = nn.ModuleDict(decisions or {})
         if num_classes is not None:
@@ -70,16 +87,19 @@ class MultiLabelClassification(pl.LightningModule):
     def setup(self, stage: str) -> None:
         """Take from the data what was not given: the number of classes."""
         self.complete(self.trainer.datamodule)  # type: ignore[attr-defined]
+        if stage == "fit":
+            check_chunks(self.encoder, self.chunk_size)
 
     def complete(self, data: LightningDataModule | None) -> None:
         """Build what depends on the data, once."""
+        complete_trunks(self, data)
         if self.num_classes is None:
             self._build(num_classes_of(data))
 
     def _build(self, num_classes: int) -> None:
         self.num_classes = num_classes
         features = cast(int, self.encoder.embedding_dim)
-        self.head = nn.Sequential(nn.Dropout(self.dropout), nn.Linear(features, num_classes))
+        cast(Any, self.head).complete(num_classes, features)
         self.val_scores = LabelRankingScores(num_classes)
         self.test_scores = LabelRankingScores(num_classes, per_class=True)
         for rule in self.decisions.values():
@@ -93,13 +113,16 @@ class MultiLabelClassification(pl.LightningModule):
     def scores_and_features(
         self, images: Pictures
     ) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n d"]]:
-        """Logits and what they were computed of, both in float32 or wider."""
+        """Logits and what they were computed of, of maps the mean; in float32 or wider."""
         features: Tensor = self.encoder(images)
-        return at_least_float32(self.head(features)), at_least_float32(features)
+        scores: Tensor = self.head(features)
+        vectors = features.mean((2, 3)) if features.ndim == 4 else features
+        return at_least_float32(scores), at_least_float32(vectors)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one batch."""
-        scores, labels = self(batch.images), self._multi_hot(batch)
+        scores = in_chunks(self, batch.images, self.chunk_size)
+        labels = self._multi_hot(batch)
         loss: Tensor = self.loss(scores, labels.clamp(min=0), labels >= 0)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(labels), sync_dist=True)
         return loss
@@ -143,9 +166,19 @@ class MultiLabelClassification(pl.LightningModule):
         return batch
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The optimizer over everything that learns in training."""
-        learning = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        return configure(self.optimizer, self.lr_scheduler, learning, self.lr_interval)
+        """The optimizer over everything that learns in training, each part at its rate."""
+        return configure(
+            self,
+            self.optimizer,
+            self.lr_scheduler,
+            self.lr_interval,
+            self.rates,
+            self.decay_norms_and_biases,
+        )
+
+    def configure_callbacks(self) -> list[Callback]:
+        """Who lets parts rest."""
+        return [FrozenEpochs(self.rates)]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse weights of another architecture; a rule that the checkpoint lacks is unfitted."""

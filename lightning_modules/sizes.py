@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from jaxtyping import Int
 from pytorch_lightning import LightningDataModule
-from torch import Tensor
+from torch import Tensor, nn
 
-from ranklight.pairs import ClassCenters, Objective
+from ranklight.models import TimmTrunk, TorchvisionTrunk
+from ranklight.pairs import ClassCenters, Regression
 
 Data = LightningDataModule | None
 
@@ -57,13 +58,29 @@ def picture_shape_of(data: Data) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def complete_centers(objective: Objective | None, data: Data, embedding_dim: int) -> None:
-    """Give class centers that were not told their classes those of training."""
-    references = getattr(objective, "references", None)
-    if isinstance(references, ClassCenters) and references.centers is None:
-        given = references.num_classes
-        classes = training_classes_of(data) if given is None else torch.arange(given)
-        references.complete(classes, embedding_dim)
+def complete_objective(objective: nn.Module | None, data: Data, embedding_dim: int) -> None:
+    """Give an objective's parts what they were not told: training's classes, sizes of labels."""
+    for part in objective.modules() if objective is not None else ():
+        if isinstance(part, ClassCenters) and part.centers is None:
+            given = part.num_classes
+            classes = training_classes_of(data) if given is None else torch.arange(given)
+            part.complete(classes, embedding_dim)
+        if isinstance(part, Regression) and part.head is None:
+            labels = None if part.label_dim else _labels(data, "label_dim of Regression")
+            part.complete(1 if labels is None else labels[0].numel(), embedding_dim)
+
+
+def complete_trunks(module: nn.Module, data: Data) -> None:
+    """Fit published networks to the pictures of the data, or refuse pictures that they cannot take.
+
+    Raises:
+        ValueError: A network cannot take them.
+    """
+    trunks = [each for each in module.modules() if isinstance(each, (TimmTrunk, TorchvisionTrunk))]
+    if trunks and hasattr(getattr(data, "train", None), "__getitems__"):
+        shape = picture_shape_of(data)
+        for trunk in trunks:
+            trunk.complete(shape)
 
 
 def _labels(data: Data, needed: str) -> Tensor:

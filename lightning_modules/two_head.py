@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from pytorch_lightning import LightningDataModule
+from pytorch_lightning import Callback, LightningDataModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
@@ -16,12 +16,21 @@ from torchmetrics.functional.classification import multiclass_accuracy
 from ranklight.datamodules import Batch
 from ranklight.kernels.masked import at_least_float32
 from ranklight.lightning_modules.checkpoint import check_same_architecture
+from ranklight.lightning_modules.chunks import check_chunks, in_chunks
+from ranklight.lightning_modules.frozen_epochs import FrozenEpochs
+from ranklight.lightning_modules.mined_lists import MinedLists
 from ranklight.lightning_modules.optimizers import configure
+from ranklight.lightning_modules.rates import Rate, rates_of
 from ranklight.lightning_modules.scores import log_scores
-from ranklight.lightning_modules.sizes import complete_centers, num_classes_of, picture_shape_of
+from ranklight.lightning_modules.sizes import (
+    complete_objective,
+    complete_trunks,
+    num_classes_of,
+    picture_shape_of,
+)
 from ranklight.metrics import EachImageOnce
-from ranklight.models import Pictures, TwoHeads, unit_vectors
-from ranklight.pairs import Objective
+from ranklight.models import Pictures, TwoHeadOutput, TwoHeads, unit_vectors
+from ranklight.pairs import Matryoshka, Objective, WeightedSum
 from ranklight.pairs.checks import check_classes
 
 
@@ -43,17 +52,27 @@ class TwoHeadClassification(pl.LightningModule):
             that the classifier sees (L2-normalised).
         lr_scheduler: Called with the optimizer.
         lr_interval: How often the schedule steps: once an "epoch" or a training "step".
+        rates: Who learns how fast: parts of this module by name, each with a factor of the rate or
+            a `Rate`; what is not named learns at the optimizer's rate. For example encoder.trunk:
+            0.1 and model.class_head: 10.
+        decay_norms_and_biases: False: no weight decay of vectors (norms, biases), nor of what a
+            network of timm excepts.
+        chunk_size: Images of a rank's batch that the network holds at once in training, see
+            `in_chunks`; None: all. For batches larger than the memory.
     """
 
     def __init__(
         self,
         model: TwoHeads,
         optimizer: OptimizerCallable,
-        objective: Objective | None = None,
+        objective: Objective | Matryoshka | WeightedSum | None = None,
         weight: float = 1.0,
         retrieve_by: Literal["embedding", "pooled"] = "embedding",
         lr_scheduler: LRSchedulerCallable | None = None,
         lr_interval: Literal["epoch", "step"] = "epoch",
+        rates: dict[str, float | Rate] | None = None,
+        decay_norms_and_biases: bool = True,
+        chunk_size: int | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -63,22 +82,28 @@ class TwoHeadClassification(pl.LightningModule):
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.lr_interval = lr_interval
+        self.rates = rates_of(rates)
+        self.decay_norms_and_biases = decay_norms_and_biases
+        self.chunk_size = chunk_size
         if None not in (model.num_classes, model.image_shape):
             self._score_classes()
 
     def setup(self, stage: str) -> None:
         """Take from the data what was not given: classes and the size of images."""
         self.complete(self.trainer.datamodule)  # type: ignore[attr-defined]
+        if stage == "fit":
+            check_chunks(self.model, self.chunk_size)
 
     def complete(self, data: LightningDataModule | None) -> None:
         """Build what depends on the data, once."""
+        complete_trunks(self, data)
         if None in (self.model.num_classes, self.model.image_shape):
             self.model.complete(
                 self.model.num_classes or num_classes_of(data),
                 self.model.image_shape or picture_shape_of(data),
             )
             self._score_classes()
-        complete_centers(self.objective, data, self.model.embedding_dim)
+        complete_objective(self.objective, data, self.model.embedding_dim)
 
     def _score_classes(self) -> None:
         if self.objective is None:
@@ -94,15 +119,19 @@ class TwoHeadClassification(pl.LightningModule):
         logits: Tensor = self.model(images).logits
         return logits
 
+    def embed(self, images: Pictures) -> Float[Tensor, "n d"]:
+        """What validation and test retrieve images by."""
+        return self._retrieved(self.model(images))
+
     def training_step(self, batch: Batch, batch_idx: int) -> Any:
         """Both terms on one batch."""
-        output = self.model(batch.images)
+        output = in_chunks(self.model, batch.images, self.chunk_size)
         loss = F.cross_entropy(at_least_float32(output.logits), batch.labels)
         terms = {"train/cross_entropy": loss}
         if self.objective is not None:
             ranking = self.objective.evaluate(output.embeddings, batch.labels, batch.index)
             terms["train/ranking"] = ranking.loss
-            terms["train/mined_fraction"] = ranking.mined_fraction
+            terms |= {f"train/{name}": value for name, value in ranking.by_name().items()}
             loss = loss + self.weight * ranking.loss
         size = len(batch.index)
         self.log_dict(terms, batch_size=size, sync_dist=True)
@@ -133,9 +162,10 @@ class TwoHeadClassification(pl.LightningModule):
         output = self.model(batch.images)
         predicted = output.logits.argmax(1)
         accuracy.update(batch.index, predicted=predicted, labels=batch.labels)
-        pooled = self.retrieve_by == "pooled"
-        embeddings = unit_vectors(output.pooled) if pooled else output.embeddings
-        return {"embeddings": embeddings, "predicted": predicted}
+        return {"embeddings": self._retrieved(output), "predicted": predicted}
+
+    def _retrieved(self, output: TwoHeadOutput) -> Float[Tensor, "n d"]:
+        return unit_vectors(output.pooled) if self.retrieve_by == "pooled" else output.embeddings
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
         """Class probabilities and the embedding."""
@@ -161,9 +191,19 @@ class TwoHeadClassification(pl.LightningModule):
         return batch
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The optimizer over everything that learns."""
-        learning = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        return configure(self.optimizer, self.lr_scheduler, learning, self.lr_interval)
+        """The optimizer over everything that learns, each part at its rate."""
+        return configure(
+            self,
+            self.optimizer,
+            self.lr_scheduler,
+            self.lr_interval,
+            self.rates,
+            self.decay_norms_and_biases,
+        )
+
+    def configure_callbacks(self) -> list[Callback]:
+        """Who lets parts rest, and who looks for hard negatives."""
+        return [FrozenEpochs(self.rates), MinedLists()]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse weights of another architecture."""

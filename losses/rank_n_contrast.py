@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.distances import distances
 from ranklight.kernels.masked import masked_mean
 from ranklight.kernels.orders import ascending
 from ranklight.pairs.selection import loss_inputs
@@ -51,8 +52,8 @@ class RankNContrastLoss(nn.Module):
         """
         similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
         order = ascending(relevance, torch.zeros_like(selection), selection)
-        squared = (2 - 2 * torch.where(selection, similarity, 0)).clamp(min=0) + self.epsilon
-        logits = (-squared.sqrt() / self.temperature).gather(1, order)
+        distance = distances(similarity, selection, self.epsilon)
+        logits = (-distance / self.temperature).gather(1, order)
         up_to_ties = _last_of_ties(torch.where(selection, relevance, torch.inf).gather(1, order))
         cost = logits.logcumsumexp(1).gather(1, up_to_ties) - logits
         return masked_mean(cost, selection.gather(1, order))

@@ -25,7 +25,7 @@ from ranklight.metrics.ranked import (
 )
 from ranklight.search.embedded import Embedded, check_searchable
 from ranklight.search.exact import ExactSearch
-from ranklight.search.neighbours import Prepare, neighbour_lists
+from ranklight.search.neighbours import AnySearch, neighbour_lists
 
 _DEEPER = 8
 
@@ -106,7 +106,7 @@ def evaluate_retrieval(
     queries: Embedded,
     gallery: Embedded | None = None,
     ks: Sequence[int] = (1, 2, 4, 8),
-    search: Prepare = ExactSearch,
+    search: AnySearch = ExactSearch,
     advance: Callable[[int], object] | None = None,
     scoring: Scoring = USUAL,
 ) -> dict[str, float]:
@@ -134,7 +134,7 @@ def evaluate_retrieval(
         gallery: Where to look; among the other queries by default. A query that is part of it, by
             the ids that both were given, is left out for itself.
         ks: Every K of Recall@K. K beyond the gallery looks at all of it.
-        search: Prepares the gallery: exact, or a `search.ApproximateSearch`.
+        search: AnySearchs the gallery: exact, or a `search.ApproximateSearch`.
         advance: Called with the number of queries each time that some are done.
         scoring: Further scores, and what is right, wrong and junk.
 
@@ -182,7 +182,7 @@ def score_retrieval(
     queries: Embedded,
     gallery: Embedded | None = None,
     ks: Sequence[int] = (1, 2, 4, 8),
-    search: Prepare = ExactSearch,
+    search: AnySearch = ExactSearch,
     advance: Callable[[int], object] | None = None,
     scoring: Scoring = USUAL,
 ) -> dict[str, Float[Tensor, "n"]]:
@@ -218,7 +218,7 @@ def _rankings(
     queries: Embedded,
     gallery: Embedded | None,
     answers: Answers,
-    search: Prepare,
+    search: AnySearch,
     wanted: tuple[int, Scoring],
 ) -> Iterator[tuple[Int[Tensor, "b"], Ranked]]:
     """Blocks of queries that have answers, and their rankings without junk; collective."""

@@ -1,6 +1,8 @@
 """Pictures in, one embedding a row out."""
 
-from typing import Literal, cast
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, cast
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -10,10 +12,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ranklight.kernels.eager import without_autocast
 from ranklight.kernels.masked import at_least_float32
 from ranklight.models.inputs import Pictures, in_unit_range, inputs_of
+from ranklight.models.pooling import AveragePool, GeM
 
 
 class Encoder(nn.Module):
-    """A trunk, a global pooling, a linear projection, and the unit sphere if wanted.
+    """A trunk, a global pooling, a projection, and the unit sphere if wanted.
 
     Takes pictures (bytes, or floats of 0..1) and normalises them as its trunk was trained.
 
@@ -22,39 +25,53 @@ class Encoder(nn.Module):
             `TorchvisionTrunk("resnet50")` or `SmallConvNet()`; where it has `mean` and `std`, it
             is given (picture − mean) / std, else pictures of 0..1.
         embedding_dim: Size of the embedding; None leaves out the projection.
-        pooling: "average"; "max"; or "both", their sum, as in Proxy-Anchor's released code.
+        pooling: From maps to one vector each: of `models`, AveragePool, MaxPool, AverageMaxPool,
+            GeM or AttentionPool; None is AveragePool.
+        hidden: Sizes of hidden layers of the projection, each followed by a ReLU; none: it is
+            linear.
         normalize: Divide each embedding by its length. Losses on angles want it, the log-ratio
             loss must not have it.
         freeze_batch_norm: Keep running statistics as they are (batch norm in eval mode) while
             training, as the multi-similarity paper's code does; the affine part still learns.
+
+    Raises:
+        ValueError: Hidden layers without a projection, or GeM of a class token.
+
+    Example:
+        >>> import torch
+        >>> from ranklight.models import SmallConvNet
+        >>> encoder = Encoder(SmallConvNet(3, 8), embedding_dim=16, pooling=GeM(), hidden=[64])
+        >>> encoder(torch.rand(2, 3, 32, 32)).shape
+        torch.Size([2, 16])
     """
 
     def __init__(
         self,
         trunk: nn.Module,
         embedding_dim: int | None = 512,
-        pooling: Literal["average", "max", "both"] = "average",
+        pooling: nn.Module | None = None,
+        hidden: Sequence[int] = (),
         normalize: bool = True,
         freeze_batch_norm: bool = False,
     ) -> None:
         super().__init__()
         self.inputs = inputs_of(trunk)
         self.trunk = trunk
-        self.pooling = pooling
+        self.pooling = AveragePool() if pooling is None else pooling
         self.normalize = normalize
         self.freeze_batch_norm = freeze_batch_norm
         channels = cast(int, trunk.channels)
+        _check_signs(trunk, self.pooling)
+        if hasattr(self.pooling, "complete"):
+            cast(Any, self.pooling).complete(channels)
         self.embedding_dim = channels if embedding_dim is None else embedding_dim
-        self.projection = (
-            nn.Identity() if embedding_dim is None else nn.Linear(channels, embedding_dim)
-        )
+        self.projection = _projection(channels, hidden, embedding_dim)
         # Lightning trains in the mode that it finds and calls train() no more: freeze here too.
         self.train(self.training)
 
     def forward(self, images: Pictures) -> Float[Tensor, "n d"]:
         """Embeddings of a batch of pictures."""
-        pooled = pool(self.trunk(self.inputs(images)), self.pooling)
-        embeddings: Tensor = self.projection(pooled)
+        embeddings: Tensor = self.projection(self.pooling(self.trunk(self.inputs(images))))
         return unit_vectors(embeddings) if self.normalize else embeddings
 
     def train(self, mode: bool = True) -> "Encoder":
@@ -65,6 +82,36 @@ class Encoder(nn.Module):
                 if isinstance(module, _BatchNorm):
                     module.eval()
         return self
+
+
+class FeatureMap(nn.Module):
+    """A trunk's last feature map of pictures: what a head takes that looks at places.
+
+    Takes pictures (bytes, or floats of 0..1) and normalises them as its trunk was trained.
+
+    Args:
+        trunk: As in `Encoder`.
+
+    Attributes:
+        embedding_dim: The trunk's channels.
+
+    Example:
+        >>> import torch
+        >>> from ranklight.models import SmallConvNet
+        >>> FeatureMap(SmallConvNet(3, 8))(torch.rand(2, 3, 32, 32)).shape
+        torch.Size([2, 32, 4, 4])
+    """
+
+    def __init__(self, trunk: nn.Module) -> None:
+        super().__init__()
+        self.inputs = inputs_of(trunk)
+        self.trunk = trunk
+        self.embedding_dim = cast(int, trunk.channels)
+
+    def forward(self, images: Pictures) -> Float[Tensor, "n d i j"]:
+        """Maps of a batch of pictures."""
+        maps: Tensor = self.trunk(self.inputs(images))
+        return maps
 
 
 class Pixels(nn.Module):
@@ -93,12 +140,23 @@ def unit_vectors(vectors: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
         return F.normalize(at_least_float32(vectors))
 
 
-def pool(
-    maps: Float[Tensor, "n c h w"], pooling: Literal["average", "max", "both"]
-) -> Float[Tensor, "n c"]:
-    """One value a channel: its mean, its maximum, or the sum of the two."""
-    if pooling == "average":
-        return maps.mean((2, 3))
-    if pooling == "max":
-        return maps.amax((2, 3))
-    return maps.mean((2, 3)) + maps.amax((2, 3))
+def _projection(channels: int, hidden: Sequence[int], embedding_dim: int | None) -> nn.Module:
+    if embedding_dim is None:
+        if hidden:
+            raise ValueError(
+                f"hidden layers {list(hidden)} belong to a projection: give its size, embedding_dim"
+            )
+        return nn.Identity()
+    *inner, last = (nn.Linear(*sizes) for sizes in pairwise([channels, *hidden, embedding_dim]))
+    if not inner:
+        return last
+    return nn.Sequential(*(layer for each in inner for layer in (each, nn.ReLU())), last)
+
+
+def _check_signs(trunk: nn.Module, pooling: nn.Module) -> None:
+    tokens = getattr(trunk, "tokens", "patches")
+    if isinstance(pooling, GeM) and tokens != "patches":
+        raise ValueError(
+            f"GeM pools places and drops what is negative: with tokens {tokens} of the trunk take "
+            "AveragePool, or patches"
+        )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ranklight.models.encoder import unit_vectors
 from ranklight.models.inputs import Pictures, inputs_of
-from ranklight.models.trunks import IMAGENET_MEAN, IMAGENET_STD
+from ranklight.models.trunks.torchvision_trunk import IMAGENET_MEAN, IMAGENET_STD
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ranklight.models.encoder import pool, unit_vectors
+from ranklight.models.encoder import unit_vectors
 from ranklight.models.inputs import Pictures, inputs_of
 
 
@@ -73,7 +73,7 @@ class TwoHeads(nn.Module):
                 "TwoHeads needs num_classes and image_shape, or a call of complete()"
             )
         maps = self.trunk(self.inputs(images))
-        pooled = pool(maps, "average")
+        pooled = maps.mean((2, 3))
         embeddings = unit_vectors(self.embedding_head(maps.flatten(1)))
         return TwoHeadOutput(self.class_head(pooled), embeddings, pooled)
 

@@ -1,9 +1,11 @@
 """The vocabulary: anchors against references as three matrices S, R and M."""
 
 from ranklight.pairs.compare import Pairs, compare
+from ranklight.pairs.matryoshka import Matryoshka
 from ranklight.pairs.memory import CrossBatchMemory
 from ranklight.pairs.objective import Objective, ObjectiveOutput
 from ranklight.pairs.references import ClassCenters, InBatch, References
+from ranklight.pairs.regression import Regression
 from ranklight.pairs.relevance import (
     ByFeatures,
     ByTable,
@@ -15,6 +17,7 @@ from ranklight.pairs.relevance import (
     SharesLabel,
 )
 from ranklight.pairs.similarity import pairwise_similarity
+from ranklight.pairs.weighted_sum import WeightedSum
 
 __all__ = [
     "ByFeatures",
@@ -26,12 +29,15 @@ __all__ = [
     "LabelCloseness",
     "LabelOverlap",
     "LabelWithin",
+    "Matryoshka",
     "Objective",
     "ObjectiveOutput",
     "Pairs",
     "References",
+    "Regression",
     "SameClass",
     "SharesLabel",
+    "WeightedSum",
     "compare",
     "pairwise_similarity",
 ]

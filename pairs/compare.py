@@ -1,7 +1,7 @@
 """Anchors against references, as the three matrices S, R and M."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
@@ -52,12 +52,14 @@ def compare(
 def pairs_with(
     found: References,
     embeddings: Float[Tensor, "n d"],
-    labels: Shaped[Tensor, "n ..."],
+    labels: Shaped[Tensor, "n ..."] | None,
     relevance: Callable[[Tensor, Tensor], Tensor],
 ) -> Pairs:
-    """Compare a batch with references that were found already, as `compare` does."""
-    return Pairs(
-        similarity=pairwise_similarity(embeddings, found.embeddings),
-        relevance=relevance(labels, found.labels),
-        mask=found.mask,
-    )
+    """Compare a batch with references that were found already, as `compare` does.
+
+    Labels are not needed where the references say which pairs are positive.
+    """
+    similarity, related = pairwise_similarity(embeddings, found.embeddings), found.relevance
+    if related is None:
+        related = relevance(cast(Tensor, labels), found.labels)
+    return Pairs(similarity, related, found.mask)

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_counts
 from ranklight.kernels.distributed import (
     all_gather,
     all_reduce_sum,
@@ -15,6 +16,8 @@ from ranklight.kernels.distributed import (
     rank_and_world_size,
 )
 from ranklight.kernels.eager import eager_on_cpu
+from ranklight.kernels.random_bits import random_bits
+from ranklight.kernels.unit_vectors import unit_vectors
 from ranklight.pairs.checks import check_batch, check_classes
 
 
@@ -28,6 +31,10 @@ class References(NamedTuple):
     """More references, for a loss term of their own."""
     weight: float = 1.0
     """What the term of the memory is multiplied by."""
+    penalty: Float[Tensor, ""] | None = None
+    """What the references themselves cost, beside what is paid for their pairs."""
+    relevance: Float[Tensor, "n m"] | None = None
+    """R, where pairs were given and no labels say it."""
 
 
 class InBatch(nn.Module):
@@ -57,13 +64,10 @@ class InBatch(nn.Module):
     ) -> References:
         """The global batch, own anchors first, everything but the self pairs."""
         check_batch(embeddings, labels, index)
-        references, ref_labels = embeddings, labels
-        if rank_and_world_size()[1] > 1:
-            if eager_on_cpu(embeddings) or not self._compared:
-                check_as_many_on_every_rank(embeddings, "anchors")
-                self._compared = True
-            references = _own_first(all_gather(embeddings))
-            ref_labels = _own_first(all_gather(labels))
+        if rank_and_world_size()[1] > 1 and (eager_on_cpu(embeddings) or not self._compared):
+            check_as_many_on_every_rank(embeddings, "anchors")
+            self._compared = True
+        references, ref_labels = own_first(embeddings), own_first(labels)
         mask = torch.ones(
             len(embeddings), len(references), dtype=torch.bool, device=embeddings.device
         )
@@ -81,6 +85,13 @@ class ClassCenters(nn.Module):
 
     the rule of the center loss (Wen et al., ECCV 2016), over the anchors of all ranks.
 
+    With `sampled_classes`, a step in training has the classes of its batch and others drawn anew
+    each time, so many in all: Partial FC (An et al.: Killing Two Birds With One Stone, CVPR 2022,
+    arXiv 2203.15565), for a softmax over very many classes. The draw is a function of (seed, step,
+    class), so the same on all ranks and in a run that goes on; a rank holds all centers. Centers
+    that are not drawn have the gradient 0, with which an optimizer with momentum or weight decay
+    moves them still; insightface's class leaves them alone.
+
     Args:
         num_classes: Classes are labelled 0..num_classes − 1. None: the classes of the training
             split, when a run begins.
@@ -89,11 +100,17 @@ class ClassCenters(nn.Module):
         centers_per_class: Columns of a class; they are neighbours in S.
         center_learning_rate: γ, 0.5 in the paper; larger follows the batch closer. None: centers
             are learned.
+        center_merging: τ, what the mean distance between the centers of a class costs, which merges
+            those that are not needed: 0.2 for `SoftTripleLoss` (Qian et al., ICCV 2019).
+        sampled_classes: Classes a step in training, those of the global batch among them; fewer are
+            faster and see fewer negatives. None: all.
+        seed: Another seed draws other classes.
 
     Raises:
         TypeError: Labels are not integers.
-        ValueError: Embeddings have another dimension than the centers, labels are not one class an
-            image; or, on the CPU, a label has no center.
+        ValueError: What is given of the centers does not go together; the global batch has more
+            images than classes are sampled; embeddings have another dimension than the centers,
+            labels are not one class an image; or, on the CPU, a label has no center.
         RuntimeError: A number was left out, and nobody called `complete`.
 
     Example:
@@ -105,6 +122,7 @@ class ClassCenters(nn.Module):
 
     centers: Tensor | None
     classes: Tensor
+    draws: Tensor
 
     def __init__(
         self,
@@ -113,6 +131,9 @@ class ClassCenters(nn.Module):
         normalize: bool = True,
         centers_per_class: int = 1,
         center_learning_rate: float | None = None,
+        center_merging: float = 0.0,
+        sampled_classes: int | None = None,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         given = (num_classes, embedding_dim, centers_per_class)
@@ -126,6 +147,16 @@ class ClassCenters(nn.Module):
         self.normalize = normalize
         self.centers_per_class = centers_per_class
         self.center_learning_rate = center_learning_rate
+        if center_merging and centers_per_class == 1:
+            raise ValueError("center_merging needs several centers_per_class; got 1")
+        self.center_merging = center_merging
+        if sampled_classes is not None and center_learning_rate is not None:
+            raise ValueError("sampled_classes needs centers that are learned by the loss")
+        self.sampled_classes = sampled_classes
+        self.seed = seed
+        if sampled_classes is not None:
+            check_counts(sampled_classes=sampled_classes)
+            self.register_buffer("draws", torch.zeros((), dtype=torch.int64))
         self.register_buffer("classes", None, persistent=False)
         if center_learning_rate is None:
             self.register_parameter("centers", None)
@@ -168,13 +199,24 @@ class ClassCenters(nn.Module):
                 f"embeddings must have {needed.shape[1]} dimensions on {needed.device}, as the "
                 f"centers have; got {given.shape[1]} on {given.device}"
             )
-        centers = F.normalize(self.centers) if self.normalize else self.centers
-        ref_labels = self.classes.repeat_interleave(self.centers_per_class)
-        mask = torch.ones(len(embeddings), len(centers), dtype=torch.bool, device=embeddings.device)
+        centers, classes = self.centers, self.classes
+        if self.training and self.sampled_classes is not None:
+            drawn = self._drawn(labels)
+            centers, classes = centers[self._rows(drawn).flatten()], classes[drawn]
+        if self.normalize:
+            centers = unit_vectors(centers)
+        ref_labels = classes.repeat_interleave(self.centers_per_class)
+        mask = torch.ones((), dtype=torch.bool, device=embeddings.device)
+        penalty = self._merging(centers) if self.center_merging else None
         if self.center_learning_rate is not None and self.training:
             centers = centers.clone()
             self._move(embeddings.detach(), labels, centers, self.center_learning_rate)
-        return References(centers.to(embeddings.dtype), ref_labels, mask)
+        return References(
+            centers.to(embeddings.dtype),
+            ref_labels,
+            mask.expand(len(embeddings), len(centers)),
+            penalty=penalty,
+        )
 
     def check_labels(self, labels: Tensor) -> None:
         """Refuse labels of classes that have no center; their values on the CPU alone.
@@ -191,10 +233,39 @@ class ClassCenters(nn.Module):
                 f"{int(labels[~known][0])} is none of them"
             )
 
+    def _rows(self, classes: Int[Tensor, " k"]) -> Int[Tensor, "k centers_per_class"]:
+        """Where the centers of some classes, by their places, stand."""
+        each = torch.arange(self.centers_per_class, device=classes.device)
+        return classes.unsqueeze(1) * self.centers_per_class + each
+
+    def _drawn(self, labels: Tensor) -> Tensor:
+        """The places of the classes that this step has, ascending."""
+        present = torch.searchsorted(self.classes, all_gather(labels.long()).flatten())
+        number = min(cast(int, self.sampled_classes), len(self.classes))
+        if len(present) > number:
+            raise ValueError(
+                f"sampled_classes must be at least the images of a global batch, {len(present)}; "
+                f"got {self.sampled_classes}"
+            )
+        places = torch.arange(len(self.classes), device=labels.device)
+        lots = random_bits(self.seed, self.draws, places)
+        lots.index_fill_(0, present, torch.iinfo(lots.dtype).max)
+        self.draws += 1
+        return lots.topk(number, sorted=False).indices.sort().values
+
+    def _merging(self, centers: Tensor) -> Tensor:
+        """τ times the distances between centers of a class, as released: Σ / (classes · K (K − 1)).
+
+        1e-5 under the root keeps the gradient of merged centers finite.
+        """
+        grouped = torch.unflatten(F.normalize(centers), 0, (-1, self.centers_per_class))
+        distance: Tensor = (2 + 1e-5 - 2 * grouped @ grouped.mT).sqrt().triu(1)
+        pairs = len(centers) * (self.centers_per_class - 1)
+        return self.center_merging * distance.sum() / pairs
+
     @torch.no_grad()
     def _move(self, embeddings: Tensor, labels: Tensor, centers: Tensor, rate: float) -> None:
-        own = torch.searchsorted(self.classes, labels.long()).unsqueeze(1) * self.centers_per_class
-        own = own + torch.arange(self.centers_per_class, device=labels.device)
+        own = self._rows(torch.searchsorted(self.classes, labels.long()))
         embeddings = embeddings.to(centers.dtype)
         distance = (embeddings.unsqueeze(1) - centers[own]).square().sum(2)
         closest = own.gather(1, distance.argmin(1, keepdim=True)).squeeze(1)
@@ -209,6 +280,9 @@ def _without_diagonal(mask: Tensor) -> Tensor:
     return mask.fill_diagonal_(False) if mask.numel() else mask
 
 
-def _own_first(shards: Tensor) -> Tensor:
-    rank = dist.get_rank()
+def own_first(rows: Shaped[Tensor, "n ..."]) -> Shaped[Tensor, "m ..."]:
+    """The rows of all ranks, as many on each, own ones first, with gradient."""
+    if rank_and_world_size()[1] == 1:
+        return rows
+    shards, rank = all_gather(rows), dist.get_rank()
     return torch.cat([shards[rank], *shards[:rank], *shards[rank + 1 :]])

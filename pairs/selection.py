@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ranklight.kernels.checks import check_tensors
 from ranklight.kernels.eager import eager_on_cpu
-from ranklight.kernels.masked import at_least_float32
+from ranklight.kernels.masked import at_least_float32, everywhere
 
 
 def loss_inputs(
@@ -46,6 +46,39 @@ def loss_inputs(
     return similarity, relevance, selection
 
 
+def loss_inputs_of_classes(
+    similarity: Tensor, relevance: Tensor, selection: Tensor, centers_per_class: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`loss_inputs` with the columns of a class on an axis of their own, [n, classes, K].
+
+    Args:
+        similarity: S.
+        relevance: R.
+        selection: Pairs (Bool).
+        centers_per_class: K; so many neighbouring columns are one class.
+
+    Raises:
+        TypeError: S or R are not floats, or the selection is not of pairs.
+        ValueError: The three are not of one shape [n, m], or not on one device, or m is no multiple
+            of K.
+    """
+    matrices = loss_inputs(similarity, relevance, selection)
+    if (m := similarity.shape[1]) % centers_per_class:
+        raise ValueError(
+            f"the columns must be {centers_per_class} neighbouring centers a class, as of "
+            f"ClassCenters(centers_per_class={centers_per_class}); got {m} columns"
+        )
+    # Where there was no column, one stands that is not selected, which makes one class.
+    missing = -matrices[0].shape[1] % centers_per_class
+    similarity, relevance, selection = (
+        torch.unflatten(
+            F.pad(matrix, (0, missing)) if missing else matrix, 1, (-1, centers_per_class)
+        )
+        for matrix in matrices
+    )
+    return similarity, relevance, selection
+
+
 def miner_inputs(
     similarity: Tensor, relevance: Tensor, mask: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -62,8 +95,8 @@ def miner_inputs(
 
 
 def split(
-    relevance: Float[Tensor, "n m"], selection: Shaped[Tensor, "n m"]
-) -> tuple[Bool[Tensor, "n m"], Bool[Tensor, "n m"]]:
+    relevance: Float[Tensor, "n *m"], selection: Shaped[Tensor, "n *m"]
+) -> tuple[Bool[Tensor, "n *m"], Bool[Tensor, "n *m"]]:
     """The selected pairs, as (positive, negative): relevance above 0, and not.
 
     A relevance of NaN is not above 0: labels that are no numbers are refused where they become
@@ -75,6 +108,8 @@ def split(
         ([[True, False]], [[False, True]])
     """
     related = relevance > 0
+    if everywhere(selection):
+        return related, ~related
     return selection & related, selection & ~related
 
 

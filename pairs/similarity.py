@@ -100,19 +100,13 @@ class _Similarity(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
         embeddings, references = ctx.saved_tensors
-        grad_embeddings = grad_references = None
         with without_autocast(grad):
             # Of no anchors the mean is no number, which would spread.
             center = embeddings.mean(0) if len(embeddings) else embeddings.new_zeros(())
             anchors = embeddings - center
             if ctx.among_themselves:
                 return _of_both_sides(grad, anchors), None, None
-            if ctx.needs_input_grad[0]:
-                grad_embeddings = _of_anchors(grad, anchors, references, center)
-            if ctx.needs_input_grad[1]:
-                others = references - center
-                grad_references = grad.T @ anchors - grad.sum(0).unsqueeze(1) * others
-        return grad_embeddings, grad_references, None
+            return *_of_each_side(grad, anchors, references, center, ctx.needs_input_grad[1]), None
 
 
 def _among_themselves(vectors: Tensor) -> Tensor:
@@ -130,12 +124,19 @@ def _among_themselves(vectors: Tensor) -> Tensor:
     return similarity
 
 
-def _of_anchors(grad: Tensor, anchors: Tensor, references: Tensor, center: Tensor) -> Tensor:
-    """Σ_j G_ij (r_j − z_i), the references centered a few at a time."""
-    result = grad.sum(1, keepdim=True).neg() * anchors
+def _of_each_side(
+    grad: Tensor, anchors: Tensor, references: Tensor, center: Tensor, of_references: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Σ_j G_ij (r_j − z_i) and Σ_i G_ij (z_i − r_j), the references centered a few at a time."""
+    first = grad.sum(1, keepdim=True).neg() * anchors
+    second = torch.empty_like(references) if of_references else None
     for rows in row_chunks(references, references.shape[1]):
-        result.addmm_(grad[:, rows], references[rows] - center)
-    return result
+        some, others = grad[:, rows], references[rows]
+        others = torch.sub(others, center, out=None if second is None else second[rows])
+        first.addmm_(some, others)
+        if second is not None:
+            others.mul_(some.sum(0).neg_().unsqueeze(1)).addmm_(some.T, anchors)
+    return first, second
 
 
 def _of_both_sides(grad: Tensor, vectors: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from ranklight.running.checkpoint_io import AtomicCheckpointIO
 from ranklight.running.checks_before_training import CheckBeforeTraining
 from ranklight.running.compile_network import CompileNetwork
 from ranklight.running.data_wait import DataWait
+from ranklight.running.exponential_moving_average import ExponentialMovingAverage
 from ranklight.running.last_checkpoint import LastCheckpoint
 from ranklight.running.metrics_file import MetricsFile
 from ranklight.running.non_finite import StopOnNonFiniteLoss
@@ -15,7 +16,9 @@ from ranklight.running.progress_bar import ProgressBar
 from ranklight.running.provenance import Provenance
 from ranklight.running.resume import ExactResume
 from ranklight.running.save_config import SaveConfig
+from ranklight.running.seen_data import SeenData
 from ranklight.running.termination import SaveOnTermination
+from ranklight.running.what_learns import WhatLearns
 
 __all__ = [
     "AtomicCheckpointIO",
@@ -24,6 +27,7 @@ __all__ = [
     "CompileNetwork",
     "DataWait",
     "ExactResume",
+    "ExponentialMovingAverage",
     "LastCheckpoint",
     "MetricsFile",
     "PlainProgress",
@@ -32,6 +36,8 @@ __all__ = [
     "SaveConfig",
     "SaveOnTermination",
     "SavePredictions",
+    "SeenData",
     "StopOnNonFiniteLoss",
     "WarnOfLocalBatchNorm",
+    "WhatLearns",
 ]

@@ -83,16 +83,21 @@ def _check_headers(data: Any) -> None:
 
 def length_of(schedule: Any) -> int | None:
     """How many steps a schedule of the learning rate has; None where it has no end of its own."""
-    if type(schedule) not in _ENDS:
-        return None
-    length: int = getattr(schedule, _ENDS[type(schedule)][0])
-    return length
+    end = _end_of(schedule)
+    return None if end is None else getattr(schedule, end[0])
+
+
+def _end_of(schedule: Any) -> tuple[str, str] | None:
+    """Where a schedule keeps its length, and what comes after; ours say it themselves."""
+    end: tuple[str, str] | None = getattr(schedule, "past_end", _ENDS.get(type(schedule)))
+    return end
 
 
 def _check_length(trainer: Trainer, schedule: Any, interval: str) -> None:
     length, steps = length_of(schedule), number_of_steps(trainer, interval)
-    if length is not None and steps > length:
-        name, why = _ENDS[type(schedule)]
+    end = _end_of(schedule)
+    if end is not None and length is not None and steps > length:
+        name, why = end
         raise ValueError(
             f"{type(schedule).__name__} needs a {name} of at least the run's {steps:,} "
             f"{interval}s, got {length:,}: {why}"

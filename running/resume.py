@@ -11,6 +11,10 @@ from pytorch_lightning.utilities import rank_zero_warn
 
 from ranklight.datamodules import Batch
 from ranklight.kernels.distributed import all_gather_object
+from ranklight.running.exponential_moving_average import (
+    TRAINING_WEIGHTS,
+    ExponentialMovingAverage,
+)
 from ranklight.running.metrics_file import MetricsFile
 
 
@@ -41,9 +45,20 @@ class ExactResume(Callback):
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Forget what was logged after the checkpoint; keep the random states for later."""
+        """Forget what was logged after the checkpoint; keep the random states for later.
+
+        Raises:
+            ValueError: The checkpoint holds averaged weights, and nobody takes them apart.
+        """
         if trainer.state.fn != TrainerFn.FITTING:
             return
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        averages = any(isinstance(each, ExponentialMovingAverage) for each in callbacks)
+        if TRAINING_WEIGHTS in checkpoint and not averages:
+            raise ValueError(
+                "the checkpoint is of a run with averaged weights, and training goes on from those "
+                "that it averaged: keep callbacks.average, or start a new run"
+            )
         self._random_states = checkpoint.get("random_states")
         rows = checkpoint.get("metrics_rows", [])
         for file, count in zip(_metrics_files(trainer), rows, strict=False):

@@ -76,6 +76,7 @@ class SaveConfig(SaveConfigCallback):
         }
         for key, (before, after) in changed.items():
             rank_zero_info(f"{key}: the checkpoint says {before}, this run {after}: {after} counts")
+        _check_rates(checkpoint.get("config", {}), self.resolved)
         settings = "model.init_args.optimizer.init_args."
         for key, (before, after) in changed.items():
             if key.startswith("model.init_args.lr_scheduler."):
@@ -105,9 +106,24 @@ def without_what_belongs_to_one_command(configuration: dict[str, Any]) -> dict[s
     return kept
 
 
+def _check_rates(then: dict[str, Any], now: dict[str, Any]) -> None:
+    """Refuse other parts and factors than those by which the optimizer's state is kept."""
+    for key, by_default in (("rates", None), ("decay_norms_and_biases", True)):
+        before, after = (
+            tree.get("model", {}).get("init_args", {}).get(key, by_default) for tree in (then, now)
+        )
+        if then and before != after:
+            raise ValueError(
+                f"model.init_args.{key} was {before} in the checkpoint and is {after} now, but the "
+                "optimizer goes on part by part: leave it as it was, or start a new run"
+            )
+
+
 def _override(checkpoint: dict[str, Any], name: str, before: Any, after: Any) -> None:
     for optimizer in checkpoint.get("optimizer_states", []):
         for group in optimizer["param_groups"]:
+            if name == "weight_decay" and group.get("own_weight_decay"):
+                continue
             if name != "lr":
                 group[name] = after
                 continue

@@ -1,5 +1,6 @@
 """Files that are whole, or as they were, and named when they cannot be written."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,29 @@ def replacing(path: Path) -> Iterator[Path]:
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """A folder beside another to write into; it takes the other's place when all is written.
+
+    Raises:
+        OSError: It could not be made; names the folder, which is as it was.
+    """
+    part, before = (folder.with_name(f"{folder.name}.{end}") for end in ("part", "before"))
+    with naming(folder):
+        for left in (part, before):
+            shutil.rmtree(left, ignore_errors=True)
+        part.mkdir(parents=True)
+    try:
+        yield part
+        with naming(folder):
+            if folder.exists():
+                folder.rename(before)
+            part.rename(folder)
+    finally:
+        for left in (part, before):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 @contextmanager

@@ -65,7 +65,7 @@ class ApproximateSearch:
         self.gallery = gallery = gallery.detach()
         self.max_k = max_k
         rows = gallery.float().cpu().numpy()
-        self.index = library.index_factory(gallery.shape[1], _factory(kind, *gallery.shape))
+        self.index = library.index_factory(gallery.shape[1], index_name(kind, *gallery.shape))
         self.index.train(rows)
         self.index.add(rows)
         # a graph is never searched shorter than the list that is wanted
@@ -146,18 +146,32 @@ def _check_rows(rows: Tensor) -> None:
     check_squares(torch.linalg.vector_norm(rows.float(), dim=1))
 
 
-def _factory(kind: Kind, rows: int, dimensions: int) -> str:
-    """FAISS's name of the index."""
+def index_name(kind: Kind, rows: int, dimensions: int, kept_as: str = "Flat") -> str:
+    """What FAISS's `index_factory` calls an index of so many rows.
+
+    Args:
+        kind: As of `ApproximateSearch`.
+        rows: How many there are, from which the number of cells follows.
+        dimensions: Of each.
+        kept_as: FAISS's name of what is kept of a row: `Flat`, `SQfp16`, `SQ8`, `RaBitQ`; IVFPQ has
+            its own codes.
+
+    Raises:
+        ValueError: Too few rows to learn codes from.
+    """
     if kind == "HNSW":
-        return "HNSW32"
-    # FAISS wants 39 rows a cell to learn it from, and 256 rows to learn codes from
-    cells = max(1, min(4 * math.isqrt(rows), rows // 39))
+        return f"HNSW32,{kept_as}"
     if kind == "IVFFlat":
-        return f"IVF{cells},Flat"
+        return f"IVF{num_cells(rows)},{kept_as}"
     if rows < _CODES:
         raise ValueError(f"IVFPQ learns codes from {_CODES} rows or more, there are {rows}")
     bytes_a_row = max(1, dimensions // 4)
     while dimensions % bytes_a_row:
         bytes_a_row -= 1
     # np: without the training for polysemous codes, which nothing here uses and which takes longest
-    return f"IVF{cells},PQ{bytes_a_row}np"
+    return f"IVF{num_cells(rows)},PQ{bytes_a_row}np"
+
+
+def num_cells(rows: int) -> int:
+    """4√m; fewer where FAISS would not have the 39 rows a cell that it wants to learn it from."""
+    return max(1, min(4 * math.isqrt(rows), rows // 39))

@@ -74,6 +74,15 @@ class Embedded:
             self.embeddings.to(device), self.labels.to(device), ids, self.shards, groups
         )
 
+    def with_embeddings(self, embeddings: Float[Tensor, "n e"]) -> "Embedded":
+        """The same images, embedded in another way."""
+        ids = self.ids if self.has_ids else None
+        return Embedded(embeddings, self.labels, ids, self.shards, self.groups)
+
+    def identified(self) -> "Embedded":
+        """The same rows, with ids: two sets that are made of them know which images they share."""
+        return Embedded(self.embeddings, self.labels, self.ids, self.shards, self.groups)
+
     def positions_of(self, ids: Int[Tensor, "c"]) -> Int[Tensor, "c"]:
         """At which position among the rows of all ranks each of these images is; collective.
 

@@ -45,11 +45,22 @@ Lists = Iterator[tuple[Int[Tensor, "b"], Int[Tensor, "b k"]]]
 """Blocks of rows of the queries, and the list of each."""
 
 
+@runtime_checkable
+class Reordered(Protocol):
+    """A search that has lists of its own, as re-ranking has."""
+
+    def lists(self, queries: Embedded, gallery: Embedded | None, counts: Int[Tensor, "n"]) -> Lists:
+        """What `neighbour_lists` is to give; a longer list begins with the shorter one."""
+
+
+AnySearch = Prepare | Reordered
+
+
 def neighbour_lists(
     queries: Embedded,
     gallery: Embedded | None,
     counts: Int[Tensor, "n"],
-    search: Prepare = ExactSearch,
+    search: AnySearch = ExactSearch,
 ) -> Lists:
     """Lists of the nearest rows of the gallery, by the rules of `ExactSearch`, in blocks.
 
@@ -71,7 +82,8 @@ def neighbour_lists(
             queries, without each one itself.
         counts: How many neighbours of each query, 0 for none.
         search: Prepares the gallery: exact, of a gallery larger than memory a
-            `search.BlockedSearch`, or a `search.ApproximateSearch`.
+            `search.BlockedSearch`, or a `search.ApproximateSearch`; or has lists of its own, as
+            `search.after.KReciprocal` makes them.
 
     Yields:
         Rows of the queries, and positions among the rows of all ranks of what is nearest to them,
@@ -89,6 +101,8 @@ def neighbour_lists(
             f"{len(queries.ids)} queries need as many counts, each 0 or more; got {len(counts)}"
             f", the least {int(counts.min()) if len(counts) else None}"
         )
+    if isinstance(search, Reordered):
+        return search.lists(queries, gallery, counts)
     among = queries if gallery is None else gallery
     max_k = queries.shards.max(int(counts.max()) if len(counts) else 0)
     if max_k == 0:

@@ -43,13 +43,22 @@ def squared_distance(
     distance = torch.empty(len(rows), dtype=torch.float64, device=queries.device)
     for pairs in chunks(len(rows), max(1, _CACHED // width)):
         terms = queries[rows[pairs]].double().sub_(gallery[columns[pairs]]).square_()
-        if terms.shape[1] < width:
-            terms = pad(terms, (0, width - terms.shape[1]))
-        while terms.shape[1] > 1:
-            half = terms.shape[1] // 2
-            terms = terms[:, :half] + terms[:, half:]
-        distance[pairs] = terms.squeeze(1)
+        distance[pairs] = folded_sum(terms)
     return distance
+
+
+def folded_sum(terms: Float[Tensor, "*n d"]) -> Float[Tensor, "*n"]:
+    """Sum over the last dimension, in an order that nothing but its size decides.
+
+    The second half is folded onto the first until one is left.
+    """
+    width = 1 << (terms.shape[-1] - 1).bit_length()
+    if terms.shape[-1] < width:
+        terms = pad(terms, (0, width - terms.shape[-1]))
+    while terms.shape[-1] > 1:
+        half = terms.shape[-1] // 2
+        terms = terms[..., :half] + terms[..., half:]
+    return terms.squeeze(-1)
 
 
 def distances_of(

@@ -41,7 +41,7 @@ def student_interval(values: Sequence[float]) -> Interval:
     if count < 2:
         return Interval(values[0], math.nan, math.nan, count)
     error = statistics.stdev(values) / math.sqrt(count)
-    return interval_of(statistics.fmean(values), error, count - 1, count)
+    return interval_of(statistics.fmean(values), error, float(count - 1), count)
 
 
 def interval_of(mean: float, error: float, freedom: float, runs: int) -> Interval:

@@ -1,4 +1,8 @@
-"""Every loss with every miner it goes with, and batches for them."""
+"""Every loss with every kind of selection that it takes, every miner, and batches for them.
+
+What a loss is given by a miner is a selection: all pairs, some, or opponents. So each loss comes
+with one miner of each kind, and each miner with one loss, not every loss with every miner.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,12 +19,16 @@ from ranklight.pairs import (
     LabelCloseness,
     LabelOverlap,
     LabelWithin,
+    Matryoshka,
     Objective,
+    Regression,
     SharesLabel,
+    WeightedSum,
 )
 
 BATCH, DIM, CLASSES = 48, 16, 12
-CONTINUOUS = {"LogRatioLoss", "RankNContrastLoss"}
+CONTINUOUS = {"LogRatioLoss", "RankNContrastLoss", "RankSimLoss"}
+OF_TRIPLETS = {"MarginLoss", "TripletLoss"}
 
 
 def _gives_opponents(miner):
@@ -35,23 +43,45 @@ class Method(NamedTuple):
     random: bool = False
 
 
+def _references(loss):
+    """The batch; or class centers, where the loss needs several of a class."""
+    several = getattr(loss, "centers_per_class", None)
+    return several and ClassCenters(CLASSES, DIM, centers_per_class=several)
+
+
 def _of_pairs(loss, miner=None):
     mined = {"DistanceWeighted": partial(miners.DistanceWeighted, DIM)}
     relevance = LabelCloseness() if loss in CONTINUOUS else None
+
+    def build():
+        built = getattr(losses, loss)()
+        mine = mined.get(miner, getattr(miners, miner))
+        return Objective(built, mine(), _references(built), relevance)
+
     return Method(
-        lambda: Objective(
-            getattr(losses, loss)(), mined.get(miner, getattr(miners, miner))(), None, relevance
-        ),
+        build,
         "numbers" if loss in CONTINUOUS else "classes",
         miner == "DistanceWeighted",
     )
 
 
+def _losses_by_kind():
+    for loss in losses.__all__:
+        yield loss, "KeepAll"
+        yield loss, "MultiSimilarityMiner"
+        if loss in OF_TRIPLETS:
+            yield loss, "Hardest"
+
+
+def _miners():
+    for miner in miners.__all__:
+        yield "TripletLoss" if _gives_opponents(miner) else "ContrastiveLoss", miner
+
+
 METHODS = {
     f"{loss}, {miner}": _of_pairs(loss, miner)
-    for loss in losses.__all__
-    for miner in miners.__all__
-    if loss == "TripletLoss" or not _gives_opponents(miner)
+    for loss, miner in (*_losses_by_kind(), *_miners())
+    if "FromPML" not in (loss, miner)
 }
 METHODS |= {
     name: Method(partial(lambda build: Objective(build()), build), random="drawn" in name)
@@ -91,11 +121,50 @@ METHODS |= {
             losses.CenterLoss(), references=ClassCenters(CLASSES, DIM, center_learning_rate=0.5)
         )
     ),
+    "centers, ArcFace": Method(
+        lambda: Objective(losses.ArcFaceLoss(), references=ClassCenters(CLASSES, DIM))
+    ),
+    "centers in blocks": Method(
+        lambda: Objective(
+            losses.ArcFaceLoss(), references=ClassCenters(CLASSES, DIM), references_per_block=5
+        )
+    ),
+    "centers drawn": Method(
+        lambda: Objective(
+            losses.ArcFaceLoss(),
+            references=ClassCenters(100 * CLASSES, DIM, sampled_classes=BATCH),
+        )
+    ),
+    "centers that merge": Method(
+        lambda: Objective(
+            losses.SoftTripleLoss(),
+            references=ClassCenters(CLASSES, DIM, centers_per_class=10, center_merging=0.2),
+        )
+    ),
     "centers, several a class": Method(
         lambda: Objective(
             losses.MagnetLoss(), references=ClassCenters(CLASSES, DIM, centers_per_class=3)
         )
     ),
+    "a boundary a class": Method(
+        lambda: Objective(losses.MarginLoss(num_classes=CLASSES), miners.DistanceWeighted(DIM)),
+        random=True,
+    ),
+    "prefixes": Method(
+        lambda: Matryoshka(
+            Objective(losses.MultiSimilarityLoss(), miners.MultiSimilarityMiner()), [4, DIM]
+        )
+    ),
+    "a sum": Method(
+        lambda: WeightedSum(
+            {
+                "ranks": Objective(losses.SupAPLoss()),
+                "memory": Objective(losses.ContrastiveLoss(), references=CrossBatchMemory(BATCH)),
+            },
+            {"memory": 0.5},
+        )
+    ),
+    "regression": Method(lambda: Regression(losses.AbsoluteErrorLoss(), 1, DIM), "numbers"),
     "memory": Method(
         lambda: Objective(losses.ContrastiveLoss(), references=CrossBatchMemory(2 * BATCH + 5))
     ),

@@ -14,6 +14,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pytorch_metric_learning import losses as peer_losses
+from pytorch_metric_learning import miners as peer_miners
 from torch import Tensor
 
 from ranklight import losses, miners, pairs
@@ -70,14 +72,18 @@ def _with_gradient(loss: Callable[..., Tensor]) -> Callable[..., Any]:
 LOSSES = {
     name: Call(_with_gradient(getattr(losses, name)()), {**MATRICES, "selection": MASK})
     for name in losses.__all__
+    if name not in ("FromPML", "SoftTripleLoss")
 }
+LOSSES["SoftTripleLoss"] = Call(
+    _with_gradient(losses.SoftTripleLoss(centers_per_class=3)), {**MATRICES, "selection": MASK}
+)
 LOSSES["TripletLoss of opponents"] = Call(
     _with_gradient(losses.TripletLoss()), {**MATRICES, "selection": OPPONENTS}
 )
 MINERS = {
     name: Call(getattr(miners, name)(), {**MATRICES, "mask": MASK})
     for name in miners.__all__
-    if name not in ("BatchTriplets", "DistanceWeighted")
+    if name not in ("BatchTriplets", "DistanceWeighted", "FromPML")
 }
 MINERS["DistanceWeighted"] = Call(
     miners.DistanceWeighted(8), {**MATRICES, "mask": MASK}, random=True
@@ -107,6 +113,11 @@ def _centers(rate: float | None) -> pairs.ClassCenters:
     return pairs.ClassCenters(3, DIM, center_learning_rate=rate)
 
 
+def _regression() -> pairs.Regression:
+    torch.manual_seed(0)
+    return pairs.Regression(losses.AbsoluteErrorLoss(), 1, DIM).double()
+
+
 def _memory(**batch: Any) -> Any:
     memory = CrossBatchMemory(8)
     memory(EMBEDDINGS, BATCH["labels"], BATCH["index"] - 2)
@@ -121,6 +132,39 @@ REFERENCES = {
     "Objective": Call(lambda **batch: Objective(MultiSimilarityLoss())(**batch), BATCH),
     "Objective, memory": Call(
         lambda **batch: Objective(ContrastiveLoss(), references=CrossBatchMemory(8))(**batch), BATCH
+    ),
+    "FromPML": Call(
+        lambda **batch: Objective(
+            losses.FromPML(peer_losses.ContrastiveLoss()),
+            miners.FromPML(peer_miners.PairMarginMiner(0.9, 0.1)),
+        )(**batch),
+        BATCH,
+    ),
+    "Objective, references": Call(
+        lambda **given: Objective(ContrastiveLoss())(**given),
+        {
+            "embeddings": EMBEDDINGS,
+            "labels": BATCH["labels"],
+            "references": OTHERS,
+            "ref_labels": torch.tensor([2, 1, 0, 0, 1, 5]),
+            "mask": MASK,
+        },
+    ),
+    "Objective, pairs": Call(
+        lambda **given: Objective(ContrastiveLoss())(**given),
+        {"embeddings": EMBEDDINGS, "references": OTHERS, "positive": CLASSES > 0},
+    ),
+    "Matryoshka": Call(
+        lambda **batch: pairs.Matryoshka(Objective(ContrastiveLoss()), [1, DIM])(**batch), BATCH
+    ),
+    "WeightedSum": Call(
+        lambda **batch: pairs.WeightedSum(
+            {"a": Objective(ContrastiveLoss()), "b": Objective(MultiSimilarityLoss())}
+        )(**batch),
+        BATCH,
+    ),
+    "Regression": Call(
+        lambda **batch: _regression()(**batch), BATCH | {"labels": torch.tensor([0.5, 1, -1, 3])}
     ),
     "compare": Call(
         lambda **batch: pairs.compare(**batch, references=InBatch(), relevance=pairs.SameClass()),

@@ -25,8 +25,18 @@ def stage_progress(
     trainer: Trainer, name: str, steps: int, embedded: Embedded
 ) -> Iterator[Callable[[int], object]]:
     """A bar beside the trainer's if that is Rich, else a line in the log; nothing if tiny."""
-    bar = trainer.progress_bar_callback
     rows = embedded.shards.size
+    told = f"{name} among {rows:,} embeddings"
+    with rows_progress(trainer, name, steps, rows, told) as advance:
+        yield advance
+
+
+@contextlib.contextmanager
+def rows_progress(
+    trainer: Trainer, name: str, steps: int, rows: int, told: str = ""
+) -> Iterator[Callable[[int], object]]:
+    """`stage_progress` of so many rows; a log says what is `told`, by default the name."""
+    bar = trainer.progress_bar_callback
     if rows < _TINY:
         yield lambda done: None
     elif isinstance(bar, RichProgressBar) and bar.progress is not None:
@@ -37,5 +47,5 @@ def stage_progress(
         finally:
             progress.update(task, visible=False)
     else:
-        _log.info("%s among %s embeddings", name, f"{rows:,}")
+        _log.info("%s", told or name)
         yield lambda done: None

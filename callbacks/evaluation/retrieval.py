@@ -1,5 +1,6 @@
 """How well the model's neighbours are what was looked for, after every validation and test."""
 
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
@@ -8,9 +9,11 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor, nn
 
+from ranklight.callbacks.evaluation.after_encoder import AfterEncoder, Variant, show_variants
 from ranklight.callbacks.evaluation.embedding_evaluation import EmbeddingEvaluation, Sides, Stage
 from ranklight.callbacks.evaluation.progress import stage_progress
 from ranklight.callbacks.evaluation.scores_file import save_class_scores, values_of
+from ranklight.callbacks.evaluation.views import View
 from ranklight.datamodules import Batch
 from ranklight.metrics import (
     ClassAnswers,
@@ -24,7 +27,8 @@ from ranklight.metrics import (
 )
 from ranklight.metrics.answers import Apart, Judge
 from ranklight.search import ApproximateSearch, Embedded, ExactSearch, index_recall
-from ranklight.search.neighbours import Prepare
+from ranklight.search.after import Step
+from ranklight.search.neighbours import AnySearch, Prepare
 
 
 class RetrievalEvaluation(EmbeddingEvaluation):
@@ -50,6 +54,12 @@ class RetrievalEvaluation(EmbeddingEvaluation):
     The module's validation and test steps return a mapping or named tuple with `embeddings`;
     batches have `labels` and `index`, by which rows are sorted and rows that a sampler repeated are
     dropped. Sanity validation evaluates nothing.
+
+    Steps `after` the encoder (`search.after`) and other `views` of the pictures are scored beside
+    the plain search, each alone, as `test/<name>/recall@1`, in a test and in a validation on its
+    own, not in training; a table shows them with the seconds each took. Steps one after the other
+    are a `search.after.Chain`. Choose them and their parameters on validation: what is chosen on
+    test tells nothing of other images.
 
     On several ranks each searches the images that it embedded, and no embedding but that of a
     query in search leaves its rank; the numbers are those of one process, to the bit. K-means runs
@@ -81,6 +91,9 @@ class RetrievalEvaluation(EmbeddingEvaluation):
         effort: Of an approximate index; more finds more and takes longer.
         cluster_at_most: Do not cluster more images than these, and warn. Rank 0 needs 8 bytes for
             each dimension of each image: 4 GiB for a million of 512.
+        after: Steps after the encoder, for example whitening, query expansion or re-ranking. Those
+            that learn are fitted on all training images, as evaluation sees them.
+        views: Ways of viewing a picture whose embeddings are averaged with its own.
         scores: Whether to keep the scores of every query: `scores/<stage>.parquet` of the run, with
             a mapping of loaders `scores/<stage>-<name>.parquet`; and their means over classes and
             groups, `scores/<stage>-classes.parquet` and `-groups`. Each pass replaces the files.
@@ -104,6 +117,8 @@ class RetrievalEvaluation(EmbeddingEvaluation):
         index: Literal["exact", "IVFFlat", "IVFPQ", "HNSW"] = "exact",
         effort: int = 32,
         cluster_at_most: int = 1_000_000,
+        after: Sequence[Step] = (),
+        views: Sequence[View] = (),
         scores: bool = True,
     ) -> None:
         super().__init__(scores)
@@ -135,7 +150,13 @@ class RetrievalEvaluation(EmbeddingEvaluation):
         self.index = index
         self.effort = effort
         self.cluster_at_most = cluster_at_most
+        self.after_encoder = AfterEncoder(after, views)
         self._told: set[str] = set()
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse steps after the encoder that cannot be done."""
+        if stage != "predict":
+            self.after_encoder.check(trainer, pl_module)
 
     def logs(self) -> set[str]:
         """Names of the scores that every validation logs, without the stage before them."""
@@ -167,13 +188,60 @@ class RetrievalEvaluation(EmbeddingEvaluation):
         """Search, cluster and log."""
         due = (trainer.current_epoch + 1) % self.cluster_every_n_epochs == 0
         shown = {f"recall@{min(self.ks)}", "map@r"}
+        alone = trainer.state.fn != "fit"
+        seen = self.after_encoder.seen(trainer, stage, pl_module.device) if alone else []
+        if alone:
+            self.after_encoder.fit(trainer, pl_module, stage)
         for sides in self.sides(trainer, stage, pl_module.device):
+            began = time.perf_counter()
             scores = self.score(trainer, stage, sides, self.keep_scores)
+            plain = Variant("plain", dict(scores), time.perf_counter() - began)
             if due or trainer.state.fn != "fit":
                 scores |= self.cluster(trainer, sides)
             self.log_scores(pl_module, sides.name, scores, shown)
+            if alone:
+                self._compare(trainer, pl_module, sides, plain, [next(of) for of in seen])
+        self.after_encoder.forget()
 
-    def score(self, trainer: Trainer, stage: Stage, sides: Sides, keep: bool) -> dict[str, float]:
+    def _compare(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        sides: Sides,
+        plain: Variant,
+        seen: Sequence[Sides],
+    ) -> None:
+        """Score and log what is done after the encoder, and show it below the plain search."""
+        stage: Stage = "test" if trainer.testing else "val"
+
+        def score(of: Sides, search: AnySearch) -> dict[str, float]:
+            return self.score(trainer, stage, of, self.keep_scores, search)
+
+        variants = [*self.after_encoder.variants(sides, self._search(), score, seen)]
+        for variant in variants:
+            logged = {key: of for key, of in variant.scores.items() if key != "queries"}
+            self.log_scores(pl_module, f"{sides.name}/{variant.name}", logged, set())
+        if variants and trainer.is_global_zero:
+            show_variants(sides.name, [plain, *variants])
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget what an interrupted epoch collected."""
+        super().on_validation_epoch_start(trainer, pl_module)
+        self.after_encoder.forget()
+
+    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget what an interrupted epoch collected."""
+        super().on_test_epoch_start(trainer, pl_module)
+        self.after_encoder.forget()
+
+    def score(
+        self,
+        trainer: Trainer,
+        stage: Stage,
+        sides: Sides,
+        keep: bool,
+        search: AnySearch | None = None,
+    ) -> dict[str, float]:
         """Search, and average; collective.
 
         Args:
@@ -181,18 +249,21 @@ class RetrievalEvaluation(EmbeddingEvaluation):
             stage: Validation or test.
             sides: What to look for, and where.
             keep: Whether to write the scores of every query.
+            search: How; by default as the evaluation does without a step after the encoder.
         """
+        plain, search = search is None, search or self._search()
         columns: dict[str, Tensor] = {}
         means: dict[str, float] = {}
         for prefix, (queries, gallery, scoring) in self._scorings(trainer, stage, sides).items():
             bar = stage_progress(trainer, f"{sides.name}: search", len(queries.ids), sides.among)
             with bar as advance:
-                of = score_retrieval(queries, gallery, self.ks, self._search(), advance, scoring)
+                of = score_retrieval(queries, gallery, self.ks, search, advance, scoring)
             columns |= {f"{prefix}{name}": score for name, score in of.items()}
             averages = average_retrieval(queries, of)
-            self._tell_of_the_rest(f"{sides.name}/{prefix}", averages["queries"], queries)
+            if plain:
+                self._tell_of_the_rest(f"{sides.name}/{prefix}", averages["queries"], queries)
             means |= {f"{prefix}{name}": mean for name, mean in averages.items()}
-        if self.index != "exact":
+        if plain and self.index != "exact":
             k = max(self.ks)
             means[f"index_recall@{k}"] = index_recall(sides.among, k, self._search())
         if self.macro:
@@ -215,6 +286,11 @@ class RetrievalEvaluation(EmbeddingEvaluation):
             return {}
         with stage_progress(trainer, f"{sides.name}: cluster", self.restarts, embedded) as advance:
             return evaluate_clustering(embedded, self.seed, self.restarts, advance=advance)
+
+    def _add(self, trainer: Trainer, outputs: Any, batch: Batch, loader: int) -> None:
+        super()._add(trainer, outputs, batch, loader)
+        if trainer.state.fn != "fit":
+            self.after_encoder.add(trainer, outputs, batch, loader)
 
     def _search(self) -> Prepare:
         if self.index == "exact":

@@ -64,8 +64,8 @@ def relevance_of(evaluation: EmbeddingEvaluation, pl_module: LightningModule) ->
     if scored is not None:
         return scored
     objective: Any = getattr(pl_module, "objective", None)
-    trained: nn.Module | None = getattr(objective, "relevance", None)
-    return trained or SameClass()
+    parts = () if objective is None else objective.modules()
+    return next((part.relevance for part in parts if hasattr(part, "relevance")), SameClass())
 
 
 def neighbour_sheet(

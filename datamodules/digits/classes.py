@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ranklight.datamodules.batches import Batches
 from ranklight.datamodules.digits.cluttered import ClutteredDigits
 from ranklight.datamodules.digits.handwritten import handwritten_digits, split_digits
 from ranklight.datamodules.long_tail import long_tail
@@ -24,6 +25,8 @@ class DigitClasses(SplitData):
         classes_per_batch: P, for batches of P classes with K images each.
         samples_per_class: K.
         batch_size: Instead of P and K: images in a shuffled batch.
+        batches: Instead of numbers: batches of another kind, such as `HardClassBatches`,
+            `SuperClassBatches`, `WeightedPxK` or `ViewBatches`.
         imbalance_ratio: The largest training class to the smallest; 1 keeps all images.
         imbalance_shape: How class sizes fall, see `long_tail`.
         num_workers: Processes that draw scenes; 0 is fast enough.
@@ -34,7 +37,7 @@ class DigitClasses(SplitData):
         split_hash: Names which digit is in which split.
 
     Raises:
-        ValueError: Not exactly one of P and K together, or batch_size.
+        ValueError: Not exactly one of P and K together, batch_size, or batches.
     """
 
     train: ClutteredDigits
@@ -47,13 +50,14 @@ class DigitClasses(SplitData):
         classes_per_batch: int | None = None,
         samples_per_class: int | None = None,
         batch_size: int | None = None,
+        batches: Batches | None = None,
         imbalance_ratio: float = 1.0,
         imbalance_shape: Literal["exponential", "step"] = "exponential",
         num_workers: int = 0,
         **options: Any,
     ) -> None:
         super().__init__(num_workers=num_workers, **options)
-        self.batches = TrainingBatches(classes_per_batch, samples_per_class, batch_size)
+        self.batches = TrainingBatches(classes_per_batch, samples_per_class, batch_size, batches)
         self.imbalance_ratio = imbalance_ratio
         self.imbalance_shape = imbalance_shape
 
@@ -72,4 +76,6 @@ class DigitClasses(SplitData):
         self.val = ClutteredDigits(digits, labels, val, self.split_seed)
         self.test = ClutteredDigits(digits, labels, test, self.split_seed)
         self.split_hash = split_hash(train, val, test)
-        self.train_sampler = self.batches.sampler(np.asarray(self.train.labels), self.seed)
+        self.train_sampler = self.batches.sampler(
+            np.asarray(self.train.labels), self.seed, self.class_names
+        )

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ranklight.datamodules.batches import Batches, PxK
 from ranklight.datamodules.labels.kind import Labels, Rows
@@ -22,19 +23,22 @@ class OneClass(Labels):
 
     Args:
         column: Of the names; numbers are names, too.
+        super_class: Column of the classes above them, such as the kind of a product: the level
+            `super_class` of evaluations, and of `SuperClassBatches`.
     """
 
     held_out_by: ClassVar[HeldOutBy] = "class"
 
-    def __init__(self, column: str = "label") -> None:
+    def __init__(self, column: str = "label", super_class: str | None = None) -> None:
         self.column = column
+        self.super_class = super_class
 
     def read(self, rows: Rows) -> RowLabels:
         """The class index of each row.
 
         Raises:
-            ValueError: There is no such column, or a row without a label; or a distractor has the
-                class of an image that is none.
+            ValueError: There is no such column, or a row without a label or a class above it; or a
+                distractor has the class of an image that is none.
         """
         from pyarrow import compute
 
@@ -49,7 +53,9 @@ class OneClass(Labels):
         encoded = text.dictionary_encode()
         labels = one_class(encoded.dictionary.to_pylist(), encoded.indices.to_numpy())
         self._check_distractors(rows, labels)
-        return labels
+        if self.super_class is None:
+            return labels
+        return labels._replace(levels={"super_class": _level(rows, self.super_class)})
 
     def batches(self) -> Batches:
         """P classes with K images each."""
@@ -66,6 +72,16 @@ class OneClass(Labels):
                 f"{labels.class_names[labels.classes[row]]!r}, which other images have: it would "
                 "be the answer to a query; leave its label empty"
             )
+
+
+def _level(rows: Rows, column: str) -> NDArray[np.int64]:
+    """The class above of each row, the rank of its name."""
+    text = rows.table.texts(column)
+    names, codes = np.unique(np.array(text.to_pylist(), dtype=object), return_inverse=True)
+    if "" in names and not rows.distractor[(codes == 0)].all():
+        row = int(((codes == 0) & ~rows.distractor).argmax())
+        raise ValueError(f"{rows.table[row]}: {column} is empty")
+    return codes
 
 
 def one_class(names: Sequence[str], codes: np.ndarray) -> RowLabels:

@@ -9,6 +9,7 @@ from jaxtyping import Int
 from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_info
 
+from ranklight.datamodules.batches import Batches
 from ranklight.datamodules.image_file_data import ImageFileData
 from ranklight.datamodules.reading.annotations import Location, check_counts, folder_within
 from ranklight.datamodules.reading.files_there import check_files_there
@@ -62,6 +63,8 @@ class GLDv2(ImageFileData):
         classes_per_batch: P, for batches of P landmarks with K images each.
         samples_per_class: K; a landmark with fewer images repeats some.
         batch_size: Instead of P and K: images in a shuffled batch.
+        batches: Instead of numbers: batches of another kind, such as `HardClassBatches`,
+            `SuperClassBatches`, `WeightedPxK` or `ViewBatches`.
         official_validation: Validate on the public queries; else on held-out landmarks.
         validation_fraction: How much of the landmarks is held out.
         fold: [k, n]: of n folds of all landmarks the one numbered k, from 0, is for
@@ -74,7 +77,7 @@ class GLDv2(ImageFileData):
         split_hash: Names which image is in which split.
 
     Raises:
-        ValueError: Not exactly one of P and K together, or batch_size.
+        ValueError: Not exactly one of P and K together, batch_size, or batches.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class GLDv2(ImageFileData):
         classes_per_batch: int | None = None,
         samples_per_class: int | None = None,
         batch_size: int | None = None,
+        batches: Batches | None = None,
         official_validation: bool = True,
         validation_fraction: float = 0.01,
         fold: Fold | None = None,
@@ -93,7 +97,7 @@ class GLDv2(ImageFileData):
         super().__init__(**options)
         self.root = Path(root)
         self.clean = clean
-        self.batches = TrainingBatches(classes_per_batch, samples_per_class, batch_size)
+        self.batches = TrainingBatches(classes_per_batch, samples_per_class, batch_size, batches)
         self.official_validation = official_validation
         self.held_out = fold or validation_fraction
         self.check_counts = check_counts
@@ -149,7 +153,7 @@ class GLDv2(ImageFileData):
         self.val = others[:2] if self.official_validation else others[0]
         self.test = others[-2:]
         self.split_hash = split_hash(train, np.concatenate(val), private, index)
-        self.train_sampler = self.batches.sampler(landmarks[train], self.seed)
+        self.train_sampler = self.batches.sampler(landmarks[train], self.seed, self.class_names)
         shown = " queries in ".join(str(len(side)) for side in val)
         rank_zero_info(
             f"GLDv2: train {len(train)} images, validation {shown} images, "

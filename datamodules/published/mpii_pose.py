@@ -149,6 +149,10 @@ class MirroredEpochs(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.images)
 
+    def seen_through(self, transform: Transform) -> ImageFiles:
+        """The same images, never mirrored, seen through another transform."""
+        return self.images.seen_through(transform)
+
     def __getitems__(self, keys: Sequence[Key]) -> Batch:
         """The images of (epoch, position)."""
         batch = self.images.__getitems__(keys)

@@ -1,5 +1,6 @@
 """Splits of data sets that are image files."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -68,6 +69,12 @@ class ImageFiles(Dataset[Batch]):
 
     def __len__(self) -> int:
         return len(self.files)
+
+    def seen_through(self, transform: Transform) -> "ImageFiles":
+        """The same images, seen through another transform."""
+        seen = copy.copy(self)
+        seen.reader, seen.transform = reader_for(transform)
+        return seen
 
     def __getitems__(self, keys: Sequence[Key]) -> Batch:
         """The images of (epoch, position) in training, of positions in evaluation."""

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import torch
@@ -13,7 +12,12 @@ from jaxtyping import UInt8
 from PIL import ExifTags, Image, UnidentifiedImageError
 from torch import Tensor
 
-from ranklight.datamodules.reading.jpeg import is_plain_jpeg, jpeg_pixels, largest_reduction
+from ranklight.datamodules.reading.jpeg import (
+    is_plain_jpeg,
+    jpeg_pixels,
+    largest_reduction,
+    upright_jpeg_size,
+)
 from ranklight.datamodules.reading.rgb import rgb_pixels
 
 Colour = tuple[int, int, int]
@@ -62,24 +66,21 @@ def read_picture(
         BoxOutsideError: The box reaches beyond the picture; names the file.
         ValueError: The file is gone, empty, cut off, too large, or not a picture; names it.
     """
-    with _opened(file, _content) as image:
-        if is_plain_jpeg(image):
-            orientation = _orientation(image)
-            size = _turned_size(image.size, orientation)
-            left, top, right, bottom = _part(file, box, size)
-            reduction = largest_reduction(min(right - left, bottom - top), least_side)
-            upright = _turned(jpeg_pixels(image, reduction), orientation)
-        else:
-            reduction = 1
+    with _one_sentence(file):
+        content = _content(file)
+        if size := upright_jpeg_size(content):
+            _check_pixels(*size)
+            return _of_jpeg(file, content, size, 1, box, least_side)
+        with Image.open(BytesIO(content), formats=_formats()) as image:
+            _check_pixels(*image.size)
+            if is_plain_jpeg(image):
+                orientation = _orientation(image)
+                return _of_jpeg(file, content, image.size, orientation, box, least_side)
             pixels = rgb_pixels(image, background)
             # Only now: a PNG may state it behind the pixels, and Pillow turns TIFF by itself.
             upright = _turned(pixels, _orientation(image))
-            height, width, _ = upright.shape
-            left, top, right, bottom = _part(file, box, (width, height))
-    rows = _reduced(top, bottom, reduction, upright.shape[0])
-    columns = _reduced(left, right, reduction, upright.shape[1])
-    # A copy of a part, so that no more than it is held.
-    return torch.from_numpy(np.ascontiguousarray(upright[rows, columns])).permute(2, 0, 1)
+        height, width, _ = upright.shape
+        return _cut(upright, _part(file, box, (width, height)))
 
 
 def picture_size(file: str | Path) -> tuple[int, int]:
@@ -90,35 +91,65 @@ def picture_size(file: str | Path) -> tuple[int, int]:
     Raises:
         ValueError: The file is gone, empty, too large, or not a picture; names the file.
     """
-    with _opened(file, _stream) as image:
+    with (
+        _one_sentence(file),
+        Path(file).open("rb") as stream,
+        Image.open(stream, formats=_formats()) as image,
+    ):
+        _check_pixels(*image.size)
         # Pillow has turned the size of TIFF.
         turned = image.format != "TIFF"
         return _turned_size(image.size, _orientation(image)) if turned else image.size
 
 
-def _content(file: str | Path) -> BytesIO:
+def _of_jpeg(
+    file: str | Path,
+    content: bytes,
+    stored: tuple[int, int],
+    orientation: int,
+    box: Box | Callable[[int, int], Box] | None,
+    least_side: int | None,
+) -> UInt8[Tensor, "3 h w"]:
+    part = _part(file, box, _turned_size(stored, orientation))
+    left, top, right, bottom = part
+    reduction = largest_reduction(min(right - left, bottom - top), least_side)
+    return _cut(_turned(jpeg_pixels(content, stored, reduction), orientation), part, reduction)
+
+
+def _cut(
+    upright: UInt8[np.ndarray, "h w 3"], part: Box, reduction: int = 1
+) -> UInt8[Tensor, "3 part_h part_w"]:
+    """A part of a picture, of which each side is a reduction of that which the part is stated for.
+
+    A copy, so that no more than the part is held.
+    """
+    left, top, right, bottom = part
+    rows = _reduced(top, bottom, reduction, upright.shape[0])
+    columns = _reduced(left, right, reduction, upright.shape[1])
+    return torch.from_numpy(np.ascontiguousarray(upright[rows, columns])).permute(2, 0, 1)
+
+
+def _content(file: str | Path) -> bytes:
     """All of a file in one read, since each costs as much as a tenth of a small picture."""
     with Path(file).open("rb", buffering=0) as stream:
-        return BytesIO(stream.read())
-
-
-def _stream(file: str | Path) -> IO[bytes]:
-    return Path(file).open("rb")
+        return stream.read()
 
 
 @contextmanager
-def _opened(file: str | Path, opener: Callable[[str | Path], IO[bytes]]) -> Iterator[Image.Image]:
-    """The picture with its header read; whatever goes wrong inside becomes one sentence."""
+def _one_sentence(file: str | Path) -> Iterator[None]:
+    """Whatever goes wrong inside becomes one sentence."""
     try:
-        with opener(file) as stream, Image.open(stream, formats=_formats()) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise Image.DecompressionBombError
-            yield image
+        yield
     except BoxOutsideError:
         raise
     # A broken file makes decoders raise nearly anything.
     except Exception as error:
         raise ValueError(_what_is_wrong(Path(file), error)) from error
+
+
+def _check_pixels(width: int, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        raise Image.DecompressionBombError
 
 
 def _what_is_wrong(file: Path, error: Exception) -> str:

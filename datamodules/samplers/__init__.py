@@ -2,23 +2,37 @@
 
 from ranklight.datamodules.samplers.batch_sampler import BatchSampler, Progress
 from ranklight.datamodules.samplers.class_balanced import ClassBalanced
+from ranklight.datamodules.samplers.hard_classes import HardClasses
+from ranklight.datamodules.samplers.hard_negatives import HardNegatives
+from ranklight.datamodules.samplers.mining import Mined, Mining, hardest_negatives
 from ranklight.datamodules.samplers.nearest_labels import NearestLabels
 from ranklight.datamodules.samplers.pair_relevance import relevance_of_pairs, total_relevance
 from ranklight.datamodules.samplers.relevance_triplets import RelevanceTriplets
+from ranklight.datamodules.samplers.several_views import SeveralViews
 from ranklight.datamodules.samplers.sharded import Sharded
 from ranklight.datamodules.samplers.shuffled import Shuffled
+from ranklight.datamodules.samplers.super_classes import SuperClasses
 from ranklight.datamodules.samplers.triplet_buffers import TripletBuffers, TripletRule
+from ranklight.datamodules.samplers.weighted_classes import WeightedClasses
 
 __all__ = [
     "BatchSampler",
     "ClassBalanced",
+    "HardClasses",
+    "HardNegatives",
+    "Mined",
+    "Mining",
     "NearestLabels",
     "Progress",
     "RelevanceTriplets",
+    "SeveralViews",
     "Sharded",
     "Shuffled",
+    "SuperClasses",
     "TripletBuffers",
     "TripletRule",
+    "WeightedClasses",
+    "hardest_negatives",
     "relevance_of_pairs",
     "total_relevance",
 ]

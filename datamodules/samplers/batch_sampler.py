@@ -127,6 +127,10 @@ class BatchSampler(Sampler[list[int]], ABC):
     def batches(self, epoch: int, first: int, last: int) -> GlobalBatches:
         """The global batches at positions first..last − 1 of an epoch."""
 
+    def key(self, epoch: int, position: int) -> tuple[int, int]:
+        """What an image is augmented by, in place of the epoch, and its position in the split."""
+        return epoch, position
+
     def __len__(self) -> int:
         return self.progress.length
 

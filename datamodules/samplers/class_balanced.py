@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Int, UInt
@@ -12,6 +11,7 @@ from torch import Tensor
 from ranklight.datamodules.randomness import random_bits
 from ranklight.datamodules.samplers.arguments import check_seed, class_indices
 from ranklight.datamodules.samplers.batch_sampler import BatchSampler, GlobalBatches, Progress
+from ranklight.datamodules.samplers.by_class import ShortClasses, by_class, large_enough
 from ranklight.kernels.checks import check_counts
 
 _CLASSES, _IMAGES = 1, 2
@@ -68,7 +68,7 @@ class ClassBalanced(BatchSampler):
         classes_per_batch: int,
         samples_per_class: int,
         seed: int = 0,
-        short_classes: Literal["repeat", "drop", "error"] = "repeat",
+        short_classes: ShortClasses = "repeat",
         batches_per_epoch: int | None = None,
         rank: int = 0,
         world_size: int = 1,
@@ -79,7 +79,8 @@ class ClassBalanced(BatchSampler):
         self.samples_per_class = samples_per_class
         self.seed = seed
         labels = class_indices(labels, "ClassBalanced")
-        self._images, self._starts, self._counts = self._by_class(labels, short_classes)
+        found = large_enough(by_class(labels), classes_per_batch, samples_per_class, short_classes)
+        self._images, self._starts, self._counts, _ = found
         batch_size = classes_per_batch * samples_per_class
         self.progress = Progress(
             batches_per_epoch or max(1, int(self._counts.sum()) // batch_size),
@@ -166,35 +167,6 @@ class ClassBalanced(BatchSampler):
         starts = np.repeat(self._starts[classes], counts)
         self._shuffled[starts + rank] = self._images[starts + order]
         self._shuffle_of[classes] = shuffles
-
-    def _by_class(
-        self, labels: NDArray[np.int64], short_classes: str
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Images sorted by class, where each class starts, and how many it has."""
-        images = np.argsort(labels, kind="stable")
-        starts = np.flatnonzero(np.diff(labels[images], prepend=labels[images[:1]] - 1))
-        counts = np.diff(starts, append=len(labels))
-        needed = self.samples_per_class
-        if counts.max() < needed:
-            raise ValueError(
-                f"samples_per_class is {needed}, but the largest class has {counts.max()} images"
-            )
-        short = counts < needed
-        if short_classes == "error" and short.any():
-            smallest = int(labels[images[starts[counts.argmin()]]])
-            raise ValueError(
-                f"samples_per_class is {needed}, but {short.sum()} of {len(counts)} classes have "
-                f"fewer images; the smallest, class {smallest}, has {counts.min()}"
-            )
-        if short_classes == "drop":
-            starts, counts = starts[~short], counts[~short]
-        if len(counts) < self.classes_per_batch:
-            usable = f" with at least {needed} images" if short_classes == "drop" else ""
-            raise ValueError(
-                f"classes_per_batch is {self.classes_per_batch}, but there are only "
-                f"{len(counts)} classes{usable}"
-            )
-        return images, starts, counts
 
 
 def _order_within(

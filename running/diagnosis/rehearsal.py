@@ -15,6 +15,7 @@ from ranklight.running.checks_before_training import (
     monitors_of,
     number_of_steps,
 )
+from ranklight.running.what_learns import Groups, groups_of
 
 _PACKAGE = Path(__file__).resolve().parents[2]
 
@@ -41,7 +42,7 @@ class Rehearsal:
         steps: Of the whole run; infinite where nothing ends it.
         schedules: Those of the learning rates.
         monitors: The names that checkpoints, early stopping and schedules look at.
-        learning: The ids of all parameters that an optimizer holds.
+        groups: Of the optimizers, by the parameters in them.
     """
 
     def __init__(self) -> None:
@@ -54,7 +55,7 @@ class Rehearsal:
         self.steps: int | float = 0
         self.schedules: list[Schedule] = []
         self.monitors: set[str] = set()
-        self.learning: set[int] = set()
+        self.groups: Groups = {}
 
 
 def rehearse(trainer: Trainer, model: LightningModule, data: LightningDataModule) -> Rehearsal:
@@ -123,8 +124,7 @@ class _Watch(Callback):
             )
             for config in trainer.lr_scheduler_configs
         ]
-        groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
-        seen.learning = {id(parameter) for group in groups for parameter in group["params"]}
+        seen.groups = groups_of(trainer.optimizers)
 
 
 class _End(Callback):

@@ -12,7 +12,7 @@ from ranklight.__main__ import main
 from ranklight.datamodules import DigitClasses, Digits, DigitScenes
 from ranklight.losses import LSEPLoss, MultiSimilarityLoss, TripletLoss
 from ranklight.miners import MultiSimilarityMiner
-from ranklight.models import Encoder, TwoHeads
+from ranklight.models import Encoder, LinearHead, TwoHeads
 from ranklight.pairs import CrossBatchMemory, Objective
 from tests.commands.command_line import build_parsers_once
 
@@ -113,7 +113,8 @@ def multi_label(parts, freeze=False):
         num_classes=10,
     )
     network = Encoder(parts.NormedTrunk(), None, normalize=False, freeze_batch_norm=freeze)
-    head = torch.nn.Sequential(torch.nn.Identity(), torch.nn.Linear(8, 10))
+    head = LinearHead()
+    head.complete(10, 8)
     ranking = LSEPLoss()
     module = torch.nn.ModuleDict({"encoder": network, "loss": ranking, "head": head})
 

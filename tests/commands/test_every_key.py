@@ -20,12 +20,19 @@ from ranklight.lightning_modules import (
     MetricLearning,
     MultiLabelClassification,
     TwoHeadClassification,
+    WarmUpCosine,
 )
 from ranklight.models import (
+    AttentionPool,
     Encoder,
+    FeatureMap,
+    GeM,
     LabelCount,
     LearnedThreshold,
+    LinearHead,
+    LoRA,
     LowResolution,
+    MLDecoder,
     MultiScale,
     PerClassThreshold,
     Pixels,
@@ -73,13 +80,25 @@ SMALL = part("ranklight.models.SmallConvNet", width=8)
 WIDE = part("ranklight.models.SmallConvNet", width=16)
 SHOWN_PLACES = part("ranklight.models.SmallConvNet", width=8, coordinates=True)
 CONTRASTIVE = "ranklight.losses.ContrastiveLoss"
+DROPPED = part("ranklight.models.LinearHead", dropout=0.5)
+DECODER = part("ranklight.models.MLDecoder", width=16, heads=2, hidden=8, dropout=0.0)
 MEMORY = part("ranklight.pairs.CrossBatchMemory", size=16)
 CENTERS = part("ranklight.pairs.ClassCenters", num_classes=4, embedding_dim=8)
 PIXEL_CENTERS = part("ranklight.pairs.ClassCenters", num_classes=4, embedding_dim=256)
 ENCODER = "model.init_args.encoder.init_args"
+HEADS = "model.init_args.head.init_args"
+FIRST_LAYER = "encoder.trunk.trunk.body.blocks.0.attn.qkv"
 OBJECTIVE = "model.init_args.objective.init_args"
 REFERENCES = f"{OBJECTIVE}.references.init_args"
 DATA = "data.init_args"
+MANY_CENTERS = {
+    f"{OBJECTIVE}.loss": part("ranklight.losses.NormalizedSoftmaxLoss", temperature=1.0),
+    f"{REFERENCES}.num_classes": 40,
+}
+SOFTMAX_OF_CENTERS = {
+    f"{OBJECTIVE}.loss": "ranklight.losses.CosFaceLoss",
+    f"{OBJECTIVE}.references": CENTERS,
+}
 PATH = {"subsample": 2, "kernel": 5, "stride": 2, "padding": 2, "channels": 4}
 PATH |= {"pool": 3, "pool_stride": 3, "pool_padding": 1}
 
@@ -131,6 +150,15 @@ def multi_scale(*paths):
     return part("ranklight.models.MultiScale", paths=[PATH, *paths], **small, **learnt)
 
 
+def feature_map(trunk=SMALL):
+    return part("ranklight.models.FeatureMap", trunk=trunk)
+
+
+def low_rank():
+    trunk = part("ranklight.models.TimmTrunk", name="test_vit")
+    return part("ranklight.models.LoRA", trunk=trunk, rank=4)
+
+
 def heads(trunk=SMALL):
     small = {"num_classes": 4, "image_shape": [1, 16, 16], "embedding_dim": 8}
     return part("ranklight.models.TwoHeads", trunk=trunk, **small)
@@ -146,10 +174,10 @@ def two_heads():
     return configuration(module, trainer={"limit_val_batches": 1.0}, callbacks=scored)
 
 
-def multi_label(decisions=None):
+def multi_label(decisions=None, **arguments):
     module = part(
         "ranklight.lightning_modules.MultiLabelClassification",
-        encoder=encoder(embedding_dim=None, normalize=False),
+        **{"encoder": encoder(embedding_dim=None, normalize=False), **arguments},
         loss="ranklight.losses.BinaryCrossEntropyLoss",
         num_classes=4,
         decisions=decisions,
@@ -211,6 +239,23 @@ def running_statistics_stay(base, turned):
         assert not torch.equal(base.start[name], base.end[name])
 
 
+def rests(name):
+    """A part of the trunk stays as it was, and learnt before."""
+
+    def sees(base, turned):
+        key = f"encoder.trunk.body.{name}"
+        assert torch.equal(turned.start[key], turned.end[key])
+        assert not torch.equal(base.start[key], base.end[key])
+
+    return sees
+
+
+def computes_again(base, turned):
+    """It computes activations again, which moves statistics of batch norm twice."""
+    assert turned.model.encoder.trunk.body.grad_checkpointing
+    assert not base.model.encoder.trunk.body.grad_checkpointing
+
+
 def weights_of(path):
     """The trunk starts with the weights of a file; it may lack the file's classifier."""
 
@@ -221,6 +266,31 @@ def weights_of(path):
         assert len(found) > len(held) - 3
         assert same(*({name: each[name] for name in found} for each in (held, turned.start)))
         assert not same(*({name: each[name] for name in found} for each in (held, base.start)))
+
+    return sees
+
+
+def one_hidden_layer(base, turned):
+    assert "encoder.projection.weight" in base.end
+    shapes = [list(turned.end[f"encoder.projection.{layer}.weight"].shape) for layer in (0, 2)]
+    assert shapes == [[6, 8], [8, 6]]
+
+
+def p_stays(base, turned):
+    assert turned.end["encoder.pooling.p"] == 3
+    assert base.end["encoder.pooling.p"] != 3
+
+
+def without_fewer_updates(base, turned):
+    counts = [sum("lora_A" in name for name in run.end) for run in (base, turned)]
+    assert counts[0] < counts[1]
+
+
+def updates_only(layer):
+    def sees(base, turned):
+        updated = {name.split(".")[-4] for name in turned.end if "lora_A" in name}
+        assert updated == {layer}
+        assert any(f"{FIRST_LAYER}.lora_A" in name for name in base.end)
 
     return sees
 
@@ -252,6 +322,27 @@ def centers_move_without_gradient(base, turned):
     assert not torch.equal(turned.start[name], turned.end[name])
 
 
+def few_centers_learn(base, turned):
+    """At most 4 classes are in a batch of 8, so at most 4 others are drawn for each."""
+    moved = [changed_centers(run) for run in (base, turned)]
+    assert moved[0].all()
+    assert 0 < moved[1].count_nonzero() <= 4 + 4 * STEPS
+
+
+def other_centers_learn(base, turned):
+    assert not torch.equal(changed_centers(base), changed_centers(turned))
+
+
+def changed_centers(run):
+    name = "objective.references.centers"
+    return (run.start[name] != run.end[name]).any(1)
+
+
+def learns_the_same_in_blocks(base, turned):
+    assert turned.model.objective.references_per_block == 2
+    torch.testing.assert_close(turned.end, base.end, rtol=1e-3, atol=1e-4)
+
+
 def another_part(path):
     """A part is of the other class, and the encoder learns otherwise."""
 
@@ -276,11 +367,49 @@ def learns_by_adam(base, turned):
 
 
 SCHEDULED = {"model.init_args.lr_scheduler": HALVED}
+
+
+def at_a_tenth(base, turned):
+    """The only rate that is named is a tenth; all other groups keep theirs."""
+    rates = [group["lr"] for group in turned.trainer.optimizers[0].param_groups]
+    assert sorted(rates) == pytest.approx([RATE / 10, RATE])
+    other_weights(base, turned)
+
+
+def vectors_do_not_decay(base, turned):
+    for run, decays in ((base, {2: 0.5, 1: 0.5}), (turned, {2: 0.5, 1: 0.0})):
+        for group in run.trainer.optimizers[0].param_groups:
+            for parameter in group["params"]:
+                assert group["weight_decay"] == decays[min(parameter.ndim, 2)]
+
+
+def one_chunk_at_a_time(base, turned):
+    """The same weights to rounding, by other sums."""
+    for name in base.end:
+        if isinstance(base.end[name], torch.Tensor):
+            torch.testing.assert_close(turned.end[name], base.end[name], rtol=1e-3, atol=1e-4)
+    assert not same(base.end, turned.end)
+
+
+DECAYS = {"model.init_args.optimizer": part("torch.optim.SGD", lr=RATE, weight_decay=0.5)}
+
+
+def learning(trunk):
+    return [
+        Turn("rates", {trunk: 0.1}, at_a_tenth),
+        Turn("decay_norms_and_biases", False, vectors_do_not_decay, given=DECAYS),
+        Turn("chunk_size", 3, one_chunk_at_a_time),
+    ]
+
+
+WARM_UP = part("ranklight.lightning_modules.WarmUpCosine", total_steps=10)
 SCHEDULE = [
     Turn("optimizer", ADAM, learns_by_adam),
     Turn("lr_scheduler", HALVED, rate(RATE / 2**EPOCHS)),
     Turn("lr_interval", "step", rate(RATE / 2**STEPS), given=SCHEDULED),
 ]
+
+VIT = {f"{ENCODER}.trunk.init_args.name": "test_vit"}
 
 SUBJECTS = [
     Subject(
@@ -292,8 +421,8 @@ SUBJECTS = [
                 "trunk", part("NormedTrunk", channels=4), shape("encoder.projection.weight", 8, 4)
             ),
             Turn("embedding_dim", 4, shape("encoder.projection.weight", 4, 8)),
-            Turn("pooling", "max", other_weights),
-            Turn("pooling", "both", other_weights),
+            Turn("pooling", "ranklight.models.MaxPool", other_weights),
+            Turn("hidden", [6], one_hidden_layer),
             Turn("normalize", False, not_unit_vectors),
             Turn("freeze_batch_norm", True, running_statistics_stay),
         ],
@@ -320,6 +449,8 @@ SUBJECTS = [
         [
             Turn("name", "mnasnet0_5", shape("encoder.projection.weight", 8, 1280)),
             Turn("weights", "shufflenet.pt", weights_of("shufflenet.pt")),
+            Turn("freeze", 1, rests("conv1.0.weight")),
+            Turn("freeze", "whole", rests("conv5.0.weight")),
         ],
     ),
     Subject(
@@ -329,6 +460,67 @@ SUBJECTS = [
         [
             Turn("name", "test_vit", shape("encoder.projection.weight", 8, 64)),
             Turn("weights", "test_efficientnet.pt", weights_of("test_efficientnet.pt")),
+            Turn("tokens", "both", shape("encoder.projection.weight", 8, 128), given=VIT),
+            Turn("tokens", "class", other_weights, given=VIT),
+            Turn("tokens", "pooled", other_weights, given=VIT),
+            Turn("freeze", 1, rests("conv_stem.weight")),
+            Turn("freeze", "whole", rests("conv_head.weight")),
+            Turn("checkpointing", True, computes_again),
+        ],
+    ),
+    Subject(
+        GeM,
+        metric_learning(encoder=encoder(pooling=part("ranklight.models.GeM"))),
+        f"{ENCODER}.pooling.init_args",
+        [
+            Turn("p", 2.0, other_weights),
+            Turn("learn", False, p_stays),
+        ],
+    ),
+    Subject(
+        AttentionPool,
+        metric_learning(encoder=encoder(pooling=part("ranklight.models.AttentionPool"))),
+        f"{ENCODER}.pooling.init_args",
+        [Turn("heads", 4, other_weights)],
+    ),
+    Subject(
+        FeatureMap,
+        multi_label(encoder=feature_map(), head=DECODER),
+        ENCODER,
+        [Turn("trunk", WIDE, shape("head.places.weight", 16, 64))],
+    ),
+    Subject(
+        LinearHead,
+        multi_label(head=part("ranklight.models.LinearHead")),
+        HEADS,
+        [Turn("dropout", 0.5, other_weights)],
+    ),
+    Subject(
+        MLDecoder,
+        multi_label(encoder=feature_map(), head=DECODER),
+        HEADS,
+        [
+            Turn("queries", 2, shape("head.query", 2, 16)),
+            Turn("width", 8, shape("head.query", 4, 8)),
+            Turn("heads", 4, other_weights),
+            Turn("hidden", 6, shape("head.feed_forward.0.weight", 6, 16)),
+            Turn("dropout", 0.5, other_weights),
+        ],
+    ),
+    Subject(
+        LoRA,
+        metric_learning(encoder=encoder(trunk=low_rank()), data={"channels": 3, "side": 32}),
+        f"{ENCODER}.trunk.init_args",
+        [
+            Turn(
+                "trunk",
+                part("ranklight.models.TimmTrunk", name="test_vit2"),
+                without_fewer_updates,
+            ),
+            Turn("rank", 2, shape(f"{FIRST_LAYER}.lora_A.default.weight", 2, 64)),
+            Turn("alpha", 32, other_weights),
+            Turn("dropout", 0.5, other_weights),
+            Turn("layers", ["fc1"], updates_only("fc1")),
         ],
     ),
     Subject(
@@ -384,6 +576,7 @@ SUBJECTS = [
             Turn("encoder", encoder(trunk=WIDE), shape("encoder.projection.weight", 8, 64)),
             Turn("objective", objective(loss=CONTRASTIVE), another_part("objective.loss")),
             *SCHEDULE,
+            *learning("encoder.trunk"),
         ],
     ),
     Subject(
@@ -396,6 +589,7 @@ SUBJECTS = [
             Turn("weight", 0.5, other_weights),
             Turn("retrieve_by", "pooled", retrieves_by_pooled_features),
             *SCHEDULE,
+            *learning("model.trunk"),
         ],
     ),
     Subject(
@@ -403,16 +597,21 @@ SUBJECTS = [
         multi_label(),
         "model.init_args",
         [
-            Turn("encoder", encoder(trunk=WIDE, embedding_dim=None), shape("head.1.weight", 4, 64)),
+            Turn(
+                "encoder",
+                encoder(trunk=WIDE, embedding_dim=None),
+                shape("head.linear.weight", 4, 64),
+            ),
             Turn("loss", "ranklight.losses.LSEPLoss", another_part("loss")),
-            Turn("num_classes", 5, shape("head.1.weight", 5, 32), {f"{DATA}.classes": 5}),
-            Turn("dropout", 0.5, other_weights),
+            Turn("num_classes", 5, shape("head.linear.weight", 5, 32), {f"{DATA}.classes": 5}),
+            Turn("head", DROPPED, other_weights),
             Turn(
                 "decisions",
                 {"top": part("ranklight.models.TopK", k=2)},
                 says_two_labels_and_learns_the_same,
             ),
             *SCHEDULE,
+            *learning("encoder.trunk"),
         ],
     ),
     Subject(
@@ -420,6 +619,16 @@ SUBJECTS = [
         metric_learning(lr_scheduler=part("ranklight.lightning_modules.InverseTimeLR", decay=0.1)),
         "model.init_args.lr_scheduler.init_args",
         [Turn("decay", 0.5, rate(RATE / (1 + 0.5 * EPOCHS)))],
+    ),
+    Subject(
+        WarmUpCosine,
+        metric_learning(lr_scheduler=WARM_UP, lr_interval="step"),
+        "model.init_args.lr_scheduler.init_args",
+        [
+            Turn("warm_up_steps", 8, rate(RATE * 5 / 8)),
+            Turn("final", 1.0, rate(RATE)),
+            Turn("total_steps", 4, rate(0.0)),
+        ],
     ),
     Subject(
         Objective,
@@ -430,6 +639,7 @@ SUBJECTS = [
             Turn("miner", "ranklight.miners.MultiSimilarityMiner", other_weights),
             Turn("references", MEMORY, another_part("objective.references")),
             Turn("relevance", f"{HERE}.OddAndEven", another_part("objective.relevance")),
+            Turn("references_per_block", 2, learns_the_same_in_blocks, given=SOFTMAX_OF_CENTERS),
         ],
     ),
     Subject(
@@ -458,6 +668,16 @@ SUBJECTS = [
             Turn("normalize", False, other_weights),
             Turn("centers_per_class", 2, shape("objective.references.centers", 8, 8)),
             Turn("center_learning_rate", 0.5, centers_move_without_gradient),
+            Turn(
+                "center_merging", 0.2, other_weights, given={f"{REFERENCES}.centers_per_class": 2}
+            ),
+            Turn("sampled_classes", 8, few_centers_learn, given=MANY_CENTERS),
+            Turn(
+                "seed",
+                1,
+                other_centers_learn,
+                given={**MANY_CENTERS, f"{REFERENCES}.sampled_classes": 8},
+            ),
         ],
     ),
 ]
@@ -643,7 +863,8 @@ def arguments_of(subject):
 @pytest.mark.parametrize("kind", turned_keys(), ids=lambda kind: kind.__name__)
 def test_every_key_is_turned(kind):
     own, _ = turned_keys()[kind]
-    known = keys(kind).keys() - {"optimizer", "last_epoch"} if kind is InverseTimeLR else keys(kind)
+    schedule = kind in (InverseTimeLR, WarmUpCosine)
+    known = keys(kind).keys() - {"optimizer", "last_epoch"} if schedule else keys(kind)
     assert {turn.key for turn in own} == set(known), "each key needs a Turn that shows its effect"
 
 

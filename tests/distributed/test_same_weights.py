@@ -45,8 +45,9 @@ class Output:
         self.logits, self.embeddings, self.pooled = logits, embeddings, pooled
 
 
-def metric(loss, miner=None, references=None, relevance=None):
-    return MetricLearning(Encoder(), pairs.Objective(loss, miner, references, relevance), optimizer)
+def metric(loss, miner=None, references=None, relevance=None, chunk_size=None):
+    objective = pairs.Objective(loss, miner, references, relevance)
+    return MetricLearning(Encoder(), objective, optimizer, chunk_size=chunk_size)
 
 
 def optimizer(parameters):
@@ -61,6 +62,14 @@ def centers(center_learning_rate=None, normalize=True):
     return pairs.ClassCenters(CLASSES, DIM, normalize, center_learning_rate=center_learning_rate)
 
 
+def drawn_centers():
+    return pairs.ClassCenters(8 * CLASSES, DIM, sampled_classes=2 * BATCH)
+
+
+def merging_centers():
+    return pairs.ClassCenters(CLASSES, DIM, centers_per_class=3, center_merging=0.2)
+
+
 def memory():
     return pairs.CrossBatchMemory(30, start_step=2)
 
@@ -73,6 +82,11 @@ METHODS = {
     "hardest triplets": lambda: metric(losses.TripletLoss(), miners.Hardest()),
     "proxies": lambda: metric(losses.ProxyAnchorLoss(), references=centers()),
     "centers that move": lambda: metric(losses.CenterLoss(), references=centers(0.5, False)),
+    "ArcFace": lambda: metric(losses.ArcFaceLoss(), references=centers()),
+    "ArcFace, classes drawn": lambda: metric(losses.ArcFaceLoss(), references=drawn_centers()),
+    "SoftTriple": lambda: metric(
+        losses.SoftTripleLoss(centers_per_class=3), references=merging_centers()
+    ),
     "memory": lambda: metric(losses.ContrastiveLoss(), references=memory()),
     "memory, semi-hard": lambda: metric(losses.TripletLoss(), miners.SemiHard(), memory()),
     "log-ratio": lambda: metric(losses.LogRatioLoss(), relevance=pairs.LabelCloseness()),
@@ -82,10 +96,35 @@ METHODS = {
     "two heads": lambda: TwoHeadClassification(
         TwoHeaded(), optimizer, pairs.Objective(losses.TripletLoss(), miners.Hardest())
     ),
+    "in chunks": lambda: metric(losses.ContrastiveLoss(), chunk_size=1),
     "two-way": lambda: multi_label(losses.TwoWayLoss()),
     "LSEP": lambda: multi_label(losses.LSEPLoss(max_pairs=None)),
 }
-CONTINUOUS = {"log-ratio", "rank-n-contrast"}
+METHODS |= {
+    "InfoNCE": lambda: metric(losses.InfoNCELoss()),
+    "circle": lambda: metric(losses.CircleLoss()),
+    "margin, a boundary a class": lambda: metric(
+        losses.MarginLoss(num_classes=CLASSES), miners.Hardest()
+    ),
+    "recall@k": lambda: metric(losses.RecallAtKLoss()),
+    "a regression and its regulariser": lambda: MetricLearning(
+        Encoder(),
+        pairs.WeightedSum(
+            {
+                "regression": pairs.Regression(losses.AbsoluteErrorLoss(), 2, DIM),
+                "ranks": pairs.Objective(losses.RankSimLoss(), relevance=pairs.LabelCloseness()),
+            },
+            {"ranks": 100.0},
+        ),
+        optimizer,
+    ),
+    "prefixes": lambda: MetricLearning(
+        Encoder(),
+        pairs.Matryoshka(pairs.Objective(losses.ContrastiveLoss(), references=memory()), [2, DIM]),
+        optimizer,
+    ),
+}
+CONTINUOUS = {"log-ratio", "rank-n-contrast", "a regression and its regulariser"}
 MULTI_HOT = {"two-way", "LSEP"}
 
 

@@ -1,5 +1,5 @@
-"""Every loss with every miner it goes with: nothing waits for the GPU, which computes what the CPU
-does, in half precision too."""
+"""Every loss with every kind of selection, every miner: nothing waits for the GPU, which computes
+what the CPU does, in half precision too."""
 
 import pytest
 import torch

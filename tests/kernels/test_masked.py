@@ -10,13 +10,17 @@ from hypothesis import strategies as st
 
 from ranklight.kernels.masked import (
     at_least_float32,
+    changed_where,
+    everywhere,
     log1p_exp,
     log1p_sum_exp,
     log_sum_exp,
+    log_sum_exp_and_weights,
     log_sum_exp_over_ranks,
     masked_mean,
     masked_where,
     mean_over_ranks,
+    where_selected,
 )
 
 KERNELS = {"log_sum_exp": (log_sum_exp, 0.0), "log1p_sum_exp": (log1p_sum_exp, 1.0)}
@@ -163,3 +167,49 @@ def test_two_ranks_have_the_mean_and_the_columns_of_one_process(run_on_ranks):
 
 def test_mean_over_ranks_of_nothing_is_0():
     assert mean_over_ranks(torch.tensor(0.0), torch.tensor(0)).item() == 0
+
+
+@pytest.mark.parametrize(
+    ("mask", "all_of_it"),
+    [
+        (torch.ones(2, 3), True),
+        (torch.ones(()).expand(2, 3), True),
+        (torch.zeros(()).expand(2, 3), False),
+        (torch.tensor([[1], [0]]).expand(2, 3), False),
+        (torch.tensor([[1, 1, 0]]).expand(2, 3), False),
+        (torch.tensor([[1, 1, 0]]).expand(0, 3), True),
+        (torch.ones(2, 0), True),
+    ],
+)
+def test_everywhere_is_all(mask, all_of_it):
+    assert everywhere(mask.bool()) is all_of_it is bool(mask.bool().all())
+
+
+def test_what_is_changed_is_changed_there_alone():
+    values, mask = random_rows(3, 4, 6)
+    dirty = values.where(mask, torch.nan).requires_grad_()
+    changed = changed_where(dirty, mask, torch.exp)
+    torch.testing.assert_close(changed[mask], values[mask].exp())
+    assert changed[~mask].isnan().all()
+    (grad,) = torch.autograd.grad(changed[mask].sum(), dirty)
+    torch.testing.assert_close(grad, values.exp().where(mask, 0))
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_where_selected_is_where(share):
+    values, _ = random_rows(4, 4, 6)
+    mask = torch.rand(4, 6) < share
+    found = where_selected(values, mask, -1.0)
+    torch.testing.assert_close(found, torch.where(mask, values, -1.0))
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_weights_are_the_derivative_of_the_log_of_the_sum(share):
+    values, _ = random_rows(5, 4, 6)
+    mask = torch.rand(4, 6) < share
+    if share < 1:
+        mask[1] = False
+    log_sum = log_sum_exp(values.requires_grad_(), mask)
+    (expected,) = torch.autograd.grad(log_sum[log_sum > -torch.inf].sum(), values)
+    found = log_sum_exp_and_weights(values.detach(), mask)
+    torch.testing.assert_close(found, (log_sum.detach(), expected))

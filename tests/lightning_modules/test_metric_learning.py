@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -66,11 +68,8 @@ def test_the_schedule_steps_as_asked(interval):
 def test_a_plateau_schedule_names_what_it_watches():
     from pytorch_lightning.cli import ReduceLROnPlateau
 
-    configured = configure(
-        torch.optim.Adam,
-        lambda optimizer: ReduceLROnPlateau(optimizer, monitor="val/map@r"),
-        module().parameters(),
-    )
+    watched = partial(ReduceLROnPlateau, monitor="val/map@r")
+    configured = configure(module(), torch.optim.Adam, watched, "epoch", {}, True)
     assert configured["lr_scheduler"]["monitor"] == "val/map@r"
 
 

@@ -6,7 +6,14 @@ import torch
 from ranklight.datamodules import Batch
 from ranklight.lightning_modules import MultiLabelClassification
 from ranklight.losses import LSEPLoss, ZLPRLoss
-from ranklight.models import Encoder, LabelCount, SmallConvNet
+from ranklight.models import (
+    Encoder,
+    FeatureMap,
+    LabelCount,
+    LinearHead,
+    MLDecoder,
+    SmallConvNet,
+)
 
 
 def model(**arguments):
@@ -26,8 +33,25 @@ def test_logits_are_of_the_features():
     images = torch.randn(5, 1, 16, 16)
     scores, features = module.scores_and_features(images)
     torch.testing.assert_close(features, module.encoder(images))
-    torch.testing.assert_close(scores, module.head[1](features))
+    torch.testing.assert_close(scores, module.head.linear(features))
     assert torch.equal(module(images), scores)
+
+
+def test_a_head_may_look_at_places_and_rules_get_their_mean():
+    trunk = FeatureMap(SmallConvNet(width=8))
+    head = MLDecoder(width=16, heads=2, hidden=8)
+    module = MultiLabelClassification(
+        trunk,
+        LSEPLoss(),
+        torch.optim.SGD,
+        num_classes=3,
+        head=head,
+        decisions={"n": LabelCount(max_count=2)},
+    ).eval()
+    images = torch.randn(5, 1, 16, 16)
+    scores, features = module.scores_and_features(images)
+    torch.testing.assert_close(scores, head(trunk(images)))
+    torch.testing.assert_close(features, trunk(images).mean((2, 3)))
 
 
 def test_logits_are_float32_under_autocast():
@@ -37,7 +61,7 @@ def test_logits_are_float32_under_autocast():
 
 
 def test_dropout_acts_on_the_last_layer_in_training_only():
-    module = model(dropout=0.5)
+    module = model(head=LinearHead(dropout=0.5))
     images = torch.randn(4, 1, 16, 16)
     assert not torch.equal(module(images), module(images))
     module.eval()
@@ -77,7 +101,9 @@ def test_a_schedule_is_built():
 
 
 def test_a_checkpoint_of_another_architecture_is_refused():
-    with pytest.raises(ValueError, match=r"another architecture.*head\.1\.weight is \[4, 32\]"):
+    with pytest.raises(
+        ValueError, match=r"another architecture.*head\.linear\.weight is \[4, 32\]"
+    ):
         model().on_load_checkpoint({"state_dict": model(num_classes=4).state_dict()})
     with_rules = model(decisions={"label_count": LabelCount(3, 32, 2)})
     with pytest.raises(ValueError, match=r"Unknown here.*decisions\.label_count"):

@@ -60,7 +60,7 @@ def scenes():
 
 def test_a_multi_label_head_has_the_classes_of_the_data():
     module = fit(multi_label(), scenes())
-    assert module.head[1].weight.shape == (10, 32)
+    assert module.head.linear.weight.shape == (10, 32)
     assert module.num_classes == 10
 
 

@@ -1,6 +1,7 @@
 """What every loss promises, whatever it computes; a new one too, as soon as it is exported."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import pytest
@@ -24,16 +25,29 @@ class Case(NamedTuple):
     selections: tuple[str, ...] = ("pairs",)
     finite_at_scale: float = 30.0
     """Scores this many times as far apart still have a gradient that float16 can hold."""
+    differentiated: bool = True
+    """Whether its gradient is the derivative of its value; its own test says what it is, if not."""
+    centers: int = 1
+    """So many neighbouring columns are one class."""
 
 
 BOTH = ("pairs", "opponents")
 UNUSUAL = {
     "BPMLLLoss": Case(losses.BPMLLLoss, finite_at_scale=2.0),
+    "CircleLoss": Case(losses.CircleLoss, differentiated=False),
     "LogRatioLoss": Case(losses.LogRatioLoss, "closeness"),
+    "MarginLoss": Case(losses.MarginLoss, selections=BOTH),
     "RankNContrastLoss": Case(losses.RankNContrastLoss, "closeness"),
+    "RankSimLoss": Case(losses.RankSimLoss, "closeness", differentiated=False),
+    "SoftTripleLoss": Case(partial(losses.SoftTripleLoss, centers_per_class=3), centers=3),
+    "SubCenterArcFaceLoss": Case(losses.SubCenterArcFaceLoss, centers=3),
     "TripletLoss": Case(losses.TripletLoss, "closeness", BOTH),
 }
-CASES = {name: UNUSUAL.get(name, Case(getattr(losses, name))) for name in losses.__all__}
+CASES = {
+    name: UNUSUAL.get(name, Case(getattr(losses, name)))
+    for name in losses.__all__
+    if not getattr(getattr(losses, name), "takes_vectors", False)
+}
 EVERY = [(name, kind) for name in CASES for kind in CASES[name].selections]
 every_loss = pytest.mark.parametrize(("name", "kind"), EVERY)
 
@@ -120,12 +134,19 @@ def test_blind_to_what_is_not_selected(name, kind, dtype):
 def test_blind_to_the_order_of_references(name, kind):
     loss, similarity, relevance, selection = make(name, kind)
     value, grad = value_and_gradient(loss, similarity, relevance, selection)
-    order = torch.randperm(similarity.shape[1])
+    order = _shuffled(similarity.shape[1], CASES[name].centers)
     selected = selection[:, order]
     if kind == "opponents":
         selected = torch.where(selected < 0, -1, order.argsort()[selected.clamp(min=0)])
     turned = value_and_gradient(loss, similarity[:, order], relevance[:, order], selected)
     torch.testing.assert_close(turned, (value, grad[:, order]))
+
+
+def _shuffled(columns, centers):
+    """Another order of the columns in which the centers of a class are still neighbours."""
+    classes = torch.randperm(columns // centers).unsqueeze(1)
+    within = torch.stack([torch.randperm(centers) for _ in classes])
+    return (classes * centers + within).flatten()
 
 
 @every_loss
@@ -137,7 +158,7 @@ def test_exactly_0_when_nothing_is_selected(name, kind):
 
 
 @every_loss
-@pytest.mark.parametrize(("anchors", "references"), [(0, 0), (0, 5), (5, 0)])
+@pytest.mark.parametrize(("anchors", "references"), [(0, 0), (0, 6), (5, 0)])
 def test_exactly_0_without_anchors_or_references(name, kind, anchors, references):
     loss, similarity, relevance, selection = make(name, kind)
     empty = [tensor[:anchors, :references] for tensor in (similarity, relevance, selection)]
@@ -165,7 +186,9 @@ def test_autocast_does_not_change_it(name, kind, dtype):
         torch.testing.assert_close(value_and_gradient(loss, *inputs), expected)
 
 
-@every_loss
+@pytest.mark.parametrize(
+    ("name", "kind"), [(n, kind) for n, kind in EVERY if CASES[n].differentiated]
+)
 def test_gradient(name, kind):
     loss, similarity, relevance, selection = make(name, kind)
     similarity.requires_grad_()
@@ -175,7 +198,8 @@ def test_gradient(name, kind):
 @every_loss
 def test_a_single_anchor_and_a_single_reference(name, kind):
     for anchors, references in [(1, 1), (1, 5), (5, 1)]:
-        inputs = make(name, kind, anchors=anchors, references=references, seed=1)
+        columns = references * CASES[name].centers
+        inputs = make(name, kind, anchors=anchors, references=columns, seed=1)
         value, grad = value_and_gradient(*inputs)
         assert value.isfinite()
         assert grad.isfinite().all()
@@ -184,8 +208,9 @@ def test_a_single_anchor_and_a_single_reference(name, kind):
 @every_loss
 @pytest.mark.usefixtures("unchecked")
 def test_no_value_is_read_and_no_shape_depends_on_one(name, kind):
-    loss, *inputs = make(name, kind)
+    _, *inputs = make(name, kind)
     with FakeTensorMode() as mode:
+        loss = CASES[name].build()
         fake = [mode.from_tensor(tensor) for tensor in inputs]
         value = loss(fake[0].requires_grad_(), *fake[1:])
         value.backward()
@@ -217,7 +242,7 @@ class _Largest(TorchDispatchMode):
 )
 @pytest.mark.usefixtures("unchecked")
 def test_small_blocks_hold_little_and_change_nothing(name, kind, options, monkeypatch):
-    _, *inputs = make(name, kind, anchors=3, references=60)
+    _, *inputs = make(name, kind, anchors=3, references=30)
     loss = getattr(losses, name)(**options)
     expected = value_and_gradient(loss, *inputs)
     monkeypatch.setitem(chunks._BLOCK_ELEMENTS, "cpu", 1)
@@ -226,6 +251,7 @@ def test_small_blocks_hold_little_and_change_nothing(name, kind, options, monkey
         value_and_gradient(loss, *inputs)
     with FakeTensorMode() as mode:
         fake = [mode.from_tensor(tensor) for tensor in inputs]
+        loss = getattr(losses, name)(**options)
         with _Largest() as unread:
             value_and_gradient(loss, *fake)
     for largest in (eager, unread):

@@ -1,78 +1,16 @@
 import pytest
 import torch
-from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ranklight.models import Encoder, Pixels, SmallConvNet, TimmTrunk, TorchvisionTrunk, pool
-
-
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "squeezenet1_0", "swin_t"])
-def test_torchvision_networks_give_feature_maps(name):
-    trunk = TorchvisionTrunk(name)
-    maps = trunk(torch.zeros(2, 3, 64, 64))
-    assert maps.ndim == 4
-    assert maps.shape[:2] == (2, trunk.channels)
-
-
-def test_the_map_is_what_the_network_pools():
-    torch.manual_seed(0)
-    trunk = TorchvisionTrunk("resnet18").eval()
-    torch.manual_seed(0)
-    import torchvision
-
-    network = torchvision.models.resnet18().eval()
-    images = torch.randn(2, 3, 64, 64)
-    logits = network.fc(pool(trunk(images), "average"))
-    torch.testing.assert_close(logits, network(images))
-
-
-def test_unknown_trunk_names_its_neighbours():
-    with pytest.raises(ValueError, match=r"no trunk 'resnet-50'.*resnet50"):
-        TorchvisionTrunk("resnet-50")
-
-
-def test_transformer_without_a_map_is_refused():
-    with pytest.raises(ValueError, match="vit_b_16 has no feature map"):
-        TorchvisionTrunk("vit_b_16")
-
-
-def test_weights_from_a_file(tmp_path):
-    import torchvision
-
-    network = torchvision.models.resnet18()
-    torch.save(network.state_dict(), tmp_path / "resnet18.pth")
-    trunk = TorchvisionTrunk("resnet18", weights=str(tmp_path / "resnet18.pth"))
-    assert torch.equal(trunk.body.get_parameter("conv1.weight"), network.conv1.weight)
-
-
-def test_missing_weights_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"resnet18.*nowhere\.pth"):
-        TorchvisionTrunk("resnet18", weights=str(tmp_path / "nowhere.pth"))
-
-
-def test_weights_that_cannot_be_fetched_name_the_file_to_bring(monkeypatch, tmp_path):
-    def no_network(*_args, **_kwargs):
-        raise OSError("no network")
-
-    monkeypatch.setattr("torch.hub.download_url_to_file", no_network)
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(FileNotFoundError, match=r"Bring resnet18-\w+\.pth"):
-        TorchvisionTrunk("resnet18", weights="DEFAULT")
-
-
-@pytest.mark.parametrize(
-    "name", ["resnet18", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"]
+from ranklight.models import (
+    Encoder,
+    FeatureMap,
+    GeM,
+    Pixels,
+    SmallConvNet,
+    TimmTrunk,
+    TorchvisionTrunk,
 )
-def test_timm_trunks_say_how_many_channels_their_maps_have(name):
-    trunk = TimmTrunk(name)
-    assert trunk(torch.zeros(1, 3, 224, 224)).shape[1] == trunk.channels
-
-
-def test_pooling():
-    maps = torch.tensor([[[[1.0, 3.0], [0.0, 4.0]]]])
-    assert pool(maps, "average").item() == 2
-    assert pool(maps, "max").item() == 4
-    assert pool(maps, "both").item() == 6
 
 
 @pytest.mark.parametrize("normalize", [True, False])
@@ -97,27 +35,33 @@ def test_frozen_batch_norm_keeps_its_statistics_and_the_rest_trains():
     assert all(norm.weight.requires_grad for norm in norms)
 
 
-def test_small_net_treats_each_image_alone():
-    net = SmallConvNet()
-    images = torch.randn(6, 1, 32, 32)
-    torch.testing.assert_close(net(images)[:2], net(images[:2]))
-    assert not any(isinstance(module, nn.BatchNorm2d) for module in net.modules())
-
-
 def test_pixels():
     images = torch.rand(3, 1, 4, 4)
     assert torch.equal(Pixels(normalize=False)(images), images.flatten(1))
     assert torch.allclose(Pixels()(images).norm(dim=1), torch.ones(3))
 
 
-def test_with_coordinates_the_first_layer_sees_where_each_pixel_is():
-    net = SmallConvNet(width=8, coordinates=True)
-    seen = []
-    net.layers.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    images = torch.rand(2, 1, 8, 9)
-    net(images)
-    assert torch.equal(seen[0][:, :1], images)
-    across = torch.linspace(-1, 1, 9)
-    assert torch.equal(seen[0][:, 1], across.expand(2, 8, 9))
-    down = torch.linspace(-1, 1, 8).unsqueeze(1)
-    assert torch.equal(seen[0][:, 2], down.expand(2, 8, 9))
+def test_hidden_layers_of_the_projection():
+    encoder = Encoder(SmallConvNet(width=8), 4, hidden=[6, 5], normalize=False)
+    images = torch.rand(2, 1, 32, 32)
+    vectors = encoder.trunk(images).mean((2, 3))
+    for layer in (0, 2):
+        vectors = encoder.projection[layer](vectors).relu()
+    torch.testing.assert_close(encoder(images), encoder.projection[4](vectors))
+
+
+def test_hidden_layers_need_a_projection():
+    with pytest.raises(ValueError, match=r"hidden layers \[6\] belong to a projection"):
+        Encoder(SmallConvNet(), None, hidden=[6])
+
+
+def test_a_generalised_mean_is_not_for_class_tokens():
+    with pytest.raises(ValueError, match="with tokens class of the trunk take AveragePool"):
+        Encoder(TimmTrunk("test_vit", tokens="class"), 4, GeM())
+
+
+def test_a_feature_map_is_normalised_as_its_trunk_was_trained():
+    trunk = TorchvisionTrunk("resnet18").eval()
+    pictures = torch.randint(256, (2, 3, 64, 64), dtype=torch.uint8)
+    encoder = FeatureMap(trunk)
+    torch.testing.assert_close(encoder(pictures), trunk(encoder.inputs(pictures)))

@@ -121,7 +121,7 @@ def test_an_empty_batch_costs_nothing(references):
 
 
 def angles():
-    return [name for name in losses.__all__ if _wants(getattr(losses, name)())]
+    return [name for name in losses.__all__ if _wants(getattr(losses, name))]
 
 
 def _wants(part):
@@ -130,17 +130,33 @@ def _wants(part):
 
 def test_losses_of_angles_say_that_they_want_unit_vectors():
     assert angles() == [
+        "ArcFaceLoss",
+        "CircleLoss",
         "ContrastiveLoss",
+        "CosFaceLoss",
+        "FastAPLoss",
+        "InfoNCELoss",
+        "MarginLoss",
         "MultiSimilarityLoss",
+        "NormalizedSoftmaxLoss",
         "ProxyAnchorLoss",
+        "ProxyNCALoss",
+        "RankSimLoss",
+        "RecallAtKLoss",
         "SmoothAPLoss",
+        "SoftTripleLoss",
+        "SubCenterArcFaceLoss",
+        "SupAPLoss",
         "SupConLoss",
+        "ThresholdConsistentMarginLoss",
     ]
 
 
 @pytest.mark.parametrize("name", angles())
 def test_other_embeddings_are_warned_of_once(name):
-    objective = Objective(getattr(losses, name)())
+    loss = getattr(losses, name)()
+    several = getattr(loss, "centers_per_class", 1)
+    objective = Objective(loss, references=ClassCenters(2, 4, centers_per_class=several))
     labels = torch.tensor([0, 0, 1, 1])
     with pytest.warns(UserWarning, match=rf"{name}: unit vectors are needed.* 2 to 2"):
         objective(torch.eye(4) * 2, labels)

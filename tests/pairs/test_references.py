@@ -118,3 +118,82 @@ def references_of_uneven_ranks():
     with pytest.raises(ValueError, match="every rank") as raised:
         InBatch()(torch.randn(size, 3), torch.arange(size))
     return str(raised.value)
+
+
+def drawn(labels, centers=None, steps=1):
+    """The classes of a few steps."""
+    centers = centers or ClassCenters(500, 4, centers_per_class=2, sampled_classes=20, seed=3)
+    return [centers(torch.randn(len(labels), 4), labels).labels for _ in range(steps)]
+
+
+def test_classes_are_drawn_with_those_of_the_batch():
+    labels = torch.tensor([499, 7, 7, 250])
+    first, second = drawn(labels, steps=2)
+    for classes in (first, second):
+        assert len(classes) == 40
+        assert (classes[::2] == classes[1::2]).all()  # the two centers of a class are neighbours
+        assert (classes[::2].diff() > 0).all()
+        assert set(labels.tolist()) <= set(classes.tolist())
+    others = set(first.tolist()) - {7, 250, 499}
+    assert len(others - set(second.tolist())) > 10
+
+
+def test_all_others_are_drawn_equally_often():
+    centers = ClassCenters(50, 4, sampled_classes=20)
+    counts = torch.zeros(50)
+    for classes in drawn(torch.tensor([0]), centers, 2000):
+        counts[classes] += 1
+    assert counts[0] == 2000
+    expected = 2000 * 19 / 49
+    assert (counts[1:] - expected).abs().max() < 5 * (expected * (1 - 19 / 49)) ** 0.5
+
+
+def test_a_run_that_goes_on_draws_what_it_would_have_drawn():
+    centers = ClassCenters(500, 4, sampled_classes=20)
+    labels = torch.tensor([1, 2])
+    drawn(labels, centers, 3)
+    again = ClassCenters(500, 4, sampled_classes=20)
+    again.load_state_dict(centers.state_dict())
+    assert torch.equal(drawn(labels, again)[0], drawn(labels, centers)[0])
+
+
+def test_another_seed_draws_others():
+    labels = torch.tensor([1, 2])
+    (one,) = drawn(labels, ClassCenters(500, 4, sampled_classes=20, seed=1))
+    (two,) = drawn(labels, ClassCenters(500, 4, sampled_classes=20, seed=2))
+    assert not torch.equal(one, two)
+
+
+def test_evaluation_has_all_classes_and_draws_nothing():
+    centers = ClassCenters(500, 4, sampled_classes=20).eval()
+    assert drawn(torch.tensor([1]), centers)[0].tolist() == list(range(500))
+    assert centers.draws == 0
+
+
+def test_only_drawn_centers_have_a_gradient():
+    centers = ClassCenters(500, 4, sampled_classes=20)
+    references = centers(torch.randn(2, 4), torch.tensor([3, 4]))
+    references.embeddings[:, 0].sum().backward()
+    has_gradient = centers.centers.grad.any(1).nonzero().squeeze(1)
+    assert has_gradient.tolist() == references.labels.tolist()
+
+
+def test_ranks_draw_the_same_with_the_classes_of_all(run_on_ranks):
+    first, second = run_on_ranks(draw_with_my_class, 2)
+    assert first.equal(second)
+    assert {10, 11} <= set(first.tolist())
+
+
+def draw_with_my_class():
+    centers = ClassCenters(500, 4, sampled_classes=20)
+    return centers(torch.randn(1, 4), torch.tensor([10 + dist.get_rank()])).labels
+
+
+def test_more_images_than_classes_are_refused():
+    with pytest.raises(ValueError, match="at least the images of a global batch, 3; got 2"):
+        ClassCenters(9, 4, sampled_classes=2)(torch.randn(3, 4), torch.tensor([1, 2, 3]))
+
+
+def test_moved_centers_are_not_drawn():
+    with pytest.raises(ValueError, match="learned by the loss"):
+        ClassCenters(9, 4, sampled_classes=2, center_learning_rate=0.5)

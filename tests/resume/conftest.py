@@ -92,9 +92,9 @@ def ending():
             state["best_model_score"] for state in states.values() if "best_model_score" in state
         )
         parts = ("global_step", "epoch", "state_dict", "optimizer_states", "lr_schedulers")
-        parts += ("random_states", "metrics_rows")
+        parts += ("random_states", "metrics_rows", "training_weights")
         ends = {
-            name: {part: end[part] for part in parts}
+            name: {part: end[part] for part in parts if part in end}
             for name, end in zip(names, (last, best), strict=True)
         }
         with (run / "metrics.csv").open(newline="") as file:

@@ -13,11 +13,16 @@ from torch import nn
 from ranklight.datamodules import Batch, ClassBalanced, TrainLoader, evaluation_loader
 from ranklight.datamodules.loaders import epochs_and_positions
 from ranklight.datamodules.randomness import image_seed
-from ranklight.lightning_modules import MetricLearning
+from ranklight.lightning_modules import MetricLearning, Rate
 from ranklight.losses import TripletLoss
 from ranklight.miners import DistanceWeighted
 from ranklight.pairs import CrossBatchMemory, Objective
-from ranklight.running import ExactResume, LastCheckpoint, MetricsFile
+from ranklight.running import (
+    ExactResume,
+    ExponentialMovingAverage,
+    LastCheckpoint,
+    MetricsFile,
+)
 
 SIZE, PER_EPOCH, EPOCHS = 40, 5, 3
 STEPS = PER_EPOCH * EPOCHS
@@ -52,7 +57,7 @@ class Module(MetricLearning):
         self.log("val/loss", loss, batch_size=len(batch.labels))
 
 
-def module():
+def module(rates):
     torch.manual_seed(0)
     encoder = nn.Sequential(nn.Flatten(), nn.Linear(6, 8), nn.Dropout(0.2), nn.Linear(8, 4))
     objective = Objective(TripletLoss(), DistanceWeighted(4), CrossBatchMemory(30))
@@ -60,8 +65,13 @@ def module():
         encoder,
         objective,
         lambda parameters: torch.optim.Adam(parameters, 0.01),
-        lambda optimizer: torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.05, total_steps=STEPS),
+        lambda optimizer: (
+            torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
+            if rates
+            else torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.05, total_steps=STEPS)
+        ),
         "step",
+        rates,
     )
 
 
@@ -83,7 +93,7 @@ class Fail(pl.Callback):
         setattr(self, hook, fail)
 
 
-def fit(folder, *callbacks, every=1, **arguments):
+def fit(folder, *callbacks, every=1, rates=None, average=False, **arguments):
     last = folder / "checkpoints" / "last.ckpt"
     best = pl.callbacks.ModelCheckpoint(
         folder / "checkpoints", "best", "val/loss", enable_version_counter=False
@@ -94,6 +104,7 @@ def fit(folder, *callbacks, every=1, **arguments):
         default_root_dir=folder,
         callbacks=[
             ExactResume(),
+            *([ExponentialMovingAverage(0.6)] if average else []),
             *callbacks,
             best,
             LastCheckpoint(every_n_train_steps=every),
@@ -106,7 +117,7 @@ def fit(folder, *callbacks, every=1, **arguments):
     )
     pl.seed_everything(1, verbose=False)
     ckpt_path = last if last.exists() else None
-    trainer.fit(module(), datamodule=Data(), ckpt_path=ckpt_path, weights_only=True)
+    trainer.fit(module(rates), datamodule=Data(), ckpt_path=ckpt_path, weights_only=True)
 
 
 RUNS = {
@@ -119,6 +130,11 @@ RUNS = {
         "check_val_every_n_epoch": None,
     },
     "every second epoch": {"max_steps": STEPS, "check_val_every_n_epoch": 2},
+    "averaged": {"max_epochs": EPOCHS, "val_check_interval": 2, "average": True},
+    "frozen at first": {
+        "max_epochs": EPOCHS,
+        "rates": {"encoder.1": Rate(0.1, frozen_epochs=1)},
+    },
     "accumulated": {"max_epochs": EPOCHS, "accumulate_grad_batches": 2, "val_check_interval": 3},
 }
 FAILURES = {

@@ -486,3 +486,27 @@ def test_a_box_at_the_edge_of_a_reduced_picture(tmp_path, box):
 def test_only_jpeg_is_reduced(tmp_path):
     file = saved(tmp_path, photograph(), "photo.png")
     assert read_picture(file, least_side=8).shape == (3, 123, 161)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "plain"),
+    [
+        ("RGB", {}, True),
+        ("L", {}, True),
+        ("RGB", {"progressive": True, "comment": b"by hand", "icc_profile": b"profile"}, False),
+        ("RGB", {"progressive": True, "comment": b"by hand"}, True),
+        ("RGB", {"exif": oriented(1)}, False),
+        ("RGB", {"xmp": b"<x:xmpmeta/>"}, False),
+        ("CMYK", {}, False),
+    ],
+)
+def test_a_jpeg_with_nothing_beside_its_picture_tells_its_size(tmp_path, kind, options, plain):
+    file = saved(tmp_path, photograph().convert(kind), "photo.jpg", **options)
+    size = jpeg.upright_jpeg_size(file.read_bytes())
+    assert size == (photograph().size if plain else None)
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 3, 20, 160])
+def test_a_header_that_is_cut_off_tells_nothing(tmp_path, length):
+    content = saved(tmp_path, photograph(), "photo.jpg").read_bytes()
+    assert jpeg.upright_jpeg_size(content[:length]) is None

@@ -19,9 +19,9 @@ def reductions(monkeypatch):
     """By how much JPEGs were reduced."""
     asked = []
 
-    def decode(image, reduction):
+    def decode(content, size, reduction):
         asked.append(reduction)
-        return real(image, reduction)
+        return real(content, size, reduction)
 
     real = pictures.jpeg_pixels
     monkeypatch.setattr(pictures, "jpeg_pixels", decode)

@@ -1,0 +1,1 @@
+"""Networks cut before their pooling: pictures in, feature maps out."""

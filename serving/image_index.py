@@ -1,0 +1,155 @@
+"""An index of images on disk: which of them are nearest to a vector, by name and similarity."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from ranklight.search.vector_index import Layout, VectorIndex
+from ranklight.serving.index_directory import FILES, VECTORS, read_facts
+
+_TRIES = 3
+
+
+class ImageIndex:
+    """Images of a directory that `ranklight index` made, by their vectors.
+
+    Args:
+        vectors: Row i is the vector of image i.
+        files: Arrow table: row i has the `file` of image i and what else its table says.
+        facts: What `index.json` says.
+
+    Attributes:
+        encoder: Hash of the encoder whose vectors these are.
+        dimensions: Of a vector of that encoder.
+        threshold: Similarity above which two images are the same; None where it is not known.
+        run: The run of the encoder, None where it is not known.
+    """
+
+    def __init__(self, vectors: VectorIndex, files: Any, facts: dict[str, Any]) -> None:
+        self.vectors = vectors
+        self.files = files
+        self.facts = facts
+        self.encoder: str | None = facts["encoder"]
+        self.dimensions: int = facts["dimensions"]
+        self.threshold: float | None = facts["threshold"]
+        self.run: str | None = facts["run"]
+
+    @classmethod
+    def open(cls, directory: str | Path, effort: int | None = None) -> "ImageIndex":
+        """Read an index.
+
+        Args:
+            directory: Of the index.
+            effort: How far approximate indices search; None: as they were built.
+
+        Raises:
+            FileNotFoundError: There is none.
+            ValueError: Its files are damaged, or of different lengths.
+        """
+        for _ in range(_TRIES):
+            facts, folder = read_facts(Path(directory))
+            try:
+                return cls._read(folder, facts, effort)
+            except (FileNotFoundError, ValueError):
+                # A newer version took its place, and this one was removed while it was read.
+                if folder.is_dir() and read_facts(Path(directory))[1] == folder:
+                    raise
+        raise ValueError(f"the index {directory} has lost its files: build it again")
+
+    @classmethod
+    def _read(cls, folder: Path, facts: dict[str, Any], effort: int | None) -> "ImageIndex":
+        from pyarrow import parquet
+
+        layout = Layout(**facts["layout"])
+        if effort is not None:
+            layout = layout._replace(effort=effort)
+        vectors = VectorIndex.read(folder / VECTORS, layout, facts["normalised"])
+        files = parquet.read_table(folder / FILES)
+        if len(vectors) != files.num_rows:
+            raise ValueError(
+                f"{folder} has {len(vectors)} vectors and {files.num_rows} files, which must be as "
+                "many: build the index again"
+            )
+        return cls(vectors, files, facts)
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def search(
+        self,
+        vectors: Float[np.ndarray, "n d"],
+        k: int,
+        allowed: Bool[np.ndarray, " m"] | None = None,
+    ) -> tuple[Float[np.ndarray, "n k"], Int[np.ndarray, "n k"]]:
+        """Similarities S = 1 − ½ d² and rows of the k nearest images, nearest first.
+
+        Args:
+            vectors: Of the encoder that made the index.
+            k: How many.
+            allowed: True for the images that may be found; all by default.
+
+        Returns:
+            Minus infinity and row −1 where fewer were found.
+
+        Raises:
+            ValueError: k is not 1 to the size of the index, or vectors are not finite or of another
+                size.
+        """
+        if not 1 <= k <= len(self):
+            raise ValueError(
+                f"an index of {len(self):,} images finds 1 to {len(self):,}, not {k:,}"
+            )
+        if vectors.shape[1] != self.dimensions:
+            raise ValueError(
+                f"the index holds vectors of {self.dimensions} dimensions; got {vectors.shape[1]}"
+            )
+        if not np.isfinite(vectors).all():
+            raise ValueError("a vector to search for must be finite, and one is not")
+        distance, rows = self.vectors.nearest(vectors, k, allowed)
+        return 1 - distance / 2, rows
+
+    def search_rows(
+        self, rows: Sequence[int], k: int, allowed: Bool[np.ndarray, " m"] | None = None
+    ) -> tuple[Float[np.ndarray, "n k"], Int[np.ndarray, "n k"]]:
+        """The same for images of the index, each without itself.
+
+        Raises:
+            ValueError: There is no such row, or k is not 1 to the number of others.
+        """
+        if wrong := [row for row in rows if not 0 <= row < len(self)]:
+            raise ValueError(f"rows of the index are 0 to {len(self) - 1}, not {wrong[0]}")
+        if not 1 <= k < len(self):
+            raise ValueError(
+                f"an image of {len(self):,} has {len(self) - 1:,} others to find, not {k:,}"
+            )
+        own = np.asarray(rows, dtype=np.int64)
+        vectors = self.vectors.vectors(own)
+        distance, found = self.vectors.nearest(vectors, k + 1, allowed)
+        others = found != own[:, None]
+        # Where it is not among the nearest, exact copies before it are: the last goes.
+        others[others.all(axis=1), -1] = False
+        shape = (len(own), k)
+        return 1 - distance[others].reshape(shape) / 2, found[others].reshape(shape)
+
+    def check_encoder(self, encoder: str | None, whose: str) -> None:
+        """Refuse vectors of another model.
+
+        Args:
+            encoder: The hash of the encoder that makes, or made, them.
+            whose: What is compared, for the message.
+
+        Raises:
+            ValueError: It is another encoder.
+        """
+        if encoder != self.encoder:
+            raise ValueError(
+                f"the index is of the encoder {self.encoder}, {whose} of {encoder}: vectors of two "
+                "models cannot be compared; build an index with this one"
+            )
+
+    def path(self, row: int) -> Path:
+        """Where the file of an image lies."""
+        return Path(self.facts["root"], self.files["file"][row].as_py())

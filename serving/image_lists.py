@@ -1,0 +1,151 @@
+"""Which images there are to embed: of a folder, a table, or a list of names."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from ranklight.datamodules.reading.boxes import whole_pixels
+from ranklight.datamodules.reading.found import LeftOut
+from ranklight.datamodules.reading.pictures import Box
+from ranklight.datamodules.reading.suffixes import suffixes, why_no_picture
+from ranklight.datamodules.reading.tables import read_table
+
+if TYPE_CHECKING:
+    import pyarrow
+
+_TABLES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
+_BOX = ("x1", "y1", "x2", "y2")
+
+
+def images_below(folder: Path, left_out: LeftOut | None = None) -> list[Path]:
+    """Every image of a folder and of those in it, sorted by path; what is hidden is left out.
+
+    Args:
+        folder: Links to files and folders in it are followed.
+        left_out: Counts what is no image.
+
+    Raises:
+        FileNotFoundError: There is none.
+        PermissionError: A folder may not be read.
+    """
+    left_out = LeftOut(folder) if left_out is None else left_out
+    found = sorted(_images(folder, left_out, frozenset()))
+    if not found:
+        raise FileNotFoundError(
+            f"no images in {folder}: looked for files that end in "
+            f"{', '.join(sorted(suffixes()))}; {left_out}"
+        )
+    return found
+
+
+def _images(folder: Path, left_out: LeftOut, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
+    status = folder.stat()
+    here = (status.st_dev, status.st_ino)
+    if here in above:
+        left_out.add("linked back to a folder above", folder)
+        return
+    try:
+        entries = list(os.scandir(folder))
+    except PermissionError as error:
+        raise PermissionError(
+            f"the folder {folder} may not be read: give this user the right to, or move it away"
+        ) from error
+    for entry in entries:
+        if entry.name.startswith("."):
+            left_out.add("hidden", entry.path)
+        elif entry.is_dir():
+            yield from _images(Path(entry.path), left_out, above | {here})
+        elif not entry.is_file():
+            left_out.add("linked to nothing", entry.path)
+        elif reason := why_no_picture(entry.name):
+            left_out.add(reason, entry.path)
+        else:
+            yield Path(entry.path)
+
+
+class ImageList(NamedTuple):
+    """The images to embed, in order.
+
+    Args:
+        files: Their paths.
+        boxes: The part of each that is the image; None for whole pictures.
+        columns: What else is known of each, `label` among it; None for nothing.
+        source: Where they were found, for messages.
+        left_out: What else there was.
+    """
+
+    files: list[str]
+    boxes: list[Box] | None
+    columns: "pyarrow.Table | None"
+    source: str
+    left_out: LeftOut | None = None
+
+
+def list_images(source: str, image: str = "image", root: str | None = None) -> ImageList:
+    """The images of a folder, a table, a file of names, an image, or of names on standard input.
+
+    Of a folder whose images lie in folders, `label` is the name of the uppermost.
+
+    Args:
+        source: A folder; a table (.csv, .tsv, .parquet, .jsonl, .ndjson); a .txt with a name a
+            line; an image; or - for names on standard input.
+        image: Column of the paths in a table. Columns x1, y1, x2, y2 are a box in the picture.
+        root: Where relative paths of a table or a list begin; by default the folder of the table,
+            and the current one of a list.
+
+    Raises:
+        FileNotFoundError: There is no such source, or no image in a folder.
+        ValueError: A table or a list that names no image.
+    """
+    if source == "-":
+        return _of_lines(sys.stdin, "standard input", root)
+    path = Path(source)
+    if path.is_dir():
+        return _of_folder(path)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no folder, table or image {path} (from {Path.cwd()})")
+    if path.suffix.lower() in _TABLES:
+        return _of_table(path, image, path.parent if root is None else Path(root))
+    if path.suffix.lower() == ".txt":
+        with path.open(encoding="utf-8") as lines:
+            return _of_lines(lines, source, root)
+    if reason := why_no_picture(path.name):
+        raise ValueError(f"{path} is no folder, table or image: {reason}")
+    return ImageList([source], None, None, source)
+
+
+def _of_folder(folder: Path) -> ImageList:
+    import pyarrow
+
+    left_out = LeftOut(folder)
+    files = images_below(folder, left_out)
+    depth = len(folder.parts)
+    labels = [file.parts[depth] if len(file.parts) > depth + 1 else None for file in files]
+    columns = None if not any(labels) else pyarrow.table({"label": pyarrow.array(labels)})
+    return ImageList([str(file) for file in files], None, columns, str(folder), left_out)
+
+
+def _of_lines(lines: Iterable[str], source: str, root: str | None) -> ImageList:
+    names = [line.rstrip("\r\n") for line in lines]
+    files = [str(Path(root or "") / name) for name in names if name.strip()]
+    if not files:
+        raise ValueError(f"{source} names no image: needed is a path a line")
+    return ImageList(files, None, None, source)
+
+
+def _of_table(path: Path, image: str, root: Path) -> ImageList:
+    import pyarrow
+
+    table = read_table(path)
+    names = table.texts(image).to_pylist()
+    if "" in names:
+        raise ValueError(f"{table[names.index('')]}: {image} is empty")
+    boxes = None
+    if all(table.has(name, name) for name in _BOX):
+        boxes = whole_pixels(table.numbers(_BOX))
+    further = {name: table.column(name) for name in table.names if name != image}
+    # A spreadsheet on Windows writes these.
+    files = [str(root / name.replace("\\", "/")) for name in names]
+    return ImageList(files, boxes, pyarrow.table(further) if further else None, str(path))
