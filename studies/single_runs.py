@@ -88,8 +88,8 @@ class Runs(NamedTuple):
             return ["fit", "-c", str(run / "config.yaml"), "--ckpt_path", "last"]
         # Killed between its first best checkpoint and its first last one: nothing goes on there.
         shutil.rmtree(run, ignore_errors=True)
-        place = ["--runs", str(self.directory), "--experiment", experiment, "--run", run.name]
-        return ["fit", *words, *place]
+        place = ["--runs", str(self.directory.parent), "--run", run.name]
+        return ["fit", *words, *place, "--experiment", f"{self.directory.name}/{experiment}"]
 
     def _log(self, run: Path) -> Path:
         name = "-".join(run.relative_to(self.directory).parts)

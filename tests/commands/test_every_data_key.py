@@ -523,7 +523,7 @@ SUBJECTS = {
             [Turn("hold_out", "group", groups_apart)],
             [Turn("test_fraction", 0.5, images("test", [20]))],
             [Turn("validation_fraction", 0.5, more_validation)],
-            FOLD,
+            [Turn("fold", [1, 2], refused("2 folds of 30 images in 3 classes"))],
             [Turn("query_fraction", 0.5, images("test", [5, 5]))],
         ],
     ),
