@@ -21,6 +21,7 @@ _COMMANDS = {
     "push": "upload a trained model with a card to the Hugging Face hub",
     "pull": "download a model that was pushed",
     "compare": "put experiments side by side over their seeds",
+    "study": "search settings with equal budgets, then test the chosen ones once on fresh seeds",
     "results": "write the numbers of pages anew from committed runs, or look whether they hold",
     "weights": "draw what each pair weighs under a loss",
     "report": "a run as one page: scores, what it gets wrong, and what is wrong with its data",

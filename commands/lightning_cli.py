@@ -62,6 +62,7 @@ from ranklight.running.save_config import SaveConfig
 from ranklight.running.seen_data import SeenData
 from ranklight.running.termination import SaveOnTermination
 from ranklight.running.tracking import wandb_logger
+from ranklight.running.wandb_record import WandbRecord
 from ranklight.running.what_learns import WhatLearns
 from ranklight.running.zero_shot import ZeroShot
 
@@ -283,6 +284,7 @@ class RanklightCLI(LightningCLI):
         callbacks += [_Begin(self.command), Provenance(), CheckBeforeTraining(config.check_images)]
         callbacks += [ExactResume(), StopOnNonFiniteLoss(), SaveOnTermination()]
         callbacks += [WarnOfLocalBatchNorm(), SavePredictions(), SeenData(), DataWait()]
+        callbacks += [WandbRecord()] if config.wandb else []
         if self.subcommand in ("test", "validate") and self.config[self.subcommand].verbose:
             callbacks.append(ResultsTable())
             self.config_init[self.subcommand].verbose = False

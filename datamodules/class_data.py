@@ -20,7 +20,7 @@ from ranklight.datamodules.reading.annotations import (
     warn_never_seen,
 )
 from ranklight.datamodules.reading.image_files import ImageFiles
-from ranklight.datamodules.splits import hold_out, split_hash
+from ranklight.datamodules.splits import Fold, hold_out, split_hash
 from ranklight.datamodules.training_batches import TrainingBatches
 
 
@@ -44,6 +44,8 @@ class ClassData(ImageFileData):
         official_validation: Take the published validation split, where there is one; else train on
             it too, and hold out a fraction of both.
         validation_fraction: How much is held out.
+        fold: [k, n]: of n folds of all that is not for test the one numbered k, from 0, is for
+            validation, in place of either.
         check_counts: Refuse another number of images or classes than was published.
         **options: Of `ImageFileData`: what is seen of pictures, seeds and loaders.
 
@@ -73,6 +75,7 @@ class ClassData(ImageFileData):
         imbalance_shape: Literal["exponential", "step"] = "exponential",
         official_validation: bool = True,
         validation_fraction: float = 0.1,
+        fold: Fold | None = None,
         check_counts: bool = True,
         **options: Any,
     ) -> None:
@@ -81,8 +84,8 @@ class ClassData(ImageFileData):
         self.batches = TrainingBatches(classes_per_batch, samples_per_class, batch_size, batches)
         self.imbalance_ratio = imbalance_ratio
         self.imbalance_shape = imbalance_shape
-        self.official_validation = official_validation
-        self.validation_fraction = validation_fraction
+        self.held_out = fold or validation_fraction
+        self.official_validation = official_validation and fold is None
         self.check_counts = check_counts
 
     def read(self) -> tuple[list[Sample], Int[np.ndarray, "n"], tuple[str, ...]]:
@@ -129,7 +132,7 @@ class ClassData(ImageFileData):
         if not len(val) or not self.official_validation:
             both = np.union1d(train, val)
             rest, held_out = hold_out(
-                classes[both], self.validation_fraction, self.validation, self.split_seed
+                classes[both], self.held_out, self.validation, self.split_seed
             )
             train, val = both[rest], both[held_out]
         imbalanced = long_tail(

@@ -10,6 +10,7 @@ from ranklight.datamodules.batches import Batches, PxK
 from ranklight.datamodules.labels.one_class import one_class
 from ranklight.datamodules.reading.annotations import SPLITS
 from ranklight.datamodules.reading.class_folders import read_class_folders, split_names_as_classes
+from ranklight.datamodules.splits import Fold
 from ranklight.datamodules.table_data import LabelledFiles, TableData
 from ranklight.datamodules.table_splits import HoldOut, Places
 
@@ -38,6 +39,8 @@ class ImageFolder(TableData):
         test_fraction: How many of the classes are for test, without the folders above.
         validation: "class_disjoint": whole classes; "image_disjoint": of each class some images.
         validation_fraction: How much of the training split is for validation, without `val`.
+        fold: [k, n]: of n folds of all that is not for test the one numbered k, from 0, is for
+            validation, in place of either.
         **options: Of `ImageFileData`: what is seen of pictures, seeds and loaders.
 
     Attributes:
@@ -56,6 +59,7 @@ class ImageFolder(TableData):
         test_fraction: float = 0.5,
         validation: Literal["class_disjoint", "image_disjoint"] = "class_disjoint",
         validation_fraction: float = 0.2,
+        fold: Fold | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -64,7 +68,7 @@ class ImageFolder(TableData):
             classes_per_batch, samples_per_class, short_classes, batches_per_epoch
         )
         by: Literal["class", "image"] = "class" if validation == "class_disjoint" else "image"
-        self.held_out = HoldOut("class", by, test_fraction, validation_fraction)
+        self.held_out = HoldOut("class", by, test_fraction, fold or validation_fraction)
 
     def read(self) -> LabelledFiles:
         """The files in the class folders."""

@@ -14,6 +14,7 @@ from ranklight.datamodules.labels.kind import Labels, Rows
 from ranklight.datamodules.labels.one_class import OneClass
 from ranklight.datamodules.reading.tables import Table, read_table
 from ranklight.datamodules.reading.transforms import Transform
+from ranklight.datamodules.splits import Fold
 from ranklight.datamodules.table_data import LabelledFiles, TableData
 from ranklight.datamodules.table_splits import HeldOutBy, HoldOut, read_places
 
@@ -54,6 +55,8 @@ class ImageTable(TableData):
             does, images, or whole groups; by default classes of `OneClass`, else images.
         test_fraction: How much is for test, where there is no column of splits.
         validation_fraction: How much of the rest is for validation, where none is marked.
+        fold: [k, n]: of n folds of all that is not for test the one numbered k, from 0, is for
+            validation, in place of either.
         query_fraction: How much of validation and of test is drawn as queries where no role says
             it, the rest being the gallery; by default nothing is.
         **options: Of `ImageFileData`: what is seen of pictures, seeds and loaders.
@@ -78,6 +81,7 @@ class ImageTable(TableData):
         hold_out: HeldOutBy | None = None,
         test_fraction: float = 0.2,
         validation_fraction: float = 0.2,
+        fold: Fold | None = None,
         query_fraction: float | None = None,
         **options: Any,
     ) -> None:
@@ -91,7 +95,7 @@ class ImageTable(TableData):
         self.split, self.role, self.group, self.box = split, role, group, box
         self.batches = batches or self.kind.batches()
         by = hold_out or self.kind.held_out_by
-        self.held_out = HoldOut(by, by, test_fraction, validation_fraction, query_fraction)
+        self.held_out = HoldOut(by, by, test_fraction, fold or validation_fraction, query_fraction)
 
     def default_train_transforms(self) -> list[Transform]:
         """As suits the labels."""

@@ -20,7 +20,7 @@ from ranklight.datamodules.reading.annotations import (
 from ranklight.datamodules.reading.image_files import ImageFiles
 from ranklight.datamodules.reading.transforms import Transform, mirrored_whole, whole
 from ranklight.datamodules.samplers import Shuffled
-from ranklight.datamodules.splits import hold_out, split_hash
+from ranklight.datamodules.splits import Fold, hold_out, split_hash
 from ranklight.kernels.distributed import rank_and_world_size
 
 _DROPPED = -1
@@ -41,6 +41,8 @@ class MultiLabelData(ImageFileData):
             numbers of papers that differ in it cannot be compared.
         validation_fraction: How much of the training split is for validation, where `read` marks
             nothing for it.
+        fold: [k, n]: of n folds of all that is not for test the one numbered k, from 0, is for
+            validation, in place of either.
         check_counts: Refuse another number of images or classes than was published.
         **options: Of `ImageFileData`: what is seen of pictures, seeds and loaders.
 
@@ -61,6 +63,7 @@ class MultiLabelData(ImageFileData):
         batch_size: int = 32,
         unlabelled: Literal["keep", "drop"] = "keep",
         validation_fraction: float = 0.1,
+        fold: Fold | None = None,
         check_counts: bool = True,
         **options: Any,
     ) -> None:
@@ -69,6 +72,7 @@ class MultiLabelData(ImageFileData):
         self.batch_size = batch_size
         self.unlabelled = unlabelled
         self.validation_fraction = validation_fraction
+        self.fold = fold
         self.check_counts = check_counts
 
     def default_train_transforms(self) -> list[Transform]:
@@ -119,10 +123,14 @@ class MultiLabelData(ImageFileData):
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """The indices of train, val and test; given are 0, 1 and 2 for the published ones."""
         train, val, test = (np.flatnonzero(published == split) for split in range(3))
-        if len(val):
+        if len(val) and self.fold is None:
             return train, val, test
+        train = np.union1d(train, val)
         rest, held_out = hold_out(
-            np.zeros_like(train), self.validation_fraction, "image_disjoint", self.split_seed
+            np.zeros_like(train),
+            self.fold or self.validation_fraction,
+            "image_disjoint",
+            self.split_seed,
         )
         return train[rest], train[held_out], test
 

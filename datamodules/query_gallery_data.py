@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from ranklight.datamodules.batches import Batches, PxK
 from ranklight.datamodules.labels.one_class import one_class
 from ranklight.datamodules.reading.annotations import Location, check_counts, check_disjoint
+from ranklight.datamodules.splits import Fold
 from ranklight.datamodules.table_data import LabelledFiles, TableData
 from ranklight.datamodules.table_splits import ROLES, HoldOut, Places
 
@@ -50,6 +51,8 @@ class QueryGalleryData(TableData):
         batches: Instead of these: batches of another kind, such as `HardClassBatches`,
             `SuperClassBatches`, `WeightedPxK` or `ViewBatches`.
         validation_fraction: How much of the training classes is held out.
+        fold: [k, n]: of n folds of all that is not for test the one numbered k, from 0, is for
+            validation, in place of a fraction.
         check_counts: Refuse another number of images or classes than was published.
         **options: Of `ImageFileData`: what is seen of pictures, seeds and loaders.
 
@@ -67,13 +70,14 @@ class QueryGalleryData(TableData):
         samples_per_class: int = 4,
         batches: Batches | None = None,
         validation_fraction: float = 0.1,
+        fold: Fold | None = None,
         check_counts: bool = True,
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self.root = Path(root)
         self.batches = batches or PxK(classes_per_batch, samples_per_class)
-        self.held_out = HoldOut("class", "class", 0.5, validation_fraction)
+        self.held_out = HoldOut("class", "class", 0.5, fold or validation_fraction)
         self.check_counts = check_counts
 
     def annotated(self) -> LabelledFiles:

@@ -12,10 +12,12 @@ from torch import Tensor
 
 from ranklight.datamodules.randomness import random_bits
 
+Fold = tuple[int, int]
+
 
 def hold_out(
     labels: Sequence[int] | Int[np.ndarray, "n"] | Int[Tensor, "n"],
-    fraction: float,
+    fraction: float | Fold,
     validation: Literal["class_disjoint", "image_disjoint"],
     seed: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -23,23 +25,28 @@ def hold_out(
 
     Args:
         labels: One class index per image.
-        fraction: How much is held out, 0 < fraction < 1.
+        fraction: How much is held out, 0 < fraction < 1; or (k, n): fold k, from 0, of n folds that
+            together are everything.
         validation: "class_disjoint": whole classes, at least one and never all, which measures what
             retrieval of unseen classes does. "image_disjoint": of each class that share of its
             images, never all, so a class of one image stays.
         seed: Another seed is another split.
 
     Raises:
-        ValueError: The fraction is not between 0 and 1, or nothing can be held out.
+        ValueError: The fraction is not between 0 and 1, there is no such fold or it would be too
+            small, or nothing can be held out.
 
     Examples:
         >>> rest, held_out = hold_out([0, 0, 0, 0, 1, 1], 0.5, "image_disjoint", seed=0)
         >>> len(rest), len(held_out)
         (3, 3)
     """
+    _, classes, counts = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
+    if isinstance(fraction, tuple):
+        held_out = _in_fold(classes, fraction, validation, seed)
+        return np.flatnonzero(~held_out), np.flatnonzero(held_out)
     if not 0 < fraction < 1:
         raise ValueError(f"the fraction to hold out must be between 0 and 1; got {fraction}")
-    _, classes, counts = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
     if validation == "class_disjoint":
         order = np.argsort(random_bits(seed, np.arange(len(counts))), kind="stable")
         several = min(max(1, round(fraction * len(counts))), len(counts) - 1)
@@ -53,6 +60,34 @@ def hold_out(
             f"{validation}, leaves nothing for evaluation"
         )
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
+def _in_fold(
+    classes: Int[np.ndarray, "n"],
+    fold: Fold,
+    validation: Literal["class_disjoint", "image_disjoint"],
+    seed: int,
+) -> NDArray[np.bool_]:
+    """Which images are in a fold; folds differ in size by one class, or by one image of a class."""
+    number, folds = fold
+    if folds < 2 or not 0 <= number < folds:
+        raise ValueError(
+            "a fold is [k, n]: of n folds, 2 or more, the one numbered k, 0 to n - 1; "
+            f"got [{number}, {folds}]"
+        )
+    counts = np.bincount(classes)
+    if validation == "image_disjoint":
+        # A class of one image stays, as it does where a fraction is held out.
+        held_out = (rank_in_class(classes, seed) % folds == number) & (counts > 1)[classes]
+    else:
+        order = np.argsort(random_bits(seed, np.arange(len(counts))), kind="stable")
+        held_out = np.isin(classes, order[number::folds])
+    if not held_out.any() or (validation == "class_disjoint" and len(counts) < 2 * folds):
+        raise ValueError(
+            f"{folds} folds of {len(classes)} images in {len(counts)} classes, {validation}, too "
+            "many: each needs an image, and of whole classes 2, for in one alone all found is right"
+        )
+    return held_out
 
 
 def rank_in_class(classes: Int[np.ndarray, "n"], *words: int) -> Int[np.ndarray, "n"]:

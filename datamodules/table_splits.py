@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ranklight.datamodules.reading.annotations import SPLITS
 from ranklight.datamodules.reading.tables import Table
-from ranklight.datamodules.splits import hold_out
+from ranklight.datamodules.splits import Fold, hold_out
 
 ROLES = ("query", "gallery", "distractor", "junk")
 _QUERY, _DISTRACTOR, _JUNK = 0, 2, 3
@@ -33,7 +33,8 @@ class HoldOut(NamedTuple):
         test_by: Whole classes, images, or whole groups, for test.
         validation_by: The same for validation.
         test_fraction: How many of them are for test.
-        validation_fraction: How many of those left for training are for validation.
+        validation_fraction: How many of those left for training are for validation; or a fold, of
+            training and validation together.
         query_fraction: How much of validation and of test is drawn as queries, the rest being the
             gallery, where no role says it; None: everything is compared with everything else.
     """
@@ -41,7 +42,7 @@ class HoldOut(NamedTuple):
     test_by: HeldOutBy
     validation_by: HeldOutBy
     test_fraction: float
-    validation_fraction: float
+    validation_fraction: float | Fold
     query_fraction: float | None = None
 
 
@@ -132,6 +133,8 @@ def split_rows(
             images only, or nothing to hold out by.
     """
     split = _stated_or_held_out(places, classes, held_out, seed)
+    if isinstance(held_out.validation_fraction, tuple):
+        split, places = _validation_in_training(split, places)
     if not (split == 1).any():
         train = np.flatnonzero(split == 0)
         by = _held_out_by(held_out.validation_by, places, classes, train)
@@ -168,6 +171,15 @@ def _stated_or_held_out(
     return split
 
 
+def _validation_in_training(
+    split: NDArray[np.int64], places: Places
+) -> tuple[NDArray[np.int64], Places]:
+    """Its images are for training, in no role; distractors and junk, of no class, for nothing."""
+    outside = np.isin(places.role, (_DISTRACTOR, _JUNK))
+    role = np.where((split == 1) & ~outside, _NONE, places.role)
+    return np.where(split != 1, split, np.where(outside, _NONE, 0)), places._replace(role=role)
+
+
 def _held_out_by(
     by: HeldOutBy,
     places: Places,
@@ -190,7 +202,9 @@ def _held_out_by(
     return np.zeros_like(rows) if classes is None else classes[rows]
 
 
-def _drawn(of: NDArray[np.int64], by: HeldOutBy, fraction: float, seed: int) -> NDArray[np.int64]:
+def _drawn(
+    of: NDArray[np.int64], by: HeldOutBy, fraction: float | Fold, seed: int
+) -> NDArray[np.int64]:
     return hold_out(of, fraction, "image_disjoint" if by == "image" else "class_disjoint", seed)[1]
 
 

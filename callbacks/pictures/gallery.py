@@ -15,6 +15,7 @@ from ranklight.callbacks.evaluation.embedding_evaluation import (
 from ranklight.callbacks.evaluation.scores_file import class_names_of, dataset_of, loaders_of
 from ranklight.callbacks.pictures.captions import Captions
 from ranklight.callbacks.pictures.dataset_pictures import check_has_pictures
+from ranklight.callbacks.pictures.gallery_table import log_gallery
 from ranklight.callbacks.pictures.label_sheet import LabelledImages, label_sheet
 from ranklight.callbacks.pictures.neighbour_sheet import find, neighbour_sheet
 from ranklight.callbacks.pictures.picture import Picture
@@ -156,6 +157,7 @@ class Gallery(Picture):
         predicted = self._predicted_of(captions[0].ids[found.queries])
         if not trainer.is_global_zero:
             return None
+        log_gallery(trainer.loggers, self.name, found, captions[0], captions[-1])
         return neighbour_sheet(found, captions[0], captions[-1], predicted)
 
     def _captions(self, trainer: Trainer, stage: Stage, loader: int, rows: Embedded) -> Captions:

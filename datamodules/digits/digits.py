@@ -9,7 +9,7 @@ from ranklight.datamodules.digits.cluttered import ClutteredDigits
 from ranklight.datamodules.digits.handwritten import handwritten_digits
 from ranklight.datamodules.labels.rows import RowLabels
 from ranklight.datamodules.split_data import SplitData
-from ranklight.datamodules.splits import hold_out, split_hash
+from ranklight.datamodules.splits import Fold, hold_out, split_hash
 
 
 class Digits(SplitData):
@@ -28,6 +28,8 @@ class Digits(SplitData):
             "class_disjoint": of the five training classes, some are for validation only, and a
             batch then has at most as many classes as are left.
         validation_fraction: How much of the training split is for validation.
+        fold: [k, n]: of n folds of all that is not for test the one numbered k, from 0, is for
+            validation, in place of a fraction.
         num_workers: Processes that draw scenes; 0 is fast enough.
         **options: Of `SplitData`: seeds and loaders.
 
@@ -46,13 +48,14 @@ class Digits(SplitData):
         batches: Batches | None = None,
         validation: Literal["image_disjoint", "class_disjoint"] = "image_disjoint",
         validation_fraction: float = 0.2,
+        fold: Fold | None = None,
         num_workers: int = 0,
         **options: Any,
     ) -> None:
         super().__init__(num_workers=num_workers, **options)
         self.batches = batches or PxK(classes_per_batch, samples_per_class)
         self.validation = validation
-        self.validation_fraction = validation_fraction
+        self.held_out = fold or validation_fraction
 
     def setup(self, stage: str | None = None) -> None:
         """Split the digits, and refuse batches that they cannot fill.
@@ -62,9 +65,7 @@ class Digits(SplitData):
         """
         digits, labels = handwritten_digits()
         seen, unseen = np.flatnonzero(labels < 5), np.flatnonzero(labels >= 5)
-        rest, held_out = hold_out(
-            labels[seen], self.validation_fraction, self.validation, self.split_seed
-        )
+        rest, held_out = hold_out(labels[seen], self.held_out, self.validation, self.split_seed)
         train, val = seen[rest], seen[held_out]
         self.train = ClutteredDigits(digits, labels, train, self.seed)
         self.val = ClutteredDigits(digits, labels, val, self.split_seed)

@@ -15,7 +15,7 @@ from ranklight.datamodules.reading.annotations import Location, check_counts, fo
 from ranklight.datamodules.reading.files_there import check_files_there
 from ranklight.datamodules.reading.tables import Table, read_table
 from ranklight.datamodules.relevant_pairs import RelevantPairs, listed_pairs
-from ranklight.datamodules.splits import hold_out, split_hash
+from ranklight.datamodules.splits import Fold, hold_out, split_hash
 from ranklight.datamodules.training_batches import TrainingBatches
 
 _PUBLISHED = {"index": 761757, "public": 379, "private": 750}
@@ -67,6 +67,8 @@ class GLDv2(ImageFileData):
             `SuperClassBatches`, `WeightedPxK` or `ViewBatches`.
         official_validation: Validate on the public queries; else on held-out landmarks.
         validation_fraction: How much of the landmarks is held out.
+        fold: [k, n]: of n folds of all landmarks the one numbered k, from 0, is for
+            validation, in place of either.
         check_counts: Refuse another number of images or landmarks than was published.
         **options: Of `ImageFileData`: what is seen of pictures, seeds and loaders.
 
@@ -88,6 +90,7 @@ class GLDv2(ImageFileData):
         batches: Batches | None = None,
         official_validation: bool = True,
         validation_fraction: float = 0.01,
+        fold: Fold | None = None,
         check_counts: bool = True,
         **options: Any,
     ) -> None:
@@ -96,7 +99,7 @@ class GLDv2(ImageFileData):
         self.clean = clean
         self.batches = TrainingBatches(classes_per_batch, samples_per_class, batch_size, batches)
         self.official_validation = official_validation
-        self.validation_fraction = validation_fraction
+        self.held_out = fold or validation_fraction
         self.check_counts = check_counts
 
     def setup(self, stage: str | None = None) -> None:
@@ -142,9 +145,7 @@ class GLDv2(ImageFileData):
         train, index, public, private = rows
         val = [public, index]
         if not self.official_validation:
-            train, held_out = hold_out(
-                landmarks, self.validation_fraction, "class_disjoint", self.split_seed
-            )
+            train, held_out = hold_out(landmarks, self.held_out, "class_disjoint", self.split_seed)
             val = [held_out]
         labels = len(self.class_names) + torch.arange(len(files))
         labels[: len(landmarks)] = torch.from_numpy(landmarks)

@@ -165,6 +165,16 @@ def more_validation(base, turned):
     assert sizes[0] < sizes[1]
 
 
+def half_in_validation(base, turned):
+    """Of the same images as before, half or nearly are in validation."""
+    known, again = (
+        np.concatenate([split.indices for split in (data.train, *each(data.val))])
+        for data in (base, turned)
+    )
+    assert sorted(known) == sorted(again)
+    assert len(known) / 3 <= len(turned.val) <= len(known) * 2 / 3
+
+
 def thinned_out(base, turned):
     kept = set(turned.train.indices.tolist())
     assert kept < set(base.train.indices.tolist())
@@ -285,6 +295,7 @@ def of_seen_classes(base, turned):
     assert [each <= known for each, known in zip(val, seen, strict=True)].count(True) == 1
 
 
+FOLD = [Turn("fold", [1, 2], half_in_validation)]
 NOWHERE = [Turn("root", "nowhere", refused("nowhere"))]
 IMAGE_SIZE = Turn("image_size", 24, images_of_side(24))
 RESIZE = Turn("resize", 32, other_pixels)
@@ -318,6 +329,7 @@ PUBLISHED = [
     NOWHERE,
     [Turn("check_counts", True, refused("was published"))],
     [Turn("validation_fraction", 0.5, more_validation)],
+    FOLD,
 ]
 CLASSES = [
     *PUBLISHED,
@@ -501,6 +513,7 @@ SUBJECTS = {
             [Turn("test_fraction", 0.25, fewer_test_classes)],
             [Turn("validation", "image_disjoint", of_seen_classes)],
             [Turn("validation_fraction", 0.5, more_validation)],
+            FOLD,
         ],
     ),
     "ImageTable": (
@@ -524,6 +537,7 @@ SUBJECTS = {
             [Turn("hold_out", "group", groups_apart)],
             [Turn("test_fraction", 0.5, images("test", [20]))],
             [Turn("validation_fraction", 0.5, more_validation)],
+            [Turn("fold", [1, 2], refused("2 folds of 30 images in 3 classes"))],
             [Turn("query_fraction", 0.5, images("test", [5, 5]))],
         ],
     ),

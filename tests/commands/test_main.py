@@ -23,6 +23,7 @@ COMMANDS = [
     "push",
     "pull",
     "compare",
+    "study",
     "results",
     "weights",
     "report",

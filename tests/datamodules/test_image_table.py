@@ -116,6 +116,27 @@ def test_validation_alone_may_be_held_out(table):
     assert sorted(rows_of(data.train)[0] + rows_of(data.val)[0]) == list(range(16))
 
 
+@pytest.mark.parametrize("by", ["class", "group"])
+def test_folds_take_the_place_of_the_validation_split_and_leave_test_alone(table, by):
+    splits = ["train"] * 30 + ["val"] * 10 + ["test"] * 20
+    of_val = ["query", "gallery", "distractor", "junk", *["gallery"] * 6]
+    of_test = ["query", "gallery"] * 10
+    groups = [row // 5 for row in range(60)]
+    file = table(
+        split=splits, role=[""] * 30 + of_val + of_test, label=classes(60, 10), group=groups
+    )
+    folds = [prepared(file, hold_out=by, fold=(number, 2)) for number in range(2)]
+    known = sorted({*range(40)} - {32, 33})
+    assert sorted(rows_of(folds[0].val)[0] + rows_of(folds[1].val)[0]) == known
+    for data in folds:
+        assert sorted(rows_of(data.train)[0] + rows_of(data.val)[0]) == known
+        assert rows_of(data.test) == [[*range(40, 60, 2)], [*range(41, 60, 2)]]
+        kind = "labels" if by == "class" else "groups"
+        train, val = (set(getattr(part, kind).tolist()) for part in (data.train, data.val))
+        assert not train & val
+        assert (data.val.roles == -1).all()
+
+
 def test_a_column_may_be_left_unread(table):
     file = table(split=SPLITS, label=classes(20), role=["president"] * 20)
     assert len(prepared(file, split=None, role=None, hold_out="image").test) == 4

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -40,6 +42,34 @@ def test_parts_follow_the_seed():
 def test_a_fraction_that_leaves_a_part_empty_is_refused(fraction):
     with pytest.raises(ValueError, match=f"between 0 and 1; got {fraction}"):
         hold_out([0, 1], fraction, "class_disjoint", 0)
+
+
+@pytest.mark.parametrize("how", ["class_disjoint", "image_disjoint"])
+def test_folds_are_everything_once_and_nearly_of_one_size(how):
+    labels = np.repeat(np.arange(11), 6)
+    folds = [hold_out(labels, (number, 3), how, seed=4)[1] for number in range(3)]
+    assert sorted(np.concatenate(folds)) == list(range(66))
+    if how == "class_disjoint":
+        assert sorted(len(set(labels[fold])) for fold in folds) == [3, 4, 4]
+        assert all(len(fold) % 6 == 0 for fold in folds)
+    else:
+        assert [np.bincount(labels[fold]).tolist() for fold in folds] == [[2] * 11] * 3
+
+
+def test_a_class_of_one_image_is_in_no_fold_of_images():
+    labels = np.array([0, 0, 0, 7])
+    assert all(3 in hold_out(labels, (number, 2), "image_disjoint", 0)[0] for number in range(2))
+
+
+@pytest.mark.parametrize("fold", [(0, 1), (3, 3), (-1, 3)])
+def test_a_fold_that_there_is_not_is_refused(fold):
+    with pytest.raises(ValueError, match=re.escape(f"got {list(fold)}")):
+        hold_out(np.arange(9), fold, "class_disjoint", 0)
+
+
+def test_folds_of_one_class_alone_are_refused():
+    with pytest.raises(ValueError, match="3 folds of 10 images in 5 classes"):
+        hold_out(np.repeat(np.arange(5), 2), (0, 3), "class_disjoint", 0)
 
 
 def test_single_images_cannot_be_held_out_of_their_class():
