@@ -216,6 +216,10 @@ def _mined(sampler: Any) -> Any:
     return sampler
 
 
+def _images(sampler: Any) -> Any:
+    return [[sampler.key(0, position)[1] for position in batch] for batch in _epoch(sampler)]
+
+
 SAMPLERS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "ClassBalanced": (
         lambda **given: _epoch(samplers.ClassBalanced(**given)),
@@ -230,7 +234,7 @@ SAMPLERS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         {"labels": TWELVE, "batch_size": 8, "anchors": 2, "positives": 1, "negatives": 2},
     ),
     "SeveralViews": (
-        lambda views: _epoch(samplers.SeveralViews(samplers.Shuffled(12, 4), 12, views)),
+        lambda views: _images(samplers.SeveralViews(samplers.Shuffled(12, 4), 12, views)),
         {"views": 2},
     ),
     "SuperClasses": (

@@ -44,7 +44,7 @@ SMALL_BATCHES = {
         ("PairRelevance", "TripletBatches", {"triplets_per_batch": 2}),
     )
 }
-TRANSFORMER = part("ranklight.models.TimmTrunk", name="test_vit")
+TRANSFORMER = part("ranklight.models.TimmTrunk", name="test_vit", weights=None)
 PICTURES = {"curves": {}, "gallery": {"queries": 2, "neighbours": 2}, "map": {"points": 12}}
 SHORT = {
     "max_steps": 2,
