@@ -27,6 +27,7 @@ class CosFaceLoss(nn.Module):
         scale: s, the inverse of a temperature; larger looks at the closest other centers only.
 
     Example:
+        >>> import torch
         >>> similarity, relevance = torch.tensor([[0.85, 0.5]]), torch.tensor([[1.0, 0.0]])
         >>> CosFaceLoss()(similarity, relevance, relevance >= 0)  # 0.85 − 0.35 = 0.5: −log ½
         tensor(0.6931)

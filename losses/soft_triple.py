@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ranklight.kernels.checks import check_counts
 from ranklight.kernels.cross_entropy import Logits
-from ranklight.kernels.masked import changed_where, everywhere
+from ranklight.kernels.masked import changed_where, everywhere, where_selected
 from ranklight.pairs.cross_entropy import cross_entropy
 from ranklight.pairs.selection import any_of_class, loss_inputs_of_classes, split
 
@@ -86,11 +86,10 @@ class SoftTripleLoss(nn.Module):
         )
         # A class of which nothing is selected has weights of a sum over all, and is not summed.
         selected = any_of_class(selection)
+        similarity = where_selected(similarity, selection, 0.0)
         exponents = similarity / self.gamma
         if not everywhere(selection):
-            weighed = selection | ~selected.unsqueeze(2)
-            exponents = torch.where(weighed, exponents, -torch.inf)
-            similarity = torch.where(selection, similarity, 0)
+            exponents = exponents.masked_fill(selected.unsqueeze(2) & ~selection, -torch.inf)
         pooled = (exponents.softmax(2) * similarity).sum(2)
         positive = split(relevance, selection)[0].any(2)
         lowered = changed_where(pooled, positive, lambda own: own - self.margin)
