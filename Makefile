@@ -6,7 +6,7 @@ SMOKE := tests/commands tests/running tests/search tests/losses/test_contract.py
 KEEP ?= nothing
 PACKAGES := $(foreach room,__main__ markdown kernels pairs losses miners search metrics models datamodules lightning_modules callbacks running serving studies commands,-p ranklight.$(room))
 
-.PHONY: help quickstart test test-oldest test-newest soak check bench bench-gpu real-data clean
+.PHONY: help quickstart test test-oldest test-newest soak results check bench bench-gpu real-data clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -45,6 +45,10 @@ test-newest: .venv-newest/installed ## The same with the newest versions that se
 
 soak: .venv/installed ## Kill a run at random, 20 times on one rank and 6 on two
 	RANKLIGHT_KILLS=20 $(BIN)/python -m pytest --quiet tests/resume/test_killed.py
+
+results: .venv/installed ## Whether the tables are what their runs give; one seed of each anew, and what moved
+	$(BIN)/ranklight results --check experiments/*/RESULTS.md docs/claims.md
+	$(BIN)/ranklight results --rerun $(patsubst %results.csv,%RESULTS.md,$(wildcard experiments/*/results.csv))
 
 check: .venv/installed .types/ranklight ## Formatting, lint and types
 	$(BIN)/ruff format --check .

@@ -18,20 +18,16 @@ _COMMANDS = {
     "search": "find the images of an index that are nearest to others",
     "serve": "show an index on a page: drop a picture, see the nearest",
     "export": "write a trained model as a folder with an ONNX or torch.export graph",
+    "push": "upload a trained model with a card to the Hugging Face hub",
+    "pull": "download a model that was pushed",
     "compare": "put experiments side by side over their seeds",
+    "results": "write the numbers of pages anew from committed runs, or look whether they hold",
     "weights": "draw what each pair weighs under a loss",
+    "report": "a run as one page: scores, what it gets wrong, and what is wrong with its data",
     "recipes": "list the experiments that ship, by the names that -c takes",
 }
-_MODULES = {
-    "embed": "embed",
-    "index": "index",
-    "search": "search",
-    "serve": "serve",
-    "export": "export",
-    "compare": "compare",
-    "weights": "weights",
-    "recipes": "recipes",
-}
+# Lightning's command line has these; the others are modules of their own.
+_OF_TRAINER = {"fit", "validate", "test", "predict", "decide", "doctor"}
 
 
 def main() -> None:
@@ -55,10 +51,10 @@ def _run(name: str, arguments: list[str]) -> None:
 
     command = Command(name)
     with one_sentence(command):
-        if name in _MODULES:
-            import_module(f"ranklight.commands.{_MODULES[name]}").main(arguments)
-        else:
+        if name in _OF_TRAINER:
             import_module("ranklight.commands.lightning_cli").main(arguments, command)
+        else:
+            import_module(f"ranklight.commands.{name}").main(arguments)
 
 
 def _find_modules_of_this_folder() -> None:

@@ -1,239 +1,308 @@
-"""`ranklight compare`: experiments side by side over their seeds, from local files alone."""
+"""`ranklight compare`: experiments side by side over their seeds."""
 
 import csv
-import json
 import math
-import statistics
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Sequence
-from difflib import get_close_matches
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from rich.console import Console
-from rich.table import Column, Table
 
-from ranklight.markdown import table_lines
+from ranklight.studies.comparison import (
+    Difference,
+    Rows,
+    by_data_set,
+    differences,
+    group_runs,
+    means,
+)
+from ranklight.studies.comparison_picture import draw_intervals
+from ranklight.studies.comparison_sheets import (
+    NUMBERS,
+    Differences,
+    Means,
+    differences_sheet,
+    means_sheet,
+    number_rows,
+    ranks_sheet,
+)
+from ranklight.studies.one_split import cautions, check_one_split
+from ranklight.studies.results_file import write_results_file
+from ranklight.studies.run_scores import Found, LeftOutError, RunScores
+from ranklight.studies.sheet import Sheet, latex_lines, markdown_lines, screen_table
+from ranklight.studies.sources import read_sources
 
-_NAMED = 8
+_DESCRIPTION = """\
+Mean and 95 % interval (Student's t) of metrics over the runs of each experiment.
 
+  ranklight compare runs/lsep --metrics test/map_macro
+  ranklight compare runs/lsep --metrics test/map_macro --paired lsep/digit_scenes/bce --power 0.02
+  ranklight compare experiments/log_ratio/results.csv --metrics test/spearman --output table.tex
 
-class Summary(NamedTuple):
-    """Mean of a metric over runs, and half its 95 % interval (Student's t; nan for one run)."""
+Only runs count that were fitted and saved, each once: by what its own best checkpoint scored
+when it was tested last (its last checkpoint where nothing was validated). What is left out is
+said below the tables, with the reason. Runs of different splits of the data are refused. The best
+mean of each metric is in bold, where it is known which way the metric gets better."""
 
-    mean: float
-    half_width: float
-    runs: int
-
-    def __str__(self) -> str:
-        return f"{self.mean:.3f} ± {self.half_width:.3f}" if self.runs > 1 else f"{self.mean:.3f}"
+OUTPUTS: dict[str, Callable[[Sheet], Iterator[str]]] = {
+    ".md": markdown_lines,
+    ".tex": latex_lines,
+}
 
 
 def main(arguments: Sequence[str]) -> None:
     """Compare what the command line names."""
-    compare(**vars(compare_parser().parse_args(arguments)))
+    given = compare_parser().parse_args(arguments)
+    check(given)
+    if given.keep_runs is not None:
+        _keep(given)
+    if given.metrics:
+        compare(given)
 
 
-def compare(
-    where: list[str],
-    metrics: list[str],
-    against: str | None = None,
-    plot: str | None = None,
-    output: str | None = None,
-) -> None:
-    """Print mean ± 95 % interval of metrics over the runs of each experiment.
-
-    Only runs count that were fitted and saved, each once: by what its own best checkpoint scored
-    when it was tested last (its last checkpoint where nothing was validated). What is left out is
-    said below the table, with the reason.
+class Comparison(NamedTuple):
+    """What a command line compares.
 
     Args:
-        where: Directories of runs, of experiments, or of many experiments.
-        metrics: Logged names, for example test/recall@1; of val/... and train/... the last value.
-        against: A key of config.yaml, for example model.init_args.weight: a row for each of its
-            values instead of each experiment.
-        plot: Picture of the first metric, with the rows' intervals.
-        output: File for the table in Markdown.
+        sheets: The tables.
+        means: By metric and row.
+        differences: By metric and row, of --paired.
+        runs: That count.
+        left_out: Those that do not, with the reason.
     """
-    found, left_out = {}, {}
-    for run in _runs(where):
-        try:
-            scores = [score_of(run, metric) for metric in metrics]
-            found[run] = _group(run, against), scores
-        except _LeftOutError as error:
-            left_out[run] = str(error)
-    if not found:
-        reasons = "; ".join(f"{run}: {reason}" for run, reason in left_out.items())
-        raise ValueError(f"there is no run to compare; left out: {reasons}")
-    groups: dict[Any, list[list[float]]] = {}
-    for group, scores in found.values():
-        groups.setdefault(group, []).append(scores)
-    rows = {
-        group: [summarise(values) for values in zip(*groups[group], strict=True)]
-        for group in sorted(groups, key=_numbers_first)
-    }
-    table = Table(Column(against or "experiment", no_wrap=True, overflow="fold"), "runs", *metrics)
-    for group, summaries in rows.items():
-        table.add_row(str(group), str(len(groups[group])), *map(str, summaries))
-    Console().print(table)
-    for run, reason in left_out.items():
+
+    sheets: Sequence[Sheet]
+    means: Means
+    differences: Differences
+    runs: Sequence[RunScores]
+    left_out: Mapping[str, str]
+
+
+def compare(given: Namespace) -> None:
+    """Print the tables, and write and draw what is asked for."""
+    found = comparison(given)
+    for sheet in found.sheets:
+        Console().print(screen_table(sheet))
+    for caution in cautions(found.runs):
+        print(f"caution: {caution}")
+    for run, reason in found.left_out.items():
         print(f"left out: {run}: {reason}")
-    if output is not None:
-        Path(output).write_text(_markdown(against or "experiment", metrics, rows))
-    if plot is not None:
-        _draw(rows, against, metrics[0], Path(plot))
+    for output in given.output:
+        _write(Path(output), found, given.paired)
+    if given.plot is not None:
+        _draw(found, given)
+
+
+def comparison(given: Namespace) -> Comparison:
+    """Read the runs, and compare them.
+
+    Raises:
+        ValueError: There is none that counts, or they are of different splits.
+    """
+    rows, left_out = _rows(read_sources(given.where, given.source, given.metrics), given)
+    runs = [run for of in rows.values() for run in of]
+    if given.ranks is not None:
+        return Comparison(_ranks(rows, given, left_out), {}, {}, runs, left_out)
+    if not given.across_splits:
+        check_one_split(runs)
+    of_means = {metric: means(rows, metric, given.queries) for metric in given.metrics}
+    of_base = _differences(rows, given)
+    return Comparison(_sheets(of_means, of_base, given), of_means, of_base, runs, left_out)
 
 
 def compare_parser() -> ArgumentParser:
     """The options of `ranklight compare`."""
-    parser = ArgumentParser("ranklight compare", description=compare.__doc__)
+    parser = ArgumentParser("ranklight compare", description=_DESCRIPTION)
     parser.formatter_class = RawDescriptionHelpFormatter
-    parser.add_argument("where", nargs="+")
-    parser.add_argument("--metrics", nargs="+", required=True)
-    for option in ("--against", "--plot", "--output"):
-        parser.add_argument(option)
+    add = parser.add_argument
+    add("where", nargs="*", help="directories of runs, or of many; CSVs that --keep_runs wrote")
+    add(
+        "--from",
+        dest="source",
+        action="append",
+        default=[],
+        metavar="SOURCE",
+        help="wandb:ENTITY/PROJECT, or a directory of offline W&B runs; may be given again",
+    )
+    add(
+        "--metrics",
+        nargs="+",
+        default=[],
+        help="logged names, as test/recall@1; of val/... and train/... the last value",
+    )
+    add(
+        "--against",
+        metavar="KEY",
+        help="a key of config.yaml, as model.init_args.weight: a row for each of its values",
+    )
+    add(
+        "--paired",
+        metavar="BASE",
+        help="also each row minus this one, within a seed, with Student's paired t, and p-values "
+        "with Holm's correction over the rows of a metric",
+    )
+    add(
+        "--queries",
+        action="store_true",
+        help="intervals over seeds and test queries (bootstrap of scores/): what would come out "
+        "with other seeds and other queries of the kind",
+    )
+    add(
+        "--power",
+        nargs="+",
+        type=float,
+        metavar="DELTA",
+        help="with --paired: how many seeds would see a true difference of DELTA in 80 %% of "
+        "tries; one for all metrics or one for each",
+    )
+    add(
+        "--ranks",
+        metavar="KEY",
+        help="a key of config.yaml that names the data set, as data.class_path: the mean over "
+        "them of each row's rank; a row is a value of --against",
+    )
+    add(
+        "--across_splits",
+        action="store_true",
+        help="do not refuse runs of different splits, where rows are meant to differ in it",
+    )
+    add(
+        "--output",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="the tables in Markdown (.md), LaTeX with booktabs (.tex), or the numbers (.csv)",
+    )
+    add("--plot", metavar="FILE", help="picture of the first metric, or of its differences")
+    add(
+        "--keep_runs",
+        metavar="FILE",
+        help="CSV with a row a run (seed, commit, split, versions, every test score), to commit "
+        "beside a table; compare reads it in place of the runs",
+    )
     return parser
 
 
-def summarise(values: Sequence[float]) -> Summary:
-    """Mean and 95 % interval of the mean."""
-    count = len(values)
-    if count < 2:
-        return Summary(values[0], math.nan, count)
-    # Here, since one run needs no interval; and scipy.stats would take three times as long.
-    from scipy.special import stdtrit
-
-    spread = statistics.stdev(values) / math.sqrt(count)
-    return Summary(statistics.fmean(values), float(stdtrit(count - 1, 0.975)) * spread, count)
-
-
-def score_of(run: Path, metric: str) -> float:
-    """What a run's own best checkpoint scored, or for what training logs its last value."""
-    stages = _stages(run)
-    checkpoints = {file.name for file in (run / "checkpoints").glob("*.ckpt")}
-    fits = [stage for stage in stages if stage["stage"] == "fit"]
-    since_fit = (
-        stages[len(stages) - [s["stage"] for s in stages][::-1].index("fit") :] if fits else []
-    )
-    if stages and not fits:
-        raise _LeftOutError("it was not fitted, only " + ", ".join({s["stage"] for s in stages}))
-    if not checkpoints and not any(fit["outcome"] == "finished" for fit in fits):
-        raise _LeftOutError("its fit saved nothing" if fits else "no fit of it is recorded")
-    tests = [stage for stage in stages if stage["stage"] == "test"]
-    if not metric.startswith("test/") or not tests:
-        return _last_value(run, metric)
-    best = "best" if "best.ckpt" in checkpoints or not checkpoints else "last"
-    own = [test for test in since_fit if _is_of(test["checkpoint"], run, best)]
-    finished = [s for s in own if s["stage"] == "test" and s["outcome"] == "finished"]
-    if not finished:
-        raise _LeftOutError(f"its own {best}.ckpt was not tested since it was fitted")
-    return _checked(metric, finished[-1]["scores"])
-
-
-class _LeftOutError(Exception):
-    """A run that does not count, and why."""
-
-
-def _stages(run: Path) -> list[dict[str, Any]]:
-    path = run / "run.json"
-    try:
-        stages = json.loads(path.read_text())["stages"] if path.exists() else []
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _LeftOutError(f"its run.json cannot be read ({error!r})") from error
-    return list(stages)
-
-
-def _is_of(checkpoint: str | None, run: Path, name: str) -> bool:
-    """By its place in the run, for a run may have been moved as a whole."""
-    if checkpoint is None:
-        return False
-    file = Path(checkpoint)
-    names = (f"{name}.ckpt", f"{name}.before.ckpt")
-    return file.name in names and file.parent.parent.name == run.name
-
-
-def _last_value(run: Path, metric: str) -> float:
-    try:
-        with (run / "metrics.csv").open(newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise _LeftOutError(f"its metrics.csv cannot be read ({error})") from error
-    values = [row[metric] for row in rows if row.get(metric)]
-    there = {name: float("nan") for row in rows for name, value in row.items() if value}
-    return _checked(metric, {**there, metric: values[-1]} if values else there)
-
-
-def _checked(metric: str, scores: dict[str, Any]) -> float:
-    if metric not in scores:
-        names = sorted(name for name in scores if name and "/" in name)
-        near = get_close_matches(metric, names, n=_NAMED, cutoff=0) if names else ["no scores"]
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        raise _LeftOutError(f"it has no {metric}; it has {', '.join(near)}{more}")
-    try:
-        value = float(scores[metric])
-    except (TypeError, ValueError):
-        value = math.nan
-    if not math.isfinite(value):
-        raise _LeftOutError(f"its {metric} is {scores[metric]}, no number")
-    return value
-
-
-def _runs(where: Sequence[str]) -> list[Path]:
-    names = ("metrics.csv", "run.json")
-    found = {
-        file.parent.resolve()
-        for start in where
-        for name in names
-        for file in Path(start).rglob(name)
-    }
-    if not found:
-        raise FileNotFoundError(f"no metrics.csv and no run.json below {', '.join(where)}")
-    return sorted(found)
-
-
-def _group(run: Path, against: str | None) -> Any:
-    keys = (against or "experiment").split(".")
-    try:
-        config: Any = yaml.safe_load((run / "config.yaml").read_text())
-        for key in keys:
-            config = config[int(key) if isinstance(config, list) else key]
-    except (OSError, yaml.YAMLError) as error:
-        raise _LeftOutError(f"its config.yaml cannot be read ({error})") from error
-    except (KeyError, TypeError, IndexError, ValueError) as error:
-        raise _LeftOutError(f"its config.yaml has no {'.'.join(keys)}") from error
-    return json.dumps(config) if isinstance(config, dict | list) else config
-
-
-def _numbers_first(group: Any) -> tuple[int, float, str]:
-    is_number = isinstance(group, int | float)
-    return (0, float(group), "") if is_number else (1, 0.0, str(group))
-
-
-def _markdown(first: str, metrics: Sequence[str], rows: dict[Any, list[Summary]]) -> str:
-    cells = (
-        [str(group), str(summaries[0].runs), *map(str, summaries)]
-        for group, summaries in rows.items()
-    )
-    return "".join(f"{line}\n" for line in table_lines([first, "runs", *metrics], cells))
-
-
-def _draw(rows: dict[Any, list[Summary]], against: str | None, metric: str, path: Path) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.add_subplot()
-    means = [summaries[0].mean for summaries in rows.values()]
-    widths = [summaries[0].half_width for summaries in rows.values()]
-    if against is None:
-        axes.barh([str(group) for group in rows], means, xerr=widths, capsize=3)
-        axes.set_xlabel(metric)
-    else:
-        values = (
-            list(rows) if all(isinstance(v, int | float) for v in rows) else list(map(str, rows))
+def check(given: Namespace) -> None:
+    """Refuse options that do not go together, before anything is read."""
+    if not given.where and not given.source:
+        raise ValueError("compare needs runs: name directories, CSVs or --from a W&B source")
+    if not given.metrics and given.keep_runs is None:
+        raise ValueError("compare needs --metrics, for example test/recall@1")
+    if given.power and given.paired is None:
+        raise ValueError("--power is about differences: give --paired BASE too")
+    if given.power and len(given.power) not in (1, len(given.metrics)):
+        raise ValueError(
+            f"--power needs one difference, or one for each of {len(given.metrics)} metrics; "
+            f"got {len(given.power)}"
         )
-        axes.errorbar(values, means, yerr=widths, capsize=3, marker="o")
-        axes.set(xlabel=against, ylabel=metric)
-    axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=110)
-    Console().print(f"picture: {path}")
+    if given.power and not all(math.isfinite(delta) and delta for delta in given.power):
+        raise ValueError(f"--power needs differences other than 0; got {given.power}")
+    if given.ranks is not None and given.against is None:
+        raise ValueError("--ranks needs --against KEY: a row is a method, whatever the data set")
+    if given.ranks is not None and any(Path(output).suffix == ".csv" for output in given.output):
+        raise ValueError("--ranks writes .md and .tex; for the numbers leave it out")
+    if given.ranks is not None and (given.paired or given.queries or given.plot):
+        raise ValueError("--ranks is a table of its own: give no --paired, --queries or --plot")
+    for output in given.output:
+        if Path(output).suffix not in (*OUTPUTS, ".csv"):
+            raise ValueError(f"--output writes .md, .tex and .csv; got {output}")
+
+
+def _keep(given: Namespace) -> None:
+    found = read_sources(given.where, given.source, None)
+    for run, reason in found.left_out.items():
+        print(f"not kept: {run}: {reason}")
+    if not found.runs:
+        raise ValueError("there is no tested run to keep")
+    rows, without_key = group_runs(found.runs, given.against)
+    for run, reason in without_key.items():
+        print(f"not kept: {run}: {reason}")
+    runs = [run for of in rows.values() for run in of]
+    write_results_file(Path(given.keep_runs), runs, [given.against] if given.against else [])
+    print(f"{len(runs)} runs: {given.keep_runs}")
+
+
+def _rows(found: Found, given: Namespace) -> tuple[Rows, dict[str, str]]:
+    runs, left_out = list(found.runs), dict(found.left_out)
+    if given.queries:
+        from ranklight.studies.query_scores import query_scores
+
+        runs = []
+        for run in found.runs:
+            try:
+                for metric in given.metrics:
+                    query_scores(run, metric)
+                runs.append(run)
+            except LeftOutError as error:
+                left_out[run.name] = str(error)
+    rows, without_key = group_runs(runs, given.against)
+    left_out |= without_key
+    if not rows:
+        reasons = "; ".join(f"{run}: {reason}" for run, reason in left_out.items())
+        raise ValueError(f"there is no run to compare; left out: {reasons}")
+    return rows, left_out
+
+
+def _differences(rows: Rows, given: Namespace) -> dict[str, Mapping[Any, Difference]]:
+    if given.paired is None:
+        return {}
+    base = next((row for row in rows if str(row) == given.paired), given.paired)
+    return {
+        metric: differences(rows, metric, base, given.queries, delta)
+        for metric, delta in zip(given.metrics, _deltas(given), strict=True)
+    }
+
+
+def _deltas(given: Namespace) -> list[float | None]:
+    """The difference that each metric is to show; none, one for all, or one each."""
+    deltas = given.power or [None]
+    return deltas * len(given.metrics) if len(deltas) == 1 else deltas
+
+
+def _sheets(of_means: Means, of_base: Differences, given: Namespace) -> list[Sheet]:
+    first = given.against or "experiment"
+    return [
+        means_sheet(of_means, first),
+        *(
+            differences_sheet(metric, of_base[metric], given.paired, first, delta)
+            for metric, delta in zip(given.metrics, _deltas(given), strict=True)
+            if of_base
+        ),
+    ]
+
+
+def _ranks(rows: Rows, given: Namespace, left_out: dict[str, str]) -> list[Sheet]:
+    sheets = []
+    for metric in given.metrics:
+        scores, without_key = by_data_set(rows, metric, given.ranks)
+        left_out |= without_key
+        if not scores:
+            raise ValueError(f"no run's config.yaml has {given.ranks}, which names its data set")
+        sheets.append(ranks_sheet(metric, scores, given.against))
+    return sheets
+
+
+def _write(path: Path, found: Comparison, base: str | None) -> None:
+    # Here, since the room imports torch, which a comparison does without.
+    from ranklight.running.writing import replacing
+
+    with replacing(path) as fresh, fresh.open("w", newline="", encoding="utf-8") as file:
+        if path.suffix == ".csv":
+            numbers = number_rows(found.means, found.differences, base)
+            csv.writer(file, lineterminator="\n").writerows([NUMBERS, *numbers])
+        else:
+            lines = OUTPUTS[path.suffix]
+            tables = ["".join(f"{line}\n" for line in lines(sheet)) for sheet in found.sheets]
+            file.write("\n".join(tables))
+
+
+def _draw(found: Comparison, given: Namespace) -> None:
+    metric, path = given.metrics[0], Path(given.plot)
+    if found.differences:
+        rows = {row: of.interval for row, of in found.differences[metric].items()}
+        draw_intervals(rows, f"{metric} minus that of {given.paired}", path, given.against, True)
+    else:
+        draw_intervals(found.means[metric], metric, path, given.against, False)
+    print(f"picture: {path}")

@@ -16,8 +16,16 @@ COMMANDS = [
     "decide",
     "doctor",
     "embed",
+    "index",
+    "search",
+    "serve",
+    "export",
+    "push",
+    "pull",
     "compare",
+    "results",
     "weights",
+    "report",
     "recipes",
 ]
 
