@@ -14,6 +14,9 @@ _COMMANDS = {
     "decide": "fit the label decision of a checkpoint that ranks labels",
     "doctor": "read every image and look at all that can be known before training",
     "embed": "write the vectors of images to a file, by a trained model",
+    "index": "make an index of images, add to it or remove from it",
+    "search": "find the images of an index that are nearest to others",
+    "serve": "show an index on a page: drop a picture, see the nearest",
     "export": "write a trained model as a folder with an ONNX or torch.export graph",
     "compare": "put experiments side by side over their seeds",
     "results": "write the numbers of pages anew from committed runs, or look whether they hold",
@@ -22,6 +25,10 @@ _COMMANDS = {
 }
 _MODULES = {
     "embed": "embed",
+    "index": "index",
+    "search": "search",
+    "serve": "serve",
+    "export": "export",
     "compare": "compare",
     "results": "results",
     "weights": "weights",
