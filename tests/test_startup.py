@@ -46,7 +46,16 @@ def runs(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--help"], ["--version"], ["recipes"], ["compare", "--help"], ["no-command"]]
+    "arguments",
+    [
+        [],
+        ["--help"],
+        ["--version"],
+        ["recipes"],
+        ["compare", "--help"],
+        ["study", "--help"],
+        ["no-command"],
+    ],
 )
 def test_a_command_that_trains_nothing_imports_nothing_for_it(arguments):
     assert not imported_by(*arguments) & {*NOT_ASKED_FOR, "numpy", "pytorch_lightning", "torch"}
