@@ -14,21 +14,21 @@ _COMMANDS = {
     "decide": "fit the label decision of a checkpoint that ranks labels",
     "doctor": "read every image and look at all that can be known before training",
     "embed": "write the vectors of images to a file, by a trained model",
+    "index": "make an index of images, add to it or remove from it",
+    "search": "find the images of an index that are nearest to others",
+    "serve": "show an index on a page: drop a picture, see the nearest",
     "export": "write a trained model as a folder with an ONNX or torch.export graph",
+    "push": "upload a trained model with a card to the Hugging Face hub",
+    "pull": "download a model that was pushed",
     "compare": "put experiments side by side over their seeds",
     "study": "search settings with equal budgets, then test the chosen ones once on fresh seeds",
     "results": "write the numbers of pages anew from committed runs, or look whether they hold",
     "weights": "draw what each pair weighs under a loss",
+    "report": "a run as one page: scores, what it gets wrong, and what is wrong with its data",
     "recipes": "list the experiments that ship, by the names that -c takes",
 }
-_MODULES = {
-    "embed": "embed",
-    "compare": "compare",
-    "results": "results",
-    "study": "study",
-    "weights": "weights",
-    "recipes": "recipes",
-}
+# Lightning's command line has these; the others are modules of their own.
+_OF_TRAINER = {"fit", "validate", "test", "predict", "decide", "doctor"}
 
 
 def main() -> None:
@@ -52,10 +52,10 @@ def _run(name: str, arguments: list[str]) -> None:
 
     command = Command(name)
     with one_sentence(command):
-        if name in _MODULES:
-            import_module(f"ranklight.commands.{_MODULES[name]}").main(arguments)
-        else:
+        if name in _OF_TRAINER:
             import_module("ranklight.commands.lightning_cli").main(arguments, command)
+        else:
+            import_module(f"ranklight.commands.{name}").main(arguments)
 
 
 def _find_modules_of_this_folder() -> None:

@@ -5,7 +5,7 @@ import sys
 
 import torch
 
-TABLES = ["gpu_losses", "gpu_evaluation", "gpu_training_step", "gpu_reading"]
+TABLES = ["gpu_losses", "gpu_evaluation", "gpu_training_step", "gpu_large_batch", "gpu_reading"]
 
 
 def main() -> None:

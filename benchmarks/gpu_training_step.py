@@ -1,11 +1,12 @@
 """A training step of ResNet-50 at 224, and how much of it sampling, mining and loss take.
 
 bfloat16 autocast, channels last, batches of 32 x 4. Sampling is the next batch of a million images;
-mining and loss are the objective from embeddings to their gradient, waited for by itself. In a step
-neither is waited for, so their share is an upper bound.
+mining and loss are the objective from embeddings to their gradient, waited for by itself, which is
+mostly the start of kernels. In a step nothing is waited for, so what they add is seen only beside a
+step without them, which ends in the sum of all embeddings.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain, repeat
 
 import torch
@@ -29,8 +30,9 @@ def main(device: str = "cuda") -> bool:
     torch.backends.cudnn.benchmark = True
     step = _Step(device)
     print(f"\n## Training step, ResNet-50 at {SIDE}, bf16, channels last, {BATCH} images\n")
-    print("| objective | sampling | mining and loss | step | images a second | share | met |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    parts = "sampling | mining and loss | bare step | step | images a second"
+    print(f"| objective | {parts} | added | met |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     met = [_row(step, name, objective, device) for name, objective in _objectives().items()]
     return all(met)
 
@@ -58,15 +60,21 @@ def _row(step: "_Step", name: str, objective: Objective, device: str) -> bool:
     works: dict[str, Work] = {
         "sampling": step.sample,
         "objective": waited_for(lambda: step.objective_alone(objective)),
+        "bare step": waited_for(lambda: step.whole(_sum_of_all)),
         "step": waited_for(lambda: step.whole(objective)),
     }
     seconds = medians(works, REPEATS)
-    share = (seconds["sampling"] + seconds["objective"]) / seconds["step"]
+    added = seconds["step"] / seconds["bare step"] - 1
     times = " | ".join(f"{seconds[part] * 1e3:.3g} ms" for part in works)
     speed = f"{BATCH / seconds['step']:,.0f}"
-    met = "yes" if share <= AT_MOST else "**no**"
-    print(f"| {name} | {times} | {speed} | {share:.1%} (≤ {AT_MOST:.0%}) | {met} |", flush=True)
-    return share <= AT_MOST
+    met = "yes" if added <= AT_MOST else "**no**"
+    print(f"| {name} | {times} | {speed} | {added:.1%} (≤ {AT_MOST:.0%}) | {met} |", flush=True)
+    return added <= AT_MOST
+
+
+def _sum_of_all(embeddings: Tensor, labels: Tensor, index: Tensor) -> Tensor:
+    """The loss of a step that learns nothing."""
+    return embeddings.sum()
 
 
 def _fill(objective: Objective, device: str) -> None:
@@ -103,7 +111,7 @@ class _Step:
         embeddings = self.embeddings.clone().requires_grad_()
         objective(embeddings, self.labels, self.index).backward()
 
-    def whole(self, objective: Objective) -> None:
+    def whole(self, objective: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
         """From images to new weights."""
         self.sample()
         self.optimizer.zero_grad()

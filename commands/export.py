@@ -19,18 +19,18 @@ def main(arguments: Sequence[str]) -> None:
 
 def _export(given: Namespace) -> None:
     from ranklight.serving.exported.folder import Wanted, check_free, export
-    from ranklight.serving.exported.formats import OnnxFormat, TorchFormat
+    from ranklight.serving.exported.formats import format_of
     from ranklight.serving.trained_model import load
 
-    kind = OnnxFormat() if given.format == "onnx" else TorchFormat()
     output = Path(given.output)
     check_free(output, given.overwrite)
-    kind.check()
     console = Console()
     with console.status("loading the run") as status:
         # On the CPU, where the graph is made and tried.
         trained = load(given.run, "cpu")
-        wanted = Wanted(kind, given.decision, given.half, given.tolerance, given.images)
+        wanted = Wanted(
+            format_of(given.format), given.decision, given.half, given.tolerance, given.images
+        )
         contract = export(trained, output, wanted, given.overwrite, status.update)
     if contract["decision"] is None and trained.decisions:
         print(f"decided labels are left out: --decision chooses one of {trained.decisions}")

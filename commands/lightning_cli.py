@@ -64,6 +64,7 @@ from ranklight.running.termination import SaveOnTermination
 from ranklight.running.tracking import wandb_logger
 from ranklight.running.wandb_record import WandbRecord
 from ranklight.running.what_learns import WhatLearns
+from ranklight.running.zero_shot import ZeroShot
 
 _WATCHING = {
     "evaluation": Callback,
@@ -75,6 +76,7 @@ _WATCHING = {
     "baselines": Baselines,
     "average": ExponentialMovingAverage,
 }
+_SCORING = ("test", "validate", "predict")
 # What doctor looks at is the same on any device, and it writes nothing.
 _ON_ONE_CPU = {
     "accelerator": "cpu",
@@ -161,6 +163,13 @@ class RanklightCLI(LightningCLI):
             help="Let test, validate and predict score weights that no checkpoint gave.",
         )
         parser.add_argument(
+            "--zero_shot",
+            type=bool,
+            default=False,
+            help="Let test, validate and predict score a pretrained trunk as it was published; "
+            "what would need training is refused, and run.json says so.",
+        )
+        parser.add_argument(
             "--test_after_fit",
             type=bool,
             default=False,
@@ -199,7 +208,7 @@ class RanklightCLI(LightningCLI):
         """Find the run and the checkpoint; refuse what would give wrong numbers."""
         config = self.config[self.subcommand]
         self.command.debug = config.debug
-        _refuse_what_misleads(config)
+        _refuse_what_misleads(config, str(self.subcommand))
         config.experiment = config.experiment or _experiment_name(config)
         data = config.get("data.init_args", {})
         if "seed" in data and data["seed"] is None:
@@ -227,10 +236,11 @@ class RanklightCLI(LightningCLI):
         root = Path(config.runs or _root_of(named, config.experiment))
         checkpoint = config.ckpt_path
         if checkpoint is None:
-            if self.subcommand != "fit" and not config.allow_untrained:
+            if self.subcommand != "fit" and not (config.allow_untrained or config.zero_shot):
                 raise ValueError(
                     f"{self.subcommand} needs trained weights: --ckpt_path best, last or a file "
-                    "(or --allow_untrained true to score weights that never learnt)"
+                    "(or --zero_shot true to score a pretrained trunk as it is, --allow_untrained "
+                    "true to score weights that never learnt)"
                 )
             return new_run(root, config.experiment, config.run)
         if checkpoint in ("best", "last"):
@@ -265,6 +275,8 @@ class RanklightCLI(LightningCLI):
             self.save_config_callback = None
             return super().instantiate_trainer(callbacks=callbacks, logger=DummyLogger())
         callbacks.append(WhatLearns())
+        if config.zero_shot:
+            callbacks.append(ZeroShot())
         if config.trainer.enable_progress_bar is not False and not any(
             isinstance(callback, AnyProgressBar) for callback in callbacks
         ):
@@ -386,12 +398,17 @@ def _experiment_name(config: Namespace) -> str:
     return experiment_name([Path(str(file)) for file in config.config or []])
 
 
-def _refuse_what_misleads(config: Namespace) -> None:
+def _refuse_what_misleads(config: Namespace, command: str) -> None:
     if config.trainer.use_distributed_sampler:
         raise ValueError(
             "trainer.use_distributed_sampler must be false: the data modules share out every "
             "batch among the ranks themselves, and Lightning's sampler would break P x K "
             "batches and count images twice in evaluation"
+        )
+    if config.zero_shot and (config.get("ckpt_path") or command not in _SCORING):
+        raise ValueError(
+            "zero_shot scores a pretrained trunk as it is, in test, validate and predict: it goes "
+            "with no training and no checkpoint"
         )
     for key in ("trainer.accumulate_grad_batches", "trainer.log_every_n_steps"):
         count = config.get(key)

@@ -22,8 +22,7 @@ What stands between these comments and <!-- end --> is made by the command:
   <!-- compare --metrics test/map@r [--paired BASE] ... -->  tables, as ranklight compare makes them
   <!-- mean ROW METRIC -->                    mean ± half of the 95 %% interval over seeds
   <!-- difference ROW METRIC BASE -->         ROW minus BASE within a seed, with its interval
-  <!-- claims FILE.yaml -->                   a table of claims; their numbers are of
-                                              experiments/<folder>/{RUNS}
+  <!-- claims FILE.yaml -->                   a table of claims, as docs/claims.yaml has them
 
 A row is an experiment, by the name that its runs have."""
 

@@ -54,8 +54,6 @@ from ranklight.datamodules.samplers import (
     ClassBalanced,
     HardClasses,
     HardNegatives,
-    Mined,
-    Mining,
     NearestLabels,
     RelevanceTriplets,
     SeveralViews,
@@ -63,11 +61,11 @@ from ranklight.datamodules.samplers import (
     Shuffled,
     SuperClasses,
     WeightedClasses,
-    hardest_negatives,
     relevance_of_pairs,
     total_relevance,
 )
 from ranklight.datamodules.samplers.label_neighbours import label_neighbours, neighbours_by
+from ranklight.datamodules.samplers.mining import Mined, Mining, hardest_negatives
 from ranklight.datamodules.split_data import SplitData
 from ranklight.datamodules.splits import hold_out, split_hash
 from ranklight.datamodules.training_batches import TrainingBatches

@@ -3,8 +3,9 @@
 from ranklight.datamodules.batches import Batches
 from ranklight.datamodules.class_batches import one_class_of
 from ranklight.datamodules.labels.rows import RowLabels
-from ranklight.datamodules.samplers import HardClasses, HardNegatives, Mining
+from ranklight.datamodules.samplers import HardClasses, HardNegatives
 from ranklight.datamodules.samplers.by_class import ShortClasses
+from ranklight.datamodules.samplers.mining import Mining
 from ranklight.kernels.distributed import rank_and_world_size
 
 

@@ -76,11 +76,16 @@ def changed_where(
     """`change(values)` where the mask is True and values elsewhere, whatever stands there.
 
     On the CPU only what is selected is computed, which of class centers is one a row.
+
+    Args:
+        values: What is changed.
+        mask: Where.
+        change: Of each element for itself.
     """
     if not eager_on_cpu(values):
         return torch.where(mask, change(torch.where(mask, values, 0)), values)
-    places = mask.nonzero(as_tuple=True)
-    return values.index_put(places, change(values[places]))
+    changed: Tensor = _Changed.apply(values, change, *mask.nonzero(as_tuple=True))
+    return changed
 
 
 def masked_mean(values: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"]) -> Float[Tensor, ""]:
@@ -193,6 +198,28 @@ def _exponentials(exponents: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tens
         torch.threshold_(terms, math.exp(smallest + 1), 0)
     total = terms.sum(1, keepdim=True)
     return (largest + total.log()).squeeze(1), terms, total
+
+
+class _Changed(torch.autograd.Function):
+    """y = x, but f(x) at some places; there the gradient is multiplied by f'(x)."""
+
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx, values: Tensor, change: Callable[[Tensor], Tensor], *places: Tensor
+    ) -> Tensor:
+        with torch.enable_grad():
+            own = values.detach()[places].requires_grad_()
+            new = change(own)
+            (slope,) = torch.autograd.grad(new, own, torch.ones_like(new))
+        ctx.save_for_backward(slope, *places)
+        return values.index_put(places, new.detach())
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        slope, *places = ctx.saved_tensors
+        at = tuple(places)
+        return grads[0].index_put(at, grads[0][at] * slope), None, *(None for _ in places)
 
 
 class _LogSumExp(torch.autograd.Function):

@@ -78,12 +78,6 @@ class MetricLearning(pl.LightningModule):
         complete_trunks(self, data)
         complete_objective(self.objective, data, getattr(self.encoder, "embedding_dim", 0))
 
-    @property
-    def prefixes(self) -> tuple[int, ...]:
-        """Sizes of the embedding's prefixes that are trained for themselves, see `Matryoshka`."""
-        parts = (part for part in self.objective.modules() if isinstance(part, Matryoshka))
-        return next((part.prefixes for part in parts), ())
-
     def forward(self, images: Pictures) -> Float[Tensor, "n d"]:
         """Embeddings of a batch of images."""
         embeddings: Tensor = self.encoder(images)

@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 from ranklight.kernels.checks import check_counts
 from ranklight.kernels.cross_entropy import Logits
-from ranklight.kernels.masked import changed_where, where_selected
+from ranklight.kernels.masked import changed_where, everywhere
 from ranklight.pairs.cross_entropy import cross_entropy
-from ranklight.pairs.selection import loss_inputs_of_classes, split
+from ranklight.pairs.selection import any_of_class, loss_inputs_of_classes, split
 
 
 class SoftTripleLoss(nn.Module):
@@ -85,10 +85,12 @@ class SoftTripleLoss(nn.Module):
             similarity, relevance, selection, self.centers_per_class
         )
         # A class of which nothing is selected has weights of a sum over all, and is not summed.
-        selected = selection.any(2)
-        similarity = where_selected(similarity, selection, 0.0)
-        weighed = selection | ~selected.unsqueeze(2)
-        exponents = where_selected(similarity / self.gamma, weighed, -torch.inf)
+        selected = any_of_class(selection)
+        exponents = similarity / self.gamma
+        if not everywhere(selection):
+            weighed = selection | ~selected.unsqueeze(2)
+            exponents = torch.where(weighed, exponents, -torch.inf)
+            similarity = torch.where(selection, similarity, 0)
         pooled = (exponents.softmax(2) * similarity).sum(2)
         positive = split(relevance, selection)[0].any(2)
         lowered = changed_where(pooled, positive, lambda own: own - self.margin)

@@ -1,5 +1,7 @@
 """ArcFace with several centers a class, of which the closest counts."""
 
+from functools import reduce
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -9,7 +11,7 @@ from ranklight.kernels.cross_entropy import Logits
 from ranklight.kernels.margins import check_angle, with_wider_angles
 from ranklight.kernels.masked import where_selected
 from ranklight.pairs.cross_entropy import cross_entropy
-from ranklight.pairs.selection import loss_inputs_of_classes, split
+from ranklight.pairs.selection import any_of_class, loss_inputs_of_classes, split
 
 
 class SubCenterArcFaceLoss(nn.Module):
@@ -80,7 +82,8 @@ class SubCenterArcFaceLoss(nn.Module):
         similarity, relevance, selection = loss_inputs_of_classes(
             similarity, relevance, selection, self.centers_per_class
         )
-        closest = where_selected(similarity, selection, -torch.inf).amax(2)
-        positive, selected = split(relevance, selection)[0].any(2), selection.any(2)
+        similarity = where_selected(similarity, selection, -torch.inf)
+        closest = reduce(torch.maximum, similarity.unbind(2))
+        positive, selected = split(relevance, selection)[0].any(2), any_of_class(selection)
         cosine = with_wider_angles(closest, positive, self.margin)
         return Logits(self.scale * cosine, positive, selected)

@@ -134,7 +134,7 @@ def evaluate_retrieval(
         gallery: Where to look; among the other queries by default. A query that is part of it, by
             the ids that both were given, is left out for itself.
         ks: Every K of Recall@K. K beyond the gallery looks at all of it.
-        search: AnySearchs the gallery: exact, or a `search.ApproximateSearch`.
+        search: Prepares the gallery: exact, or a `search.ApproximateSearch`.
         advance: Called with the number of queries each time that some are done.
         scoring: Further scores, and what is right, wrong and junk.
 

@@ -1,7 +1,7 @@
 """The vocabulary: anchors against references as three matrices S, R and M."""
 
 from ranklight.pairs.compare import Pairs, compare
-from ranklight.pairs.matryoshka import Matryoshka
+from ranklight.pairs.matryoshka import Matryoshka, prefix_of
 from ranklight.pairs.memory import CrossBatchMemory
 from ranklight.pairs.objective import Objective, ObjectiveOutput
 from ranklight.pairs.references import ClassCenters, InBatch, References
@@ -40,4 +40,5 @@ __all__ = [
     "WeightedSum",
     "compare",
     "pairwise_similarity",
+    "prefix_of",
 ]

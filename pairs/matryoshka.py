@@ -12,6 +12,28 @@ from ranklight.pairs.objective import Objective, ObjectiveOutput
 from ranklight.pairs.references import References
 
 
+def prefix_of(
+    embeddings: Float[Tensor, "n d"], size: int, normalize: bool = True
+) -> Float[Tensor, "n k"]:
+    """The first numbers of each embedding, by default as vectors of length 1 again.
+
+    Raises:
+        TypeError: Embeddings are no tensor of floats.
+        ValueError: They are shorter.
+
+    Example:
+        >>> prefix_of(torch.tensor([[3.0, 4.0, 12.0]]), 2)
+        tensor([[0.6000, 0.8000]])
+    """
+    check_vectors(embeddings=embeddings)
+    if size > embeddings.shape[1]:
+        raise ValueError(
+            f"a prefix of {size} needs embeddings of as many dimensions; got {embeddings.shape[1]}"
+        )
+    prefix = embeddings[:, :size]
+    return F.normalize(prefix) if normalize else prefix
+
+
 class Matryoshka(nn.Module):
     """Σ_k w_k L(z[:, :k]) over prefixes of the embedding, against the same prefixes of references.
 
@@ -21,7 +43,8 @@ class Matryoshka(nn.Module):
     vectors. Elsewhere: MatryoshkaLoss.
 
     Kusupati et al.: Matryoshka Representation Learning, NeurIPS 2022, arXiv 2205.13147, w_k = 1 as
-    theirs; they halve the size down to 8. Evaluate the prefixes as they are trained: `cut`.
+    theirs; they halve the size down to 8. `RetrievalEvaluation` scores each prefix as it is
+    trained, `val/d64/recall@1`; to use one, cut embeddings by `prefix_of`.
 
     Args:
         objective: What each prefix is trained for.
@@ -91,19 +114,12 @@ class Matryoshka(nn.Module):
         return ObjectiveOutput(torch.stack(losses).sum(), terms=terms)
 
     def cut(self, embeddings: Float[Tensor, "n d"], size: int) -> Float[Tensor, "n k"]:
-        """A prefix of embeddings as it is trained, and to be evaluated.
+        """A prefix of embeddings as it is trained.
 
         Raises:
             ValueError: Embeddings are shorter.
         """
-        check_vectors(embeddings=embeddings)
-        if size > embeddings.shape[1]:
-            raise ValueError(
-                f"a prefix of {size} needs embeddings of as many dimensions; got "
-                f"{embeddings.shape[1]}"
-            )
-        prefix = embeddings[:, :size]
-        return F.normalize(prefix) if self.normalize else prefix
+        return prefix_of(embeddings, size, self.normalize)
 
     def check_labels(self, labels: Tensor) -> None:
         """Refuse labels that the objective does not take, before they leave the CPU."""

@@ -79,6 +79,11 @@ def loss_inputs_of_classes(
     return similarity, relevance, selection
 
 
+def any_of_class(selection: Bool[Tensor, "n c k"]) -> Bool[Tensor, "n c"]:
+    """The classes of which a column is selected."""
+    return selection[..., 0] if everywhere(selection) else selection.any(2)
+
+
 def miner_inputs(
     similarity: Tensor, relevance: Tensor, mask: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:

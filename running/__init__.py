@@ -19,6 +19,7 @@ from ranklight.running.save_config import SaveConfig
 from ranklight.running.seen_data import SeenData
 from ranklight.running.termination import SaveOnTermination
 from ranklight.running.what_learns import WhatLearns
+from ranklight.running.zero_shot import ZeroShot
 
 __all__ = [
     "AtomicCheckpointIO",
@@ -40,4 +41,5 @@ __all__ = [
     "StopOnNonFiniteLoss",
     "WarnOfLocalBatchNorm",
     "WhatLearns",
+    "ZeroShot",
 ]

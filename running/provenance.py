@@ -19,6 +19,7 @@ from torch import nn
 
 from ranklight import __version__
 from ranklight.running.writing import replacing
+from ranklight.running.zero_shot import is_zero_shot
 
 FILE = "run.json"
 _PACKAGES = {
@@ -35,8 +36,9 @@ class Provenance(Callback):
     A record has the stage (fit, validate, test, predict), the command, the git commit of the folder
     where it was given and whether anything there was not committed, versions, device, number of
     processes, seeds, the data module's `split_hash`, a hash of the weights that the stage began
-    with, the checkpoint they came from, when it started and ended, how: `running` (or killed),
-    `finished`, `stopped by a signal`, or the error, and the `scores` that it logged last.
+    with, the checkpoint they came from, whether they are a published network's (`zero_shot`), when
+    it started and ended, how: `running` (or killed), `finished`, `stopped by a signal`, or the
+    error, and the `scores` that it logged last.
     """
 
     def __init__(self) -> None:
@@ -98,6 +100,7 @@ class Provenance(Callback):
             "split_hash": getattr(data, "split_hash", None),
             "weights_hash": weights_hash(pl_module),
             "checkpoint": str(trainer.ckpt_path) if trainer.ckpt_path else None,
+            "zero_shot": is_zero_shot(trainer),
             "scores": {},
         }
         self._write(trainer, [*read_records(Path(trainer.default_root_dir)), self._record])

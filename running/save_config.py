@@ -19,6 +19,7 @@ _OF_ONE_COMMAND = (
     "run",
     "runs",
     "allow_untrained",
+    "zero_shot",
     "test_after_fit",
     "debug",
     "wandb",

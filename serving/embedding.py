@@ -104,7 +104,9 @@ def embed_parts(model: TrainedModel, job: Job, devices: Sequence[str] = ()) -> N
             return
         with ProcessPoolExecutor(len(devices), mp_context=_processes()) as pool:
             shares = [
-                pool.submit(_embed_share_on, device, job, missing[first :: len(devices)])
+                pool.submit(
+                    _embed_share_on, device, job, missing[first :: len(devices)], model.encoder_hash
+                )
                 for first, device in enumerate(devices)
             ]
             for number in _as_they_come(job, missing, shares):
@@ -138,8 +140,14 @@ def _processes() -> BaseContext:
     return context
 
 
-def _embed_share_on(device: str, job: Job, numbers: Sequence[int]) -> None:
-    for _ in embed_share(load(job.run, device), job, numbers):
+def _embed_share_on(device: str, job: Job, numbers: Sequence[int], encoder_hash: str) -> None:
+    model = load(job.run, device)
+    if model.encoder_hash != encoder_hash:
+        raise ValueError(
+            f"{job.run} has other weights than a moment ago, as while it is trained: give the file "
+            "of one checkpoint, or wait for its end"
+        )
+    for _ in embed_share(model, job, numbers):
         pass
 
 

@@ -97,8 +97,20 @@ def list_images(source: str, image: str = "image", root: str | None = None) -> I
 
     Raises:
         FileNotFoundError: There is no such source, or no image in a folder.
-        ValueError: A table or a list that names no image.
+        ValueError: A table or a list that names no image, or a name that is no text.
     """
+    found = _listed(source, image, root)
+    for file in found.files:
+        try:
+            file.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"the name of {file!a} must be UTF-8, as text in a table is: rename the file"
+            ) from error
+    return found
+
+
+def _listed(source: str, image: str, root: str | None) -> ImageList:
     if source == "-":
         return _of_lines(sys.stdin, "standard input", root)
     path = Path(source)

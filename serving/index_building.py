@@ -1,7 +1,8 @@
 """Building an index from an embeddings file, block after block; adding to it, removing from it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from ranklight.search.vector_index import (
 from ranklight.serving.embedding_blocks import EmbeddingBlocks
 from ranklight.serving.image_index import ImageIndex
 from ranklight.serving.index_directory import FILES, VECTORS, new_version
-from ranklight.serving.index_recall import Measured, draw, measure
+from ranklight.serving.index_recall import Measured, ask, draw, measure, measured_against
 
 
 def build_index(
@@ -54,14 +55,14 @@ def build_index(
         measured = measure(vectors, folder / VECTORS, source)
         facts |= {
             "ranklight": __version__,
-            "encoder": source.encoder,
+            "encoder": source.about.encoder,
             "run": run,
             "root": str((root or Path.cwd()).resolve()),
             "rows": len(vectors),
             "dimensions": source.dimensions,
-            "normalised": source.normalised,
+            "normalised": source.about.normalised,
             "similarity": "1 - d^2 / 2",
-            "threshold": source.threshold,
+            "threshold": source.about.threshold,
             "layout": layout._asdict(),
             "measured": [line._asdict() for line in measured],
         }
@@ -71,7 +72,20 @@ def build_index(
 def learnt_index(source: EmbeddingBlocks, layout: Layout) -> VectorIndex:
     """An empty index that has learnt from a random part of the embeddings."""
     sample = source.take(draw(source.rows, rows_to_learn_from(layout, source.rows)))
-    return VectorIndex.learn(layout, sample, source.rows, source.normalised)
+    return VectorIndex.learn(layout, sample, source.rows, source.about.normalised)
+
+
+def compare_layouts(source: EmbeddingBlocks, layouts: Sequence[Layout]) -> Iterator[Measured]:
+    """What each layout would cost and find, one after the other in memory; nothing is kept."""
+    asked = ask(source)
+    for layout in layouts:
+        index = learnt_index(source, layout)
+        for block in source:
+            index.add(block.vectors)
+        with TemporaryDirectory() as folder:
+            file = Path(folder, VECTORS)
+            _write(index, file)
+            yield measured_against(asked, index, file.stat().st_size / len(index))
 
 
 def add_images(source: EmbeddingBlocks, directory: Path) -> tuple[int, int]:
@@ -90,7 +104,7 @@ def add_images(source: EmbeddingBlocks, directory: Path) -> tuple[int, int]:
 
     with new_version(directory) as (folder, facts):
         index = ImageIndex.open(directory)
-        index.check_encoder(source.encoder, f"the embeddings {source.path} are")
+        index.check_encoder(source.about.encoder, f"the embeddings {source.path} are")
         here, tables = set(index.files["file"].to_pylist()), [index.files]
         for block in source:
             fresh = np.array([file not in here for file in block.table["file"].to_pylist()])

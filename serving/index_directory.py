@@ -55,7 +55,7 @@ def new_version(directory: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
         FileExistsError: Another process writes an index there, or the directory holds other things.
         OSError: Something could not be written.
     """
-    _check_is_for_an_index(directory)
+    check_is_for_an_index(directory)
     with naming(directory):
         directory.mkdir(parents=True, exist_ok=True)
     with _only_writer(directory):
@@ -72,7 +72,12 @@ def new_version(directory: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
             _remove_unnamed(directory)
 
 
-def _check_is_for_an_index(directory: Path) -> None:
+def check_is_for_an_index(directory: Path) -> None:
+    """Refuse a directory of other things, which nobody wants an index among.
+
+    Raises:
+        FileExistsError: It holds something else, or is a file.
+    """
     if not directory.exists():
         return
     if not directory.is_dir():

@@ -75,9 +75,11 @@ def _of_tensor(tensor: Tensor) -> list[UInt8[Tensor, "3 h w"]]:
 def _bytes_of(pixels: Tensor) -> UInt8[Tensor, "n c h w"]:
     if pixels.dtype == torch.uint8:
         return pixels
-    if not pixels.is_floating_point() or not bool(((pixels >= 0) & (pixels <= 1)).all()):
+    if not pixels.is_floating_point():
+        raise ValueError(f"pixels must be bytes (uint8) or floats of 0..1; got {pixels.dtype}")
+    if not bool(((pixels >= 0) & (pixels <= 1)).all()):
         raise ValueError(
-            f"pixels must be bytes (uint8) or floats of 0..1; got {pixels.dtype}"
-            + (f" of {pixels.min():.3g}..{pixels.max():.3g}" if pixels.numel() else "")
+            "pixels that are floats must be of 0..1, and not normalised, which the encoder does; "
+            f"got {pixels.min():.3g}..{pixels.max():.3g}"
         )
     return (pixels.float() * 255).round().to(torch.uint8)

@@ -101,23 +101,26 @@ def _read_checkpoint(file: Path, run: Path | None) -> Stored:
         raise ValueError(f"{file} is no checkpoint that can be read safely: {error}") from error
     if not isinstance(content, dict) or "state_dict" not in content:
         raise ValueError(f"{file} is no checkpoint of a run: it has no state_dict")
-    return Stored(
-        content.get("config") or _configuration_beside(file, run),
-        {
-            name: tensor
-            for name, tensor in content["state_dict"].items()
-            if not name.startswith(_OF_TRAINING)
-        },
-        content.get(SEEN_DATA, {}),
-        _threshold(content.get("callbacks", {})),
-        {
-            "run": None if run is None else f"{run.parent.name}/{run.name}",
-            "checkpoint": str(file),
-            "epoch": content.get("epoch"),
-            "step": content.get("global_step"),
-            "stages": [] if run is None else read_records(run),
-        },
-    )
+    configuration = content.get("config") or _configuration_beside(file, run)
+    weights = {
+        name: tensor
+        for name, tensor in content["state_dict"].items()
+        if not name.startswith(_OF_TRAINING)
+    }
+    provenance = {
+        "run": None if run is None else _name_of(run, configuration),
+        "checkpoint": str(file),
+        "epoch": content.get("epoch"),
+        "step": content.get("global_step"),
+        "stages": [] if run is None else read_records(run),
+    }
+    threshold = _threshold(content.get("callbacks", {}))
+    return Stored(configuration, weights, content.get(SEEN_DATA, {}), threshold, provenance)
+
+
+def _name_of(run: Path, configuration: dict[str, Any]) -> str:
+    """As `ranklight compare` has it: experiment and run."""
+    return f"{configuration.get('experiment') or run.parent.name}/{run.name}"
 
 
 def _configuration_beside(file: Path, run: Path | None) -> dict[str, Any]:

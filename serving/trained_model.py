@@ -152,6 +152,9 @@ class TrainedModel:
             pictures: As `transform` gives them, `n c h w`.
             decision: Which of `decisions` decides; None: none does.
         """
+        if not len(pictures):
+            # Not every network takes a batch of none.
+            return _none_of(self.answer(pictures.new_zeros(1, *pictures.shape[1:]), decision))
         try:
             given = self._answering(pictures.to(self.device, non_blocking=True), decision)
         except torch.OutOfMemoryError:
@@ -182,8 +185,8 @@ class TrainedModel:
     def _measure(self) -> tuple[int, bool]:
         """Size of an embedding, and whether it is a unit vector, by two pictures of noise."""
         draw = torch.Generator().manual_seed(0)
-        noise = torch.randint(256, (2, *self.transform.shape), generator=draw)
-        embeddings = self.answer(noise.to(torch.uint8)).embeddings
+        noise = torch.randint(256, (2, 3, 300, 400), generator=draw).to(torch.uint8)
+        embeddings = self.answer(torch.stack([self.transform(each) for each in noise])).embeddings
         lengths = embeddings.norm(dim=1)
         return embeddings.shape[1], bool(((lengths - 1).abs() < _ALMOST_ONE).all())
 
@@ -252,6 +255,14 @@ def _on_cpu(answers: Answers) -> Answers:
         embeddings.float().cpu(),
         None if scores is None else scores.float().cpu(),
         None if decided is None else decided.cpu(),
+    )
+
+
+def _none_of(answers: Answers) -> Answers:
+    return Answers(
+        answers.embeddings[:0],
+        None if answers.scores is None else answers.scores[:0],
+        None if answers.decided is None else answers.decided[:0],
     )
 
 

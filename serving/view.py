@@ -13,7 +13,7 @@ from ranklight.datamodules.reading.reader import reader_for
 from ranklight.datamodules.reading.transforms import center, chain
 
 # Of ITU-R BT.601, as Pillow and torchvision have them.
-_GREY = (0.299, 0.587, 0.114)
+_GREY = torch.tensor((0.299, 0.587, 0.114)).view(3, 1, 1)
 
 
 class View:
@@ -69,7 +69,7 @@ class View:
 
 def _grey(picture: Tensor) -> Tensor:
     """Brightness; torchvision's, which rounds down, makes a grey picture darker by one."""
-    brightness = torch.einsum("chw,c->hw", picture.double(), torch.tensor(_GREY).double())[None]
+    brightness = (picture.float() * _GREY).sum(0, keepdim=True)
     if picture.dtype == torch.uint8:
         return brightness.round().to(torch.uint8)
     return brightness.to(picture.dtype)

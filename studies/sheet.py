@@ -41,7 +41,8 @@ class Sheet(NamedTuple):
 def screen_table(sheet: Sheet) -> Table:
     """As Rich prints it."""
     first = Column(sheet.header[0], no_wrap=True, overflow="fold")
-    table = Table(first, *sheet.header[1:], title=sheet.title or None, title_justify="left")
+    others = [Column(name, overflow="fold") for name in sheet.header[1:]]
+    table = Table(first, *others, title=sheet.title or None, title_justify="left")
     for row in _marked(sheet, "[bold]{}[/bold]"):
         table.add_row(*row)
     return table

@@ -211,9 +211,40 @@ def _epoch(sampler: Any) -> Any:
     return [batch for batch, _ in zip(sampler, range(3), strict=False)]
 
 
+def _mined(sampler: Any) -> Any:
+    sampler.take_lists(torch.from_numpy(NEIGHBOURS))
+    return sampler
+
+
 SAMPLERS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "ClassBalanced": (
         lambda **given: _epoch(samplers.ClassBalanced(**given)),
+        {"labels": TWELVE, "classes_per_batch": 2, "samples_per_class": 2, "seed": 0},
+    ),
+    "HardClasses": (
+        lambda **given: _epoch(_mined(samplers.HardClasses(**given))),
+        {"labels": TWELVE, "classes_per_batch": 3, "samples_per_class": 2, "around": 2, "seed": 0},
+    ),
+    "HardNegatives": (
+        lambda **given: _epoch(_mined(samplers.HardNegatives(**given))),
+        {"labels": TWELVE, "batch_size": 8, "anchors": 2, "positives": 1, "negatives": 2},
+    ),
+    "SeveralViews": (
+        lambda views: _epoch(samplers.SeveralViews(samplers.Shuffled(12, 4), 12, views)),
+        {"views": 2},
+    ),
+    "SuperClasses": (
+        lambda **given: _epoch(samplers.SuperClasses(**given)),
+        {
+            "labels": TWELVE,
+            "super_classes": TWELVE // 2,
+            "super_classes_per_batch": 2,
+            "classes_per_super_class": 2,
+            "samples_per_class": 2,
+        },
+    ),
+    "WeightedClasses": (
+        lambda **given: _epoch(samplers.WeightedClasses(**given)),
         {"labels": TWELVE, "classes_per_batch": 2, "samples_per_class": 2, "seed": 0},
     ),
     "NearestLabels": (

@@ -10,7 +10,7 @@ import pkgutil
 
 import pytest
 
-SHOWN_IN = ("losses", "miners", "pairs", "metrics", "models", "search", "datamodules")
+SHOWN_IN = ("losses", "miners", "pairs", "metrics", "models", "search", "datamodules", "studies")
 EACH_HAS_ONE = ("losses", "miners", "pairs", "datamodules.samplers")
 
 

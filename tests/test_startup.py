@@ -54,11 +54,24 @@ def runs(tmp_path):
         ["recipes"],
         ["compare", "--help"],
         ["study", "--help"],
+        ["embed", "--help"],
+        ["index", "--help"],
+        ["search", "--help"],
+        ["serve", "--help"],
         ["no-command"],
     ],
 )
 def test_a_command_that_trains_nothing_imports_nothing_for_it(arguments):
     assert not imported_by(*arguments) & {*NOT_ASKED_FOR, "numpy", "pytorch_lightning", "torch"}
+
+
+def test_the_package_brings_nothing_before_load_is_asked_for():
+    assert not imported("import ranklight") & {
+        *NOT_ASKED_FOR,
+        "numpy",
+        "pytorch_lightning",
+        "torch",
+    }
 
 
 def test_comparing_needs_neither_torch_nor_a_drawing(runs):

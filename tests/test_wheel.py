@@ -13,7 +13,7 @@ from ranklight import __version__
 
 ROOT = Path(__file__).parents[1]
 NOT_INSTALLED = {"benchmarks", "docs", "real_data", "tests"}
-INSTALLED = {".py", ".sh", ".typed", ".yaml"}
+INSTALLED = {".css", ".html", ".js", ".py", ".sh", ".typed", ".yaml"}
 MY_LOSS = """
 from torch import nn
 

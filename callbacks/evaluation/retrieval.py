@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ranklight.callbacks.evaluation.after_encoder import AfterEncoder, Variant, show_variants
 from ranklight.callbacks.evaluation.embedding_evaluation import EmbeddingEvaluation, Sides, Stage
+from ranklight.callbacks.evaluation.prefixes import Prefixes
 from ranklight.callbacks.evaluation.progress import stage_progress
 from ranklight.callbacks.evaluation.scores_file import save_class_scores, values_of
 from ranklight.callbacks.evaluation.views import View
@@ -55,6 +56,9 @@ class RetrievalEvaluation(EmbeddingEvaluation):
     batches have `labels` and `index`, by which rows are sorted and rows that a sampler repeated are
     dropped. Sanity validation evaluates nothing.
 
+    Prefixes of embeddings that `pairs.Matryoshka` trains, or those asked for, are scored as
+    embeddings of their own, `val/d64/recall@1`; each costs one more search.
+
     Steps `after` the encoder (`search.after`) and other `views` of the pictures are scored beside
     the plain search, each alone, as `test/<name>/recall@1`, in a test and in a validation on its
     own, not in training; a table shows them with the seconds each took. Steps one after the other
@@ -91,6 +95,9 @@ class RetrievalEvaluation(EmbeddingEvaluation):
         effort: Of an approximate index; more finds more and takes longer.
         cluster_at_most: Do not cluster more images than these, and warn. Rank 0 needs 8 bytes for
             each dimension of each image: 4 GiB for a million of 512.
+        prefixes: Sizes of prefixes to score beside the whole: the first so many numbers of every
+            embedding, put on the unit sphere again, but where `pairs.Matryoshka(normalize=False)`
+            trains them. None: the sizes that it trains.
         after: Steps after the encoder, for example whitening, query expansion or re-ranking. Those
             that learn are fitted on all training images, as evaluation sees them.
         views: Ways of viewing a picture whose embeddings are averaged with its own.
@@ -117,6 +124,7 @@ class RetrievalEvaluation(EmbeddingEvaluation):
         index: Literal["exact", "IVFFlat", "IVFPQ", "HNSW"] = "exact",
         effort: int = 32,
         cluster_at_most: int = 1_000_000,
+        prefixes: Sequence[int] | None = None,
         after: Sequence[Step] = (),
         views: Sequence[View] = (),
         scores: bool = True,
@@ -150,11 +158,13 @@ class RetrievalEvaluation(EmbeddingEvaluation):
         self.index = index
         self.effort = effort
         self.cluster_at_most = cluster_at_most
+        self.prefixes = Prefixes(prefixes)
         self.after_encoder = AfterEncoder(after, views)
         self._told: set[str] = set()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse steps after the encoder that cannot be done."""
+        """Refuse steps after the encoder that cannot be done, and prefixes that are too long."""
+        self.prefixes.ask(pl_module)
         if stage != "predict":
             self.after_encoder.check(trainer, pl_module)
 
@@ -164,6 +174,7 @@ class RetrievalEvaluation(EmbeddingEvaluation):
         names = {*own, "queries", *(f"{level}/{of}" for level in self.levels for of in of_levels)}
         if self.macro:
             names |= {f"{name}/macro" for name in own}
+        names |= self.prefixes.named(names)
         if self.clustering:
             names |= {"nmi", "ami", "inertia"}
         return names if self.index == "exact" else {*names, f"index_recall@{max(self.ks)}"}
@@ -196,6 +207,9 @@ class RetrievalEvaluation(EmbeddingEvaluation):
             began = time.perf_counter()
             scores = self.score(trainer, stage, sides, self.keep_scores)
             plain = Variant("plain", dict(scores), time.perf_counter() - began)
+            for prefix in self.prefixes.of(sides):
+                of_prefix = self.score(trainer, stage, prefix, self.keep_scores, self._search())
+                self._log_beside(pl_module, prefix.name, of_prefix)
             if due or trainer.state.fn != "fit":
                 scores |= self.cluster(trainer, sides)
             self.log_scores(pl_module, sides.name, scores, shown)
@@ -219,10 +233,14 @@ class RetrievalEvaluation(EmbeddingEvaluation):
 
         variants = [*self.after_encoder.variants(sides, self._search(), score, seen)]
         for variant in variants:
-            logged = {key: of for key, of in variant.scores.items() if key != "queries"}
-            self.log_scores(pl_module, f"{sides.name}/{variant.name}", logged, set())
+            self._log_beside(pl_module, f"{sides.name}/{variant.name}", variant.scores)
         if variants and trainer.is_global_zero:
             show_variants(sides.name, [plain, *variants])
+
+    def _log_beside(self, pl_module: LightningModule, name: str, scores: dict[str, float]) -> None:
+        """Log scores of the same queries in another way."""
+        logged = {key: of for key, of in scores.items() if key != "queries"}
+        self.log_scores(pl_module, name, logged, set())
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget what an interrupted epoch collected."""

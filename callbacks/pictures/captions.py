@@ -8,7 +8,7 @@ from jaxtyping import Int, Shaped
 from torch import Tensor
 
 from ranklight.callbacks.evaluation.scores_file import files_of
-from ranklight.callbacks.pictures.sheet import picture_of
+from ranklight.callbacks.pictures.dataset_pictures import picture_of
 
 
 class Captions:

@@ -14,11 +14,11 @@ from ranklight.callbacks.evaluation.embedding_evaluation import (
 )
 from ranklight.callbacks.evaluation.scores_file import class_names_of, dataset_of, loaders_of
 from ranklight.callbacks.pictures.captions import Captions
+from ranklight.callbacks.pictures.dataset_pictures import check_has_pictures
 from ranklight.callbacks.pictures.gallery_table import log_gallery
 from ranklight.callbacks.pictures.label_sheet import LabelledImages, label_sheet
 from ranklight.callbacks.pictures.neighbour_sheet import find, neighbour_sheet
 from ranklight.callbacks.pictures.picture import Picture
-from ranklight.callbacks.pictures.sheet import check_has_pictures
 from ranklight.datamodules import Batch
 from ranklight.kernels.distributed import all_gather_object
 from ranklight.search import Embedded

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from ranklight.callbacks.pictures.captions import Captions
 from ranklight.callbacks.pictures.figures import MISSED, RIGHT, UNKNOWN, WRONG
-from ranklight.callbacks.pictures.sheet import Line, Panel, draw_sheet
 from ranklight.datamodules import Batch
 from ranklight.datamodules.randomness import random_bits
 from ranklight.kernels.distributed import all_gather_object
 from ranklight.models import top_labels
+from ranklight.running.picture_sheet import Line, Panel, draw_sheet
 
 _COLUMNS, _MOST_LINES = 8, 8
 _RULE = "decision/"

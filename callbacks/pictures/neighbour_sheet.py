@@ -13,8 +13,8 @@ from ranklight.callbacks.evaluation.label_ranking import LabelRanking
 from ranklight.callbacks.pictures.captions import Captions
 from ranklight.callbacks.pictures.figures import RIGHT, WRONG
 from ranklight.callbacks.pictures.marks import LabelDistance, Mark, RightOrWrong, mark_for
-from ranklight.callbacks.pictures.sheet import Line, Panel, draw_sheet
 from ranklight.pairs import LabelCloseness, SameClass
+from ranklight.running.picture_sheet import Line, Panel, draw_sheet
 from ranklight.search import Embedded, neighbour_lists
 
 

@@ -4,12 +4,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ranklight.datamodules.batches import Batches, PxK
 from ranklight.datamodules.digits.cluttered import ClutteredDigits
 from ranklight.datamodules.digits.handwritten import handwritten_digits
-from ranklight.datamodules.samplers import ClassBalanced
+from ranklight.datamodules.labels.rows import RowLabels
 from ranklight.datamodules.split_data import SplitData
 from ranklight.datamodules.splits import Fold, hold_out, split_hash
-from ranklight.kernels.distributed import rank_and_world_size
 
 
 class Digits(SplitData):
@@ -23,6 +23,7 @@ class Digits(SplitData):
     Args:
         classes_per_batch: P.
         samples_per_class: K.
+        batches: Instead of these: batches of another kind, such as `HardClassBatches`.
         validation: "image_disjoint": some of the images of all training classes;
             "class_disjoint": of the five training classes, some are for validation only, and a
             batch then has at most as many classes as are left.
@@ -44,6 +45,7 @@ class Digits(SplitData):
         self,
         classes_per_batch: int = 5,
         samples_per_class: int = 16,
+        batches: Batches | None = None,
         validation: Literal["image_disjoint", "class_disjoint"] = "image_disjoint",
         validation_fraction: float = 0.2,
         fold: Fold | None = None,
@@ -51,8 +53,7 @@ class Digits(SplitData):
         **options: Any,
     ) -> None:
         super().__init__(num_workers=num_workers, **options)
-        self.classes_per_batch = classes_per_batch
-        self.samples_per_class = samples_per_class
+        self.batches = batches or PxK(classes_per_batch, samples_per_class)
         self.validation = validation
         self.held_out = fold or validation_fraction
 
@@ -70,12 +71,5 @@ class Digits(SplitData):
         self.val = ClutteredDigits(digits, labels, val, self.split_seed)
         self.test = ClutteredDigits(digits, labels, unseen, self.split_seed)
         self.split_hash = split_hash(train, val, unseen)
-        self.train_sampler = ClassBalanced(
-            self.train.labels,
-            self.classes_per_batch,
-            self.samples_per_class,
-            self.seed,
-            "repeat",
-            None,
-            *rank_and_world_size(),
-        )
+        labels = RowLabels(self.train.labels, classes=self.train.labels.numpy())
+        self.train_sampler = self.batches.sampler(labels, self.seed)

@@ -4,7 +4,6 @@ from ranklight.datamodules.samplers.batch_sampler import BatchSampler, Progress
 from ranklight.datamodules.samplers.class_balanced import ClassBalanced
 from ranklight.datamodules.samplers.hard_classes import HardClasses
 from ranklight.datamodules.samplers.hard_negatives import HardNegatives
-from ranklight.datamodules.samplers.mining import Mined, Mining, hardest_negatives
 from ranklight.datamodules.samplers.nearest_labels import NearestLabels
 from ranklight.datamodules.samplers.pair_relevance import relevance_of_pairs, total_relevance
 from ranklight.datamodules.samplers.relevance_triplets import RelevanceTriplets
@@ -20,8 +19,6 @@ __all__ = [
     "ClassBalanced",
     "HardClasses",
     "HardNegatives",
-    "Mined",
-    "Mining",
     "NearestLabels",
     "Progress",
     "RelevanceTriplets",
@@ -32,7 +29,6 @@ __all__ = [
     "TripletBuffers",
     "TripletRule",
     "WeightedClasses",
-    "hardest_negatives",
     "relevance_of_pairs",
     "total_relevance",
 ]

@@ -114,6 +114,18 @@ def distinct_numbers(
     return drawn
 
 
+def by_size(counts: Int[np.ndarray, "c"], power: float) -> Float[np.ndarray, "c"]:
+    """The weight n^power of each count n.
+
+    Raises:
+        ValueError: A power that is not between −10 and 10, where weights would overflow.
+    """
+    if not -10 <= power <= 10:
+        raise ValueError(f"power must be between -10 and 10, such as 0, 0.5 or 1; got {power}")
+    weights: NDArray[np.float64] = counts.astype(np.float64) ** power
+    return weights
+
+
 def weighted_order(
     weights: Float[np.ndarray, "c"], stream: UInt[np.ndarray, "1"], count: int
 ) -> Int[np.ndarray, "count"]:

@@ -15,6 +15,7 @@ from ranklight.datamodules.samplers.by_class import (
     ByClass,
     ShortClasses,
     by_class,
+    by_size,
     large_enough,
     weighted_order,
 )
@@ -91,7 +92,7 @@ class SuperClasses(BatchSampler):
         self.seed = seed
         self._images = large_enough(by_class(labels), 1, samples_per_class, short_classes)
         self._members = self._by_super_class(_of_classes(self._images, labels, above))
-        self._weights = self._members.counts.astype(np.float64) ** power
+        self._weights = by_size(self._members.counts, power)
         batch_size = super_classes_per_batch * classes_per_super_class * samples_per_class
         identity = {
             "kind": "SuperClasses",

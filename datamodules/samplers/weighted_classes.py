@@ -14,6 +14,7 @@ from ranklight.datamodules.samplers.batch_sampler import BatchSampler, GlobalBat
 from ranklight.datamodules.samplers.by_class import (
     ShortClasses,
     by_class,
+    by_size,
     large_enough,
     weighted_order,
 )
@@ -124,7 +125,7 @@ class WeightedClasses(BatchSampler):
                 f"classes_per_batch is {self.classes_per_batch}, but only {len(ranks)} classes "
                 "have a weight above 0"
             )
-        return ranks, own[ranks] * self._images.counts[ranks] ** power
+        return ranks, own[ranks] * by_size(self._images.counts[ranks], power)
 
 
 def _check_classes(weights: Mapping[int, float], classes: Int[np.ndarray, "c"]) -> None:

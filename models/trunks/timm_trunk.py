@@ -58,6 +58,7 @@ class TimmTrunk(nn.Module):
         channels: Of what is given.
         mean: Of each channel of the pictures, by which the weights of this name were trained.
         std: Likewise.
+        pretrained: Whether it was given weights.
         input_shape: Channels, height and width of the pictures of that training.
 
     Raises:
@@ -74,6 +75,7 @@ class TimmTrunk(nn.Module):
     channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    pretrained: bool
     input_shape: tuple[int, int, int]
 
     def __init__(
@@ -90,6 +92,7 @@ class TimmTrunk(nn.Module):
         from timm.data.config import resolve_model_data_config
 
         self.name, self.tokens = name, tokens
+        self.pretrained = weights is not None
         if ":" not in name:  # hf-hub:user/model
             check_name("timm", name.partition(".")[0], timm.list_models())
         check_weights(name, weights, ["DEFAULT"])

@@ -37,6 +37,7 @@ class TorchvisionTrunk(nn.Module):
         channels: Of the feature map.
         mean: Of each channel of the pictures, by which torchvision trained this network.
         std: Likewise.
+        pretrained: Whether it was given weights.
 
     Raises:
         ValueError: No such network or weights, weights of another one, or it has no feature map
@@ -52,10 +53,12 @@ class TorchvisionTrunk(nn.Module):
     channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    pretrained: bool
 
     def __init__(self, name: str, weights: str | None = None, freeze: Freeze = 0) -> None:
         super().__init__()
         self.name = name
+        self.pretrained = weights is not None
         published = torchvision.models.get_model_weights
         check_name("torchvision", name, torchvision.models.list_models(module=torchvision.models))
         check_weights(name, weights, list(published(name).__members__))

@@ -17,6 +17,7 @@ from ranklight.serving.stored import CONFIGURATION, CONTRACT, WEIGHTS, Stored
 from ranklight.serving.trained_model import TrainedModel
 from ranklight.serving.view import View
 
+CARD = "README.md"
 Contract = dict[str, Any]
 
 

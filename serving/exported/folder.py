@@ -1,14 +1,16 @@
 """An exported folder: all that a trained model is, tried before it is there."""
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from ranklight.running.writing import naming, replacing_folder
-from ranklight.serving.exported.contract import Contract, contract_of
+from ranklight.serving.exported.contract import Contract, contract_of, read_contract
 from ranklight.serving.exported.formats import Format, program_of
 from ranklight.serving.exported.network import ExportedNetwork
+from ranklight.serving.exported.packages import check_installed
 from ranklight.serving.exported.public import public
 from ranklight.serving.exported.self_test import Example, Tested, ask, compare_graph
 from ranklight.serving.stored import CONTRACT, write_stored
@@ -58,6 +60,7 @@ def export(
         ValueError: The model has no graph, or the graph does not answer as the run does.
     """
     check_free(output, overwrite)
+    check_installed("an exported folder", "export", "safetensors")
     if wanted.format is not None:
         wanted.format.check()
     begin("asking the run")
@@ -91,6 +94,18 @@ def check_free(output: Path, overwrite: bool) -> None:
             f"{output} has no {CONTRACT}, so it is not of `ranklight export` and is not replaced: "
             "give another --output"
         )
+
+
+def copy_export(folder: Path, output: Path) -> None:
+    """Copy the files that a folder's contract names, and it, and none that lies beside them.
+
+    Raises:
+        FileNotFoundError: It is no exported folder, or a file is missing.
+        ValueError: A file is not the one that was exported.
+    """
+    output.mkdir()
+    for name in (*read_contract(folder)["files"], CONTRACT):
+        shutil.copyfile(folder / name, output / name)
 
 
 def _write_graph(

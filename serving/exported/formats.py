@@ -1,7 +1,6 @@
 """The two files that a network can become, and how each is opened where ranklight is not."""
 
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,6 +10,7 @@ from torch import fx, nn
 from torch.export import Dim, ExportedProgram
 
 from ranklight.models import Pictures
+from ranklight.serving.exported.packages import check_installed
 
 INPUT = "images"
 Said = dict[str, NDArray[Any]]
@@ -71,16 +71,12 @@ class OnnxFormat:
         Raises:
             ImportError: One is not installed.
         """
-        missing = [
-            name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None
-        ]
-        if missing:
-            raise ImportError(
-                f"ONNX needs {' and '.join(missing)}: pip install 'ranklight[export]'"
-            )
+        check_installed("ONNX", "export", "onnx", "onnxscript", "onnxruntime")
 
     def write(self, program: ExportedProgram, outputs: Sequence[str], path: Path) -> None:
         """Write the graph; weights above 2 GB, which one file cannot hold, go beside it."""
+        from onnx_ir import Shape
+
         converted = torch.onnx.export(
             program,
             (),
@@ -92,7 +88,8 @@ class OnnxFormat:
         )
         assert converted is not None
         for value in (*converted.model.graph.inputs, *converted.model.graph.outputs):
-            value.shape = type(value.shape)(["batch", *value.shape[1:]])
+            assert value.shape is not None
+            value.shape = Shape(["batch", *value.shape.dims[1:]])
         converted.save(str(path))
 
     def open(self, path: Path) -> Graph:
@@ -106,6 +103,14 @@ class OnnxFormat:
             return dict(zip(names, session.run(names, {INPUT: images}), strict=True))
 
         return answer
+
+
+GRAPHS = (OnnxFormat.file, TorchFormat.file)
+
+
+def format_of(name: str | None) -> Format | None:
+    """The format that a command line's --format means."""
+    return {"onnx": OnnxFormat(), "torch": TorchFormat(), None: None}[name]
 
 
 def program_of(network: nn.Module, pictures: Pictures) -> ExportedProgram:
@@ -139,7 +144,9 @@ def _forget_source(program: ExportedProgram) -> None:
 
 def _stable_sort() -> Callable[..., Any]:
     """A translation that torch lacks: ONNX's TopK puts the smaller index first among equals."""
-    from onnxscript import opset18 as op
+    from onnxscript import opset18
+
+    op: Any = opset18
 
     def sort(self: Any, stable: bool = True, dim: int = -1, descending: bool = False) -> Any:
         size = op.Gather(op.Shape(self), op.Constant(value_ints=[dim]))

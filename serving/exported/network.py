@@ -1,6 +1,7 @@
 """What leaves a run: one network from pictures to all that the model says of them."""
 
 import copy
+from typing import Any
 
 from jaxtyping import Shaped
 from torch import Tensor, nn
@@ -28,9 +29,7 @@ class ExportedNetwork(nn.Module):
         self._answering = answering_of(self.module)
         _take_as_fitted(self.module)
         if half:
-            for name, part in self.module.named_children():
-                if name != _DECIDES_IN_FLOAT32:
-                    part.half()
+            _in_half_precision(self.module)
 
     def forward(self, images: Pictures) -> dict[str, Shaped[Tensor, "n _"]]:
         """`embeddings`, and where there are: `scores`, `decided`."""
@@ -45,6 +44,25 @@ def _without_training(module: nn.Module) -> nn.Module:
         if name in dict(kept.named_children()):
             setattr(kept, name, None)
     return kept
+
+
+def _in_half_precision(module: nn.Module) -> None:
+    """Float16 weights of all that does not decide; what was widened on the way is narrowed again.
+
+    As GeM and the unit sphere widen, which in training is autocast's to undo.
+    """
+    for name, child in module.named_children():
+        if name != _DECIDES_IN_FLOAT32:
+            for part in child.half().modules():
+                if next(part.parameters(recurse=False), None) is not None:
+                    part.register_forward_pre_hook(_narrowed)
+
+
+def _narrowed(part: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(
+        each.half() if isinstance(each, Tensor) and each.is_floating_point() else each
+        for each in given
+    )
 
 
 def _take_as_fitted(module: nn.Module) -> None:

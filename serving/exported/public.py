@@ -11,6 +11,7 @@ from ranklight.datamodules.reading.transforms import Transform
 from ranklight.running.saved_parts import build_data_module
 from ranklight.serving.stored import Stored
 
+_KEPT = ("experiment", "seed_everything", "model")
 _OF_STAGES = (
     *("stage", "started", "ended", "outcome", "git", "versions", "device", "world_size"),
     *("seed", "split_seed", "split_hash", "weights_hash", "scores"),
@@ -26,9 +27,7 @@ def public(stored: Stored) -> Stored:
         ValueError: Its transforms in evaluation cannot be written down.
     """
     given = stored.configuration
-    configuration = {
-        key: given[key] for key in ("experiment", "seed_everything", "model") if key in given
-    }
+    configuration: dict[str, Any] = {key: given[key] for key in _KEPT if key in given}
     configuration["model"] = _without_folders(configuration["model"])
     configuration["data"] = _view(given)
     data = stored.provenance.get("data", given["data"]["class_path"])

@@ -239,6 +239,16 @@ SHUFFLED = [
     Turn("classes_per_batch", None, batch_of(3)),
     Turn("samples_per_class", None, batch_of(3)),
 ]
+BY_WEIGHT = Turn(
+    "batches",
+    part("ranklight.datamodules.WeightedPxK", classes_per_batch=3, samples_per_class=1),
+    batch_of(3),
+)
+OTHER_BATCHES = [
+    BY_WEIGHT,
+    Turn("classes_per_batch", None, batch_of(3)),
+    Turn("samples_per_class", None, batch_of(3)),
+]
 LONG_TAIL = [Turn("imbalance_ratio", 3, thinned_out), Turn("imbalance_shape", "step", in_steps)]
 POSED = {"train_scenes": 60, "val_scenes": [6, 20], "test_scenes": [7, 30]}
 SCENES = [
@@ -325,6 +335,7 @@ CLASSES = [
     *PUBLISHED,
     *OF_PICTURES[2:],
     [*SHUFFLED, RESIZE],
+    OTHER_BATCHES,
     [
         Turn("classes_per_batch", 3, classes_in_a_batch(3)),
         Turn("samples_per_class", 2, images_of_a_class(2)),
@@ -408,6 +419,7 @@ SUBJECTS = {
         [
             LOADERS,
             SEED,
+            [BY_WEIGHT],
             [Turn("validation", "class_disjoint", of_seen_classes)],
             [
                 Turn("classes_per_batch", 3, classes_in_a_batch(3)),
@@ -422,6 +434,7 @@ SUBJECTS = {
             LOADERS,
             SEED,
             SHUFFLED,
+            OTHER_BATCHES,
             [
                 Turn("classes_per_batch", 3, classes_in_a_batch(3)),
                 Turn("samples_per_class", 4, images_of_a_class(4)),
@@ -482,6 +495,7 @@ SUBJECTS = {
             SEED,
             NOWHERE,
             *OF_PICTURES,
+            [BY_WEIGHT],
             [
                 Turn("classes_per_batch", 1, classes_in_a_batch(1)),
                 Turn("samples_per_class", 3, images_of_a_class(3)),

@@ -15,8 +15,17 @@ COMMANDS = [
     "predict",
     "decide",
     "doctor",
+    "embed",
+    "index",
+    "search",
+    "serve",
+    "export",
+    "push",
+    "pull",
     "compare",
+    "results",
     "weights",
+    "report",
     "recipes",
 ]
 

@@ -17,7 +17,7 @@ from ranklight.datamodules.evaluation_data import EvaluationData
 from ranklight.datamodules.multi_label_data import MultiLabelData
 from ranklight.datamodules.published.gldv2 import GLDv2
 from ranklight.datamodules.query_gallery_data import QueryGalleryData
-from tests.commands.command_line import build_parsers_once
+from tests.commands.command_line import build_parsers_once, part
 from tests.trees import TREES
 
 FILES = [
@@ -44,6 +44,7 @@ SMALL_BATCHES = {
         ("PairRelevance", "TripletBatches", {"triplets_per_batch": 2}),
     )
 }
+TRANSFORMER = part("ranklight.models.TimmTrunk", name="test_vit")
 PICTURES = {"curves": {}, "gallery": {"queries": 2, "neighbours": 2}, "map": {"points": 12}}
 SHORT = {
     "max_steps": 2,
@@ -121,17 +122,17 @@ def defaults(kind):
 
 
 def smaller_parts(config, root):
-    """Small trunks, as wide as VGG-16 where heads are made for it; rules that learn briefly."""
+    """Small trunks, as wide as VGG-16 where heads are made for it; what would last, briefly."""
     for key, name, arguments in parts({key: config[key] for key in ("model", "callbacks")}):
         if "root" in arguments:
             yield f"--{key}.init_args.root", str(root)
         if name in ("ranklight.models.TorchvisionTrunk", "ranklight.models.TimmTrunk"):
             wide = 128 if arguments["name"] == "vgg16" else 8
-            small = {"in_channels": 3, "width": wide}
-            yield (
-                f"--{key}",
-                json.dumps({"class_path": "ranklight.models.SmallConvNet", "init_args": small}),
-            )
+            small = part("ranklight.models.SmallConvNet", in_channels=3, width=wide)
+            updated = key.endswith(".trunk.init_args.trunk")
+            yield f"--{key}", json.dumps(TRANSFORMER if updated else small)
+        if name == "ranklight.lightning_modules.WarmUpCosine":
+            yield f"--{key}.init_args.warm_up_steps", "1"
         if ".decisions." in key and "steps" in defaults(named(name)):
             yield f"--{key}.init_args.steps", "2"
 

@@ -12,7 +12,7 @@ from ranklight.studies.claims import read_claims
 
 PAGES = sorted(Path("experiments").glob("*/RESULTS.md"))
 KEPT = [page for page in PAGES if page.with_name(RUNS).exists()]
-CLAIMS = [claim for of in read_claims(Path("experiments/claims.yaml")).values() for claim in of]
+CLAIMS = [claim for of in read_claims(Path("docs/claims.yaml")).values() for claim in of]
 
 
 @pytest.mark.parametrize("page", [*KEPT, Path("docs/claims.md")], ids=str)

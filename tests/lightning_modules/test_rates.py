@@ -86,6 +86,27 @@ def test_the_first_steps_are_in_proportion_to_the_rates(fit):
         )
 
 
+def test_the_run_begins_with_the_table_of_rates(fit, capsys):
+    rates = {"encoder.trunk": 0.1, "objective.references": 100}
+    ran(fit(configuration(2), {RATES: rates}))
+    lines = capsys.readouterr().out.splitlines()
+    rows = {line.split()[0]: line.split() for line in lines if line.strip()}
+    heading = next(line for line in lines if "part" in line and "rate" in line)
+    assert [word for word in heading.split() if word in ("parameters", "learning", "rate")] == [
+        "parameters",
+        "learning",
+        "rate",
+    ]
+    centers = 4 * 8
+    for part_name, learning, rate in (
+        ("encoder.trunk", 8 * 9 + 8 + 8 + 8, 0.001),
+        ("encoder.projection", 8 * 8 + 8, 0.01),
+        ("objective.references", centers, 1.0),
+    ):
+        _, _, parameters, learns, at, *_ = rows[part_name]
+        assert (int(parameters), int(learns), float(at)) == (learning, learning, rate)
+
+
 def test_a_name_that_matches_nothing_is_refused_with_those_that_exist(fit):
     refusal = fit(configuration(), {RATES: {"encoder.trnk": 0.1}})
     for word in ("encoder.trnk", "encoder.trunk", "encoder.projection", "objective.references"):

@@ -11,9 +11,9 @@ from pytorch_lightning import LightningDataModule
 from ranklight.datamodules import Batch
 from ranklight.lightning_modules import MetricLearning
 from ranklight.lightning_modules.sizes import complete_objective
-from ranklight.losses import AbsoluteErrorLoss, ContrastiveLoss, ProxyAnchorLoss
+from ranklight.losses import AbsoluteErrorLoss, ProxyAnchorLoss
 from ranklight.models import Encoder, SmallConvNet
-from ranklight.pairs import ClassCenters, Matryoshka, Objective, Regression, WeightedSum
+from ranklight.pairs import ClassCenters, Objective, Regression, WeightedSum
 
 SUM = """
 objective:
@@ -73,12 +73,6 @@ def test_a_sum_is_built_from_yaml_completed_by_the_data_and_logged(built, monkey
     ]
     expected = logged["train/regression/loss"] + 100 * logged["train/order/loss"]
     torch.testing.assert_close(logged["train/loss"].detach(), expected)
-
-
-def test_a_module_says_its_prefixes(built):
-    assert built.prefixes == (4, 8)
-    assert learner(Objective(ContrastiveLoss())).prefixes == ()
-    assert learner(Matryoshka(Objective(ContrastiveLoss()), [2])).prefixes == (2,)
 
 
 def test_parts_of_a_sum_are_completed():

@@ -37,7 +37,14 @@ model:
     lr_interval: step
 data:
   class_path: ranklight.datamodules.Digits
-  init_args: {classes_per_batch: 4, samples_per_class: 4}
+  init_args:
+    batches:
+      class_path: ranklight.datamodules.HardClassBatches
+      init_args:
+        classes_per_batch: 4
+        samples_per_class: 4
+        around: 1
+        mining: {every_n_epochs: 2, negatives: 5}
 last:
   every_n_train_steps: 3
 trainer:
@@ -51,6 +58,8 @@ trainer:
   callbacks:
     - class_path: ranklight.callbacks.RetrievalEvaluation
     - class_path: ranklight.callbacks.TrainingCurves
+    - class_path: ranklight.running.ExponentialMovingAverage
+      init_args: {decay: 0.9}
 """
 
 

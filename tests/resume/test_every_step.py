@@ -10,7 +10,14 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from ranklight.datamodules import Batch, ClassBalanced, TrainLoader, evaluation_loader
+from ranklight.datamodules import (
+    Batch,
+    ClassBalanced,
+    HardClasses,
+    Mining,
+    TrainLoader,
+    evaluation_loader,
+)
 from ranklight.datamodules.loaders import epochs_and_positions
 from ranklight.datamodules.randomness import image_seed
 from ranklight.lightning_modules import MetricLearning, Rate
@@ -30,6 +37,7 @@ STEPS = PER_EPOCH * EPOCHS
 
 class Noise(torch.utils.data.Dataset):
     labels = torch.arange(SIZE) % 8
+    indices = torch.arange(SIZE)
 
     def __len__(self):
         return SIZE
@@ -43,9 +51,21 @@ class Noise(torch.utils.data.Dataset):
 
 
 class Data(pl.LightningDataModule):
+    def __init__(self, mined):
+        super().__init__()
+        self.train = Noise()
+        options = {"batches_per_epoch": PER_EPOCH}
+        self.train_sampler = (
+            HardClasses(Noise.labels, 4, 2, mining=Mining(2, negatives=4), **options)
+            if mined
+            else ClassBalanced(Noise.labels, 4, 2, **options)
+        )
+
     def train_dataloader(self):
-        sampler = ClassBalanced(Noise.labels, 4, 2, batches_per_epoch=PER_EPOCH)
-        return TrainLoader(Noise(), sampler)
+        return TrainLoader(self.train, self.train_sampler)
+
+    def train_as_evaluated(self):
+        return evaluation_loader(self.train, 16)
 
     def val_dataloader(self):
         return evaluation_loader(Noise(), 16)
@@ -93,7 +113,7 @@ class Fail(pl.Callback):
         setattr(self, hook, fail)
 
 
-def fit(folder, *callbacks, every=1, rates=None, average=False, **arguments):
+def fit(folder, *callbacks, every=1, rates=None, average=False, mined=False, **arguments):
     last = folder / "checkpoints" / "last.ckpt"
     best = pl.callbacks.ModelCheckpoint(
         folder / "checkpoints", "best", "val/loss", enable_version_counter=False
@@ -117,7 +137,7 @@ def fit(folder, *callbacks, every=1, rates=None, average=False, **arguments):
     )
     pl.seed_everything(1, verbose=False)
     ckpt_path = last if last.exists() else None
-    trainer.fit(module(rates), datamodule=Data(), ckpt_path=ckpt_path, weights_only=True)
+    trainer.fit(module(rates), datamodule=Data(mined), ckpt_path=ckpt_path, weights_only=True)
 
 
 RUNS = {
@@ -131,6 +151,7 @@ RUNS = {
     },
     "every second epoch": {"max_steps": STEPS, "check_val_every_n_epoch": 2},
     "averaged": {"max_epochs": EPOCHS, "val_check_interval": 2, "average": True},
+    "mined": {"max_epochs": EPOCHS, "val_check_interval": 2, "mined": True},
     "frozen at first": {
         "max_epochs": EPOCHS,
         "rates": {"encoder.1": Rate(0.1, frozen_epochs=1)},

@@ -8,6 +8,8 @@ import pyarrow as pa
 from PIL import Image
 from pyarrow import parquet
 
+from ranklight.datamodules.reading.pictures import read_picture
+
 ENCODER = "0123456789abcdef"
 COLOURS = {
     "red": (220, 30, 30),
@@ -25,7 +27,8 @@ class ColourModel:
     similarity_threshold = 0.97
 
     def embed(self, images):
-        return np.stack([unit(image.float().mean((1, 2)).numpy()) for image in images])
+        pictures = [read_picture(image) if isinstance(image, Path) else image for image in images]
+        return np.stack([unit(picture.float().mean((1, 2)).numpy()) for picture in pictures])
 
 
 def unit(vector):

@@ -3,6 +3,7 @@
 import io
 import os
 import signal
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image
 from pyarrow import csv, parquet
 
 import ranklight
+from ranklight.serving import embedding
 from ranklight.serving.embedding import Job, embed_parts, embed_share, plan_of
 from ranklight.serving.embeddings_file import EmbeddingsFile, vectors_of
 from ranklight.serving.image_lists import list_images
@@ -147,6 +149,13 @@ def test_names_on_standard_input_keep_their_order(embed, pictures, monkeypatch):
     assert "label" not in table.column_names
 
 
+def test_a_list_of_broken_images_is_a_file_of_reasons(embed, tmp_path):
+    write(tmp_path / "list.txt", ["a.png", "b.png"])
+    table = embed(tmp_path / "list.txt")
+    assert table["embedding"].null_count == 2
+    assert table["error"].to_pylist() == ["there is no file a.png", "there is no file b.png"]
+
+
 def test_classes_have_scores_and_decided_labels(embed, folder, data, pictures, tmp_path):
     classifier = train(folder / "two_head", TWO_HEAD, data, "--best.monitor", "val/accuracy")
     model = ranklight.load(classifier, "cpu")
@@ -268,6 +277,12 @@ def test_several_devices_are_a_process_each(run, model, pictures, tmp_path):
     np.testing.assert_allclose(vectors[there], model.embed(pictures), atol=1e-6)
 
 
+def test_a_run_that_goes_on_meanwhile_is_refused(run, pictures, tmp_path):
+    job = Job(str(run), list_images(str(pictures)), tmp_path / "E.parquet")
+    with pytest.raises(ValueError, match="has other weights than a moment ago"):
+        embedding._embed_share_on("cpu", job, [0], "of another model")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -301,6 +316,13 @@ def test_a_table_with_a_column_of_ours_is_refused(embed, capsys, tmp_path):
 def test_a_folder_without_images_is_refused(embed, capsys, tmp_path):
     (tmp_path / "empty").mkdir()
     assert "no images in" in refused(capsys, embed, tmp_path / "empty")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others have no such names")
+def test_a_name_that_is_no_text_is_refused_before_work(embed, capsys, tmp_path):
+    picture(tmp_path / "images" / "cafe.png")
+    (tmp_path / "images" / "cafe.png").rename(tmp_path / "images" / os.fsdecode(b"caf\xe9.png"))
+    assert "must be UTF-8" in refused(capsys, embed, tmp_path / "images")
 
 
 def test_a_file_of_others_is_refused(tmp_path):

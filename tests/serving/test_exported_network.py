@@ -19,16 +19,17 @@ from ranklight.losses import LSEPLoss, MultiSimilarityLoss
 from ranklight.models import (
     Encoder,
     Examples,
+    GeM,
     GlobalThreshold,
     LabelCount,
     LearnedThreshold,
     LowResolution,
+    MaxPool,
     MultiScale,
     PerClassThreshold,
     SmallConvNet,
     TimmTrunk,
     TopK,
-    TorchvisionTrunk,
     TwoHeads,
 )
 from ranklight.pairs import Objective
@@ -63,10 +64,10 @@ def two_heads(retrieve_by="embedding"):
 @torch.no_grad()
 def multi_label(*rules):
     torch.manual_seed(1)
-    encoder = Encoder(small_net(), None, "max", normalize=False)
+    encoder = Encoder(small_net(), None, MaxPool(), normalize=False)
     chosen = {name: RULES[name] for name in rules}
     module = MultiLabelClassification(
-        encoder, LSEPLoss(), torch.optim.SGD, num_classes=6, dropout=0.5, decisions=chosen
+        encoder, LSEPLoss(), torch.optim.SGD, num_classes=6, decisions=chosen
     ).eval()
     scores, features = module.scores_and_features(pictures(64, seed=2))
     for rule in module.decisions.values():
@@ -104,7 +105,6 @@ def multi_scale():
 
 ENCODERS = {
     "multi_scale": (multi_scale, 1, 16),
-    "torchvision": (lambda: Encoder(TorchvisionTrunk("squeezenet1_1"), 8, "both"), 3, 32),
     "timm": (lambda: Encoder(TimmTrunk("test_vit"), 8), 3, 160),
 }
 
@@ -121,17 +121,20 @@ def test_an_encoder_answers_alike_in_both_formats_for_any_number_of_pictures(nam
             same(graph(shown[:count].numpy()), {"embeddings": expected[:count]})
 
 
-def test_two_heads_give_logits_and_the_embedding_that_was_evaluated(tmp_path):
+def test_two_heads_give_probabilities_and_the_embedding_that_was_evaluated():
     module, shown = two_heads("pooled").requires_grad_(False), pictures(5)
     output = module.model(shown)
-    expected = {"embeddings": F.normalize(output.pooled), "scores": output.logits.softmax(1)}
-    for graph in graphs(ExportedNetwork(module), tmp_path, shown):
-        same(graph(shown.numpy()), expected)
-    module.retrieve_by = "embedding"
-    same(
-        {name: said.numpy() for name, said in ExportedNetwork(module)(shown).items()},
-        {"embeddings": output.embeddings, "scores": output.logits.softmax(1)},
-    )
+    scores = output.logits.softmax(1)
+    for retrieve_by, vectors in (
+        ("pooled", F.normalize(output.pooled)),
+        ("embedding", output.embeddings),
+    ):
+        module.retrieve_by = retrieve_by
+        said = program_of(ExportedNetwork(module), shown).module()(shown)
+        same(
+            {name: values.numpy() for name, values in said.items()},
+            {"embeddings": vectors, "scores": scores},
+        )
 
 
 class EveryRule(nn.Module):
@@ -155,13 +158,18 @@ def test_every_rule_decides_in_the_graph_as_in_the_run(tmp_path):
     assert all(0 < said.float().mean() < 1 for said in decided.values())
 
 
-def test_equal_scores_are_told_apart_by_the_smaller_index(tmp_path):
+def test_equal_scores_go_by_index_the_batch_has_a_name_and_no_file_tells_its_source(tmp_path):
     module = multi_label("top")
-    nn.init.zeros_(module.head[1].weight)
-    nn.init.zeros_(module.head[1].bias)
+    for parameter in module.head.parameters():
+        nn.init.zeros_(parameter)
     for graph in graphs(ExportedNetwork(module, "top"), tmp_path, pictures(3)):
         decided = graph(pictures(3).numpy())["decided"]
         assert decided.tolist() == [[True, True, False, False, False, False]] * 3
+    graph = onnx.load(tmp_path / "model.onnx").graph
+    values = (*graph.input, *graph.output)
+    assert {value.type.tensor_type.shape.dim[0].dim_param for value in values} == {"batch"}
+    for kind in FORMATS:
+        assert b"top_k.py" not in (tmp_path / kind.file).read_bytes()
 
 
 def test_the_module_stays_as_it_is():
@@ -187,15 +195,12 @@ def test_half_precision_is_near_and_answers_and_decides_in_whole(tmp_path):
             assert 0 < difference < 2e-3 * expected[name].abs().max(), kind.file
 
 
-def test_the_batch_has_a_name_and_no_file_tells_where_it_was_made(tmp_path):
-    list(graphs(ExportedNetwork(multi_label("count"), "count"), tmp_path, pictures(3)))
-    graph = onnx.load(tmp_path / "model.onnx").graph
-    named = {
-        value.type.tensor_type.shape.dim[0].dim_param for value in (*graph.input, *graph.output)
-    }
-    assert named == {"batch"}
-    for kind in FORMATS:
-        assert b"label_count.py" not in (tmp_path / kind.file).read_bytes()
+def test_what_is_widened_on_the_way_does_not_hinder_half_precision():
+    module = metric_learning(Encoder(small_net(), 4, GeM(), hidden=[8]))
+    shown = pictures(5)
+    expected = ExportedNetwork(module)(shown)["embeddings"]
+    said = program_of(ExportedNetwork(module, half=True), shown).module()(shown)["embeddings"]
+    assert 0 < (said - expected).abs().max() < 2e-3
 
 
 def test_a_fresh_process_needs_torch_alone(tmp_path):

@@ -233,7 +233,7 @@ def test_what_is_no_index_is_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [(None, "no embeddings file"), (b"PAR1 and no more", "no whole Parquet file")],
+    [(None, "no file of embeddings"), (b"PAR1 and no more", "no Parquet file")],
 )
 def test_a_file_that_is_no_parquet_is_named(tmp_path, content, sentence):
     path = tmp_path / "bad.parquet"
@@ -245,7 +245,7 @@ def test_a_file_that_is_no_parquet_is_named(tmp_path, content, sentence):
 
 def test_a_table_without_embeddings_is_named(tmp_path, directory):
     (files,) = directory.glob("version-*/files.parquet")
-    with pytest.raises(ValueError, match="must have the columns file and embedding"):
+    with pytest.raises(ValueError, match="with the columns file, embedding and error"):
         EmbeddingBlocks(files)
 
 

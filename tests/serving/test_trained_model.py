@@ -150,7 +150,8 @@ def test_grey_transparent_and_turned_pictures_are_looked_at_as_files_are(model, 
         ("no/such/image.png", FileNotFoundError, "there is no image or folder no/such/image.png"),
         (3, TypeError, "got int"),
         (np.zeros((4, 5, 2), np.uint8), ValueError, r"got \[2, 4, 5\]"),
-        (np.full((4, 5, 3), 255.0), ValueError, "uint8"),
+        (np.full((4, 5, 3), 255.0), ValueError, "255..255"),
+        (np.zeros((4, 5, 3), np.uint16), ValueError, "uint16"),
         (torch.zeros(3, 4, 5, dtype=torch.int64), ValueError, "torch.int64"),
     ],
 )
@@ -293,6 +294,13 @@ def test_a_part_that_is_not_there_is_named(run, tmp_path):
     content = torch.load(checkpoint(run), weights_only=True)["config"]
     content["model"]["init_args"]["encoder"]["class_path"] = "my_models.Encoder"
     with pytest.raises(ValueError, match=r"cannot be built here.*my_models"):
+        ranklight.load(changed(run, tmp_path, config=content))
+
+
+def test_a_view_of_another_size_than_training_s_is_refused(run, tmp_path):
+    content = torch.load(checkpoint(run), weights_only=True)["config"]
+    content["data"]["init_args"] |= {"image_size": 20}
+    with pytest.raises(ValueError, match=r"must give pictures of \[3, 16, 16\], as in training"):
         ranklight.load(changed(run, tmp_path, config=content))
 
 

@@ -6,6 +6,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from pyarrow import parquet
 from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar
 from pytorch_lightning.utilities import CombinedLoader
@@ -16,7 +17,9 @@ from ranklight.callbacks.evaluation import progress
 from ranklight.callbacks.evaluation import retrieval as module
 from ranklight.callbacks.evaluation.embedding_collector import EmbeddingCollector
 from ranklight.datamodules import Batch
+from ranklight.losses import ContrastiveLoss
 from ranklight.metrics import Scoring, evaluate_clustering, evaluate_retrieval
+from ranklight.pairs import Matryoshka, Objective
 from ranklight.search import Embedded
 from tests.lightning_ranks import on_these_ranks
 
@@ -337,3 +340,66 @@ def test_two_images_with_one_index_are_refused(unchecked):
     collector.add({"embeddings": batch.images.flatten(1)}, batch)
     with pytest.raises(ValueError, match="two rows with index 4 have different labels"):
         collector.rows(torch.device("cpu"))
+
+
+def scores_of_prefixes(data, vectors, *sizes):
+    found = {}
+    for size in sizes:
+        scores = evaluate_retrieval(
+            Embedded(vectors(data.images.flatten(1)[:, :size]), data.labels)
+        )
+        found |= {f"val/d{size}/{name}": of for name, of in scores.items() if name != "queries"}
+    return found
+
+
+def of_prefixes(logged):
+    return {name: score for name, score in logged.items() if name.startswith("val/d")}
+
+
+def test_prefixes_are_scored_as_embeddings_of_length_1(tmp_path):
+    data = Points()
+    run = trainer(tmp_path, evaluation := RetrievalEvaluation(clustering=False, prefixes=[1, 3]))
+    (logged,) = run.validate(Flatten(), loader(data), verbose=False)
+    expected = scores_of_prefixes(data, F.normalize, 1, 3)
+    assert of_prefixes(logged) == pytest.approx(expected, rel=1e-5)
+    assert {f"val/{name}" for name in evaluation.logs()} == set(logged)
+    rows = scores_of(tmp_path, "val-d3")
+    assert logged["val/d3/recall@1"] == pytest.approx(sum(rows["recall@1"]) / 60)
+    whole = evaluate_retrieval(Embedded(data.images.flatten(1), data.labels))
+    assert logged["val/recall@1"] == pytest.approx(whole["recall@1"])
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_prefixes_that_a_module_trains_are_scored_as_they_are_trained(tmp_path, normalize):
+    data, learner = Points(), Flatten()
+    learner.objective = Matryoshka(Objective(ContrastiveLoss()), [2, 4], normalize=normalize)
+    run = trainer(tmp_path, RetrievalEvaluation(clustering=False))
+    (logged,) = run.validate(learner, loader(data), verbose=False)
+    vectors = F.normalize if normalize else torch.Tensor.clone
+    expected = scores_of_prefixes(data, vectors, 2, 4)
+    assert of_prefixes(logged) == pytest.approx(expected, rel=1e-5)
+    none = trainer(tmp_path, RetrievalEvaluation(clustering=False, prefixes=[]))
+    assert not of_prefixes(none.validate(learner, loader(data), verbose=False)[0])
+
+
+def test_a_prefix_of_queries_is_sought_among_that_of_the_gallery(tmp_path):
+    queries, gallery = Points(seed=1), Points(seed=2)
+    run = trainer(tmp_path, RetrievalEvaluation(clustering=False, prefixes=[2]))
+    run.validate(Flatten(), [loader(queries), loader(gallery)], verbose=False)
+    rows = [
+        Embedded(F.normalize(of.images.flatten(1)[:, :2]), of.labels, torch.arange(60))
+        for of in (queries, gallery)
+    ]
+    expected = evaluate_retrieval(*rows)["recall@1"]
+    assert logged_by(run)["val/d2/recall@1"] == pytest.approx(expected)
+
+
+def test_prefixes_that_cannot_be_are_refused_before_anything_runs(tmp_path):
+    for sizes, words in (([0], "must be 1 to"), ([2, 2], "must all be different")):
+        with pytest.raises(ValueError, match=words):
+            RetrievalEvaluation(prefixes=sizes)
+    learner = Flatten()
+    learner.encoder = torch.nn.Identity()
+    learner.encoder.embedding_dim = 4
+    with pytest.raises(ValueError, match="at most the 4 numbers of an embedding; got 5"):
+        trainer(tmp_path, RetrievalEvaluation(prefixes=[5])).validate(learner, loader())

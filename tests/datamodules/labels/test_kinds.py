@@ -180,3 +180,12 @@ def test_pairs_need_to_know_which_row_is_meant(rows):
     images = rows("image", "a", "b", "a")
     with pytest.raises(ValueError, match="row 3: the image 'a' for the second time"):
         PairRelevance(str(images.table.file.with_name("pairs.csv"))).read(images)
+
+
+def test_one_class_below_another(rows):
+    read = OneClass("kind", "above").read(
+        rows("image,kind,above", "a,dog,mammal", "b,gull,bird", "c,cat,mammal")
+    )
+    assert read.levels["super_class"].tolist() == [1, 0, 1]
+    with pytest.raises(ValueError, match=r"row 2.*: above is empty"):
+        OneClass("kind", "above").read(rows("image,kind,above", "a,dog,mammal", "b,gull,"))

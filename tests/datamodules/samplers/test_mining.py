@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from ranklight.datamodules.samplers import Mining, hardest_negatives
-from ranklight.search import Embedded, shard
+from ranklight.datamodules import Mining, hardest_negatives
+from ranklight.search import Embedded
 
 SIZE = 41
 
@@ -50,23 +50,6 @@ def test_a_copy_under_another_label_is_left_out_by_the_margin():
     everything = hardest_negatives(Embedded(embeddings, labels), 3)
     assert everything[3, 0] == 4
     assert 4 not in hardest_negatives(Embedded(embeddings, labels), 3, margin=-0.01)[3]
-
-
-def mine(world_size):
-    """This rank's share is every so many-th image, in an order of its own."""
-    import torch.distributed as dist
-
-    embeddings, labels = images()
-    own = torch.arange(dist.get_rank(), SIZE, dist.get_world_size()).flip(0)
-    rows, shards = shard(own)
-    own = own[rows]
-    return hardest_negatives(Embedded(embeddings[own], labels[own], own, shards), 3, 0.2)
-
-
-def test_ranks_find_what_one_process_finds(run_on_ranks):
-    wanted = hardest_negatives(Embedded(*images()), 3, 0.2)
-    for found in run_on_ranks(mine, 2, 2):
-        assert torch.equal(found, wanted)
 
 
 def test_it_is_due_every_so_many_epochs():

@@ -1,4 +1,4 @@
-"""One network of each family of timm, without weights, takes a step at two sizes."""
+"""One network of each family of timm, small and without weights, takes a step at two sizes."""
 
 import pytest
 import torch

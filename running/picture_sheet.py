@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
-
-from ranklight.callbacks.pictures import figures
 
 _LONGEST, _FONT, _LINE = 24, 6, 0.12
 _CELL, _BORDER = 1.25, 0.4
@@ -35,11 +33,14 @@ class Panel(NamedTuple):
 
 
 def draw_sheet(rows: Sequence[Sequence[Panel]]) -> Any:
-    """The figure of a grid of panels; rows may be of different lengths."""
+    """The matplotlib figure of a grid of panels; rows may be of different lengths."""
+    from matplotlib.figure import Figure
+
     columns = max(len(row) for row in rows)
     lines = sum(max(len(panel.lines) for panel in row) for row in rows)
     height = _CELL * len(rows) + _LINE * lines
-    figure = figures.new_figure(_CELL * columns + _BORDER, height + _BORDER)
+    size = (_CELL * columns + _BORDER, height + _BORDER)
+    figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for cells, row in zip(grid, rows, strict=True):
         for axes in cells[len(row) :]:
@@ -47,26 +48,6 @@ def draw_sheet(rows: Sequence[Sequence[Panel]]) -> Any:
         for axes, panel in zip(cells, row, strict=False):
             _draw(axes, panel)
     return figure
-
-
-def check_has_pictures(dataset: Any) -> None:
-    """Refuse a data set of which no image can be asked for.
-
-    Raises:
-        ValueError: It has no `indices` or no `__getitems__`.
-    """
-    if not (hasattr(dataset, "indices") and hasattr(dataset, "__getitems__")):
-        raise ValueError(
-            "a gallery needs a data set with `indices`, the index of each of its images, and "
-            f"`__getitems__`, their batch; {type(dataset).__name__} lacks one of them"
-        )
-
-
-def picture_of(dataset: Any, index: Int[Tensor, ""]) -> Tensor:
-    """The image of a data set that has this index, as evaluation sees it."""
-    row = int((torch.as_tensor(dataset.indices) == index).nonzero()[0])
-    image: Tensor = dataset.__getitems__([row]).images[0]
-    return image
 
 
 def _draw(axes: Any, panel: Panel) -> None:

@@ -1,0 +1,181 @@
+"""`ranklight index`: images by their vectors, to be searched; added to and removed from later."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ranklight.search.vector_index import Layout
+    from ranklight.serving.embedding_blocks import EmbeddingBlocks
+    from ranklight.serving.index_recall import Measured
+
+_KINDS = ("Exact", "IVFFlat", "IVFPQ", "HNSW")
+_KEPT = ("float32", "half", "int8", "binary")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Index the images that the command line names."""
+    given = _parser().parse_args(arguments)
+    _check(given)
+    if given.remove is not None:
+        from ranklight.serving.index_building import remove_images
+
+        removed = remove_images(given.remove, Path(given.output))
+        print(f"{given.output}: {removed:,} images removed")
+    elif given.compare:
+        from ranklight.serving.index_building import compare_layouts
+
+        _print(compare_layouts(_stored(given), _usual_layouts(given)), given.embeddings)
+    elif given.embeddings is not None:
+        _index(given, _stored(given))
+    else:
+        _embed_and_index(given)
+
+
+def _embed_and_index(given: Namespace) -> None:
+    from ranklight.search.vector_index import check_layout
+    from ranklight.serving.image_index import ImageIndex
+    from ranklight.serving.image_indexing import ToEmbed, embedded, without
+    from ranklight.serving.image_lists import list_images
+    from ranklight.serving.index_directory import check_is_for_an_index
+    from ranklight.serving.trained_model import load
+
+    images, directory = list_images(given.images, given.image, given.root), Path(given.output)
+    check_is_for_an_index(directory)
+    model = load(given.run)
+    if given.add:
+        index = ImageIndex.open(directory)
+        index.check_encoder(model.encoder_hash, f"the run {given.run} is")
+        there, images = len(images.files), without(images, set(index.files["file"].to_pylist()))
+        print(f"{there - len(images.files):,} images are in the index already")
+        if not images.files:
+            return
+    else:
+        check_layout(_layout(given), model.embedding_size, len(images.files))
+    what = ToEmbed(given.run, images, directory, given.batch_size, given.workers)
+    source = embedded(model, what)
+    _index(given, source)
+    source.path.unlink()
+
+
+def _index(given: Namespace, source: "EmbeddingBlocks") -> None:
+    from ranklight.serving.index_building import add_images, build_index
+
+    directory = Path(given.output)
+    if given.add:
+        added, there = add_images(source, directory)
+        print(f"{directory}: {added:,} images added, {there:,} were there")
+    else:
+        run = None if given.run is None else str(Path(given.run).resolve())
+        root = Path(given.root) if given.embeddings and given.root else None
+        measured = build_index(source, directory, _layout(given), run, root)
+        _print(measured, f"{directory}: {source.rows:,} images")
+    if source.broken:
+        print(f"{source.broken:,} images could not be read and are left out")
+
+
+def _layout(given: Namespace) -> "Layout":
+    from ranklight.search.vector_index import Layout
+
+    return Layout(given.kind, given.vectors, given.prefix, given.pca, given.effort)
+
+
+def _usual_layouts(given: Namespace) -> list["Layout"]:
+    """Those that a table compares, with the prefix, components and effort that are asked for."""
+    from ranklight.search.vector_index import Layout
+
+    as_asked = {"prefix": given.prefix, "pca": given.pca, "effort": given.effort}
+    exact = [Layout()] if given.prefix or given.pca else []
+    kept = [Layout("Exact", kept, **as_asked) for kept in _KEPT]
+    return [*exact, *kept, *(Layout(kind, **as_asked) for kind in _KINDS[1:])]
+
+
+def _stored(given: Namespace) -> "EmbeddingBlocks":
+    from ranklight.serving.embedding_blocks import EmbeddingBlocks
+
+    return EmbeddingBlocks(Path(given.embeddings))
+
+
+def _print(measured: Iterable["Measured"], title: str) -> None:
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    numbers = ("bytes a vector", "recall", "ms a query")
+    table = Table("index", *(Column(name, justify="right") for name in numbers), title=title)
+    for line in measured:
+        size, recall = f"{line.bytes_a_vector:,.1f}", f"{line.recall:.3f} @{line.k}"
+        table.add_row(line.layout, size, recall, f"{line.ms_a_query:.2f}")
+    Console().print(table)
+
+
+def _check(given: Namespace) -> None:
+    """Refuse options that do not go together, before anything is loaded."""
+    sources = [given.images is not None, given.embeddings is not None, given.remove is not None]
+    if sum(sources) != 1:
+        raise ValueError("needed is one of: RUN IMAGES, --embeddings FILE, or --remove FILE ...")
+    if given.compare != (given.output is None):
+        raise ValueError("--output names the directory of the index; only --compare goes without")
+    if given.compare and given.embeddings is None:
+        raise ValueError("--compare needs --embeddings, a file that `ranklight embed` wrote")
+    if given.add and given.remove is not None:
+        raise ValueError("--add and --remove are two commands: give one after the other")
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        "ranklight index",
+        description=__doc__,
+        usage="ranklight index [RUN] [IMAGES | --embeddings FILE] --output DIR [options]",
+    )
+    parser.add_argument("run", nargs="?", help="A run's directory, a checkpoint, or an export.")
+    parser.add_argument(
+        "images", nargs="?", help="A folder, a table, a list or - as of `ranklight embed`."
+    )
+    parser.add_argument("--embeddings", help="A Parquet file that `ranklight embed` wrote.")
+    parser.add_argument("--output", help="The directory of the index.")
+    parser.add_argument(
+        "--add", action="store_true", help="Add to the index that is there; others are replaced."
+    )
+    parser.add_argument("--remove", nargs="+", metavar="FILE", help="Remove files from the index.")
+    parser.add_argument(
+        "--compare",
+        action="store_true",
+        help="Only print what each kind of index would cost and find of --embeddings.",
+    )
+    _add_layout(parser)
+    parser.add_argument("--image", default="image", help="Column of the paths in a table.")
+    parser.add_argument(
+        "--root", help="Where relative names of files start (default: the current folder)."
+    )
+    parser.add_argument(
+        "--batch_size", type=int, default=128, help="Images that the network is given at once."
+    )
+    parser.add_argument("--workers", type=int, default=0, help="Processes that read images.")
+    return parser
+
+
+def _add_layout(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--kind",
+        choices=_KINDS,
+        default="Exact",
+        help="Exact compares with every image; IVFFlat and IVFPQ with those of some cells, IVFPQ "
+        "by small codes; HNSW follows a graph.",
+    )
+    parser.add_argument(
+        "--vectors",
+        choices=_KEPT,
+        default="float32",
+        help="What is kept of each number: 4, 2 or 1 bytes, or 1 bit.",
+    )
+    parser.add_argument(
+        "--prefix", type=int, default=0, help="Keep the first so many dimensions (Matryoshka)."
+    )
+    parser.add_argument("--pca", type=int, default=0, help="Keep so many principal components.")
+    parser.add_argument(
+        "--effort",
+        type=int,
+        default=32,
+        help="Cells that are searched, or length of the search in the graph; more finds more.",
+    )

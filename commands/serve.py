@@ -1,0 +1,54 @@
+"""`ranklight serve`: an index on a page; drop a picture, see the nearest, search on."""
+
+from argparse import ArgumentParser
+from collections.abc import Sequence
+
+_HERE = ("127.0.0.1", "localhost", "[::1]", "::1")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Serve the index that the command line names, until Ctrl-C."""
+    given = _parser().parse_args(arguments)
+    if min(given.most_megabytes, given.most_megapixels) <= 0 or not 0 < given.port < 65536:
+        raise ValueError("limits are above 0, and --port is 1 to 65535")
+    try:
+        import uvicorn
+    except ImportError as error:
+        raise ImportError(
+            "a page needs fastapi and uvicorn: pip install 'ranklight[serve]'"
+        ) from error
+    from ranklight.serving.image_index import ImageIndex
+    from ranklight.serving.queries import model_of
+    from ranklight.serving.web_page import Limits, PictureSearch, web_page
+
+    index = ImageIndex.open(given.index, given.effort)
+    limits = Limits(int(1e6 * given.most_megabytes), int(1e6 * given.most_megapixels))
+    search = PictureSearch(index, model_of(index, given.run), limits)
+    if given.host not in _HERE:
+        print(f"anyone who reaches {given.host} sees the index and its images: there is no login")
+    print(f"{len(index):,} images on http://{given.host}:{given.port} (Ctrl-C ends it)", flush=True)
+    page = web_page(search, [*_HERE, given.host, *given.also_as])
+    uvicorn.run(page, host=given.host, port=given.port, log_level="warning")
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser("ranklight serve", description=__doc__)
+    parser.add_argument("index", help="The directory that `ranklight index` made.")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="Where it listens; by default for this machine alone."
+    )
+    parser.add_argument("--port", type=int, default=8000, help="The port (8000).")
+    parser.add_argument(
+        "--also_as", nargs="+", default=[], help="Further names under which the page is opened."
+    )
+    parser.add_argument("--run", help="The run that made the index, if it was moved since.")
+    parser.add_argument(
+        "--effort", type=int, help="How far an approximate index looks, in place of the built one."
+    )
+    parser.add_argument(
+        "--most_megabytes", type=float, default=20, help="Size of an upload, at most (20)."
+    )
+    parser.add_argument(
+        "--most_megapixels", type=float, default=50, help="Pixels of an upload, at most (50)."
+    )
+    return parser

@@ -1,0 +1,71 @@
+"""What a run left behind, as far as a report needs it."""
+
+from pathlib import Path
+from typing import Any
+
+from ranklight.running.metrics_file import MetricsFile
+from ranklight.running.provenance import read_records
+
+Points = list[tuple[float, float]]
+
+
+class RunFiles:
+    """The files of one run; nothing is read before it is asked for.
+
+    Args:
+        run: Its directory.
+
+    Raises:
+        FileNotFoundError: There is no run.
+    """
+
+    def __init__(self, run: Path) -> None:
+        if not any((run / name).exists() for name in ("run.json", "metrics.csv", "config.yaml")):
+            raise FileNotFoundError(
+                f"a report needs the directory of a run, with its run.json and metrics.csv; {run} "
+                "holds none of them: give runs/<experiment>/<run> or runs/<experiment>/latest"
+            )
+        self.path = run
+        self.directory = run.resolve()
+
+    @property
+    def name(self) -> str:
+        """The experiment and the run."""
+        return f"{self.directory.parent.name}/{self.directory.name}"
+
+    def records(self) -> list[dict[str, Any]]:
+        """What `run.json` says of each stage, oldest first."""
+        return read_records(self.directory)
+
+    def last_record(self, stage: str) -> dict[str, Any]:
+        """The newest record of a stage; empty where there is none."""
+        of_stage = [record for record in self.records() if record["stage"] == stage]
+        return of_stage[-1] if of_stage else {}
+
+    def curves(self) -> dict[str, Points]:
+        """The points (step, value) of what training logged more than once, but for times."""
+        found: dict[str, Points] = {}
+        for row in MetricsFile(self.directory).rows():
+            for name, value in row.items():
+                if value and name.startswith(("train/", "val/")) and name != "train/data_wait":
+                    found.setdefault(name, []).append((float(row["step"]), float(value)))
+        return {name: points for name, points in found.items() if len(points) > 1}
+
+    def config(self) -> str | None:
+        """The whole configuration."""
+        file = self.directory / "config.yaml"
+        return file.read_text() if file.exists() else None
+
+    def scores_file(self, name: str) -> Path:
+        """Where the scores of an evaluation's queries lie, or would: `test`, `test-classes`."""
+        return self.directory / "scores" / f"{name}.parquet"
+
+    def stages_scored(self) -> list[str]:
+        """The evaluations whose scores there are, test before val."""
+        parts = ("-classes", "-groups", "-pairs", "-triplets")
+        names = [file.stem for file in (self.directory / "scores").glob("*.parquet")]
+        return sorted((name for name in names if not name.endswith(parts)), key=_tests_first)
+
+
+def _tests_first(name: str) -> tuple[bool, str]:
+    return not name.startswith("test"), name

@@ -1,0 +1,201 @@
+"""`ranklight index` and `ranklight search` on pictures of one colour each."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ranklight.__main__ import main
+from tests.serving.coloured_pictures import (
+    ColourModel,
+    colours_of,
+    draw_pictures,
+    unit,
+    write_embeddings,
+)
+
+
+def ranklight(*words):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["ranklight", *map(str, words)])
+        main()
+
+
+def refused(capsys, *words):
+    with pytest.raises(SystemExit) as ended:
+        ranklight(*words)
+    assert ended.value.code == 2
+    return capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("colours")
+
+
+@pytest.fixture(scope="module")
+def files(folder):
+    return draw_pictures(folder / "pictures")
+
+
+@pytest.fixture(scope="module")
+def embeddings(folder, files):
+    labels = [file.stem.split("-")[0] for file in files]
+    return write_embeddings(folder / "all.parquet", files, list(colours_of(files)), label=labels)
+
+
+@pytest.fixture
+def index(folder, embeddings, tmp_path):
+    ranklight("index", "runs/colours", "--embeddings", embeddings, "--output", tmp_path / "index")
+    return tmp_path / "index"
+
+
+@pytest.fixture
+def model(monkeypatch):
+    monkeypatch.setattr("ranklight.serving.queries.load", lambda run: ColourModel())
+
+
+def searched(capsys, *words):
+    capsys.readouterr()
+    ranklight("search", *words, "--json")
+    return json.loads(capsys.readouterr().out)
+
+
+def test_an_image_finds_those_of_its_colour(index, files, model, capsys):
+    (answer,) = searched(capsys, index, files[0], "-k", "4")
+    assert answer["query"] == str(files[0])
+    found = answer["found"]
+    assert [image["file"] for image in found[:3]] == [str(file) for file in files[:3]]
+    assert [image["same"] for image in found] == [True, True, True, False]
+    cosines = colours_of(files[:1]) @ colours_of(files[:3]).T
+    np.testing.assert_allclose([image["similarity"] for image in found[:3]], cosines[0], atol=1e-6)
+    for image in found:
+        assert image["distance"] ** 2 == pytest.approx(2 - 2 * image["similarity"], abs=1e-6)
+
+
+def test_a_folder_is_as_many_queries(index, files, model, capsys):
+    answers = searched(capsys, index, files[0].parent, "-k", "1")
+    assert [answer["query"] for answer in answers] == [str(file) for file in files]
+    assert all(answer["found"][0]["file"] == answer["query"] for answer in answers)
+
+
+def test_a_row_finds_others_without_the_model(index, files, capsys):
+    (answer,) = searched(capsys, index, "--rows", "4", "-k", "2")
+    assert answer["query"] == str(files[4])
+    assert {image["file"] for image in answer["found"]} == {str(files[3]), str(files[5])}
+
+
+def test_embeddings_are_queries(index, embeddings, files, capsys):
+    answers = searched(capsys, index, embeddings, "-k", "1")
+    assert [answer["found"][0]["file"] for answer in answers] == [str(file) for file in files]
+
+
+def test_a_threshold_in_place_of_the_stored_one(index, capsys):
+    (answer,) = searched(capsys, index, "--rows", "0", "-k", "11", "--threshold", "-1")
+    assert all(image["same"] for image in answer["found"])
+
+
+def test_a_table_that_is_read(index, files, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    ranklight("search", index, "--rows", "0", "-k", "3")
+    told = capsys.readouterr().out
+    assert "distance" in told
+    assert told.count("yes") == 2
+    assert max(map(len, told.splitlines())) <= 80
+
+
+def test_a_sheet_shows_what_was_found_and_what_is_gone(index, folder, tmp_path, model):
+    query = tmp_path / "query.png"
+    Image.new("RGB", (40, 20), (225, 35, 30)).save(query)
+    sheet = tmp_path / "sheets" / "found.png"
+    gone = folder / "pictures" / "red-1.png"
+    content = gone.read_bytes()
+    gone.unlink()
+    try:
+        ranklight("search", index, query, "-k", "3", "--sheet", sheet)
+    finally:
+        gone.write_bytes(content)
+    pixels = np.asarray(Image.open(sheet).convert("RGB")).reshape(-1, 3).astype(int)
+    reds = (np.abs(pixels - (225, 35, 30)) < 25).all(1).mean()
+    greys = (np.abs(pixels - 200) < 3).all(1).mean()
+    greens = (np.abs(pixels - (44, 160, 44)) < 8).all(1).mean()
+    assert reds > 0.05
+    assert greys > 0.03
+    assert greens > 0.005
+
+
+def test_images_are_added_and_removed(index, folder, files, model, capsys, tmp_path):
+    more = write_embeddings(tmp_path / "more.parquet", ["white.png"], [unit(np.ones(3))])
+    ranklight("index", "--embeddings", more, "--output", index, "--add")
+    assert "1 images added, 0 were there" in capsys.readouterr().out
+    ranklight("index", "--remove", files[0], files[1], "--output", index)
+    assert "2 images removed" in capsys.readouterr().out
+    (answer,) = searched(capsys, index, files[0], "-k", "11")
+    names = [image["file"] for image in answer["found"]]
+    assert "white.png" in names
+    assert str(files[2]) in names
+    assert str(files[0]) not in names
+
+
+def test_size_and_recall_of_every_kind_are_one_table(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    draw = np.random.default_rng(0)
+    rows = [unit(row) for row in draw.standard_normal((300, 8))]
+    path = write_embeddings(tmp_path / "all.parquet", [f"{n}.png" for n in range(300)], rows)
+    ranklight("index", "--embeddings", path, "--compare", "--prefix", "4")
+    told = capsys.readouterr().out
+    lines = [line for line in told.splitlines() if "@10" in line]
+    assert len(lines) == 8
+    assert "Exact, float32 " in lines[0]
+    assert "1.000 @10" in lines[0]
+    assert "Exact, half, prefix 4" in lines[2]
+    assert max(map(len, told.splitlines())) <= 80
+
+
+def test_queries_that_are_no_images_are_named(index, model, tmp_path, capsys):
+    for name, content in (("empty.png", b""), ("text.png", b"no picture")):
+        (tmp_path / name).write_bytes(content)
+        assert f"{name} is not a readable image" in refused(
+            capsys, "search", index, tmp_path / name
+        )
+    assert "no image or folder" in refused(capsys, "search", index, tmp_path / "nothing.png")
+
+
+def test_a_query_of_200_megapixels_is_refused_unread(index, model, tmp_path, capsys):
+    Image.new("1", (20_000, 10_000)).save(tmp_path / "large.png")
+    assert "more than 178,956,970 pixels" in refused(
+        capsys, "search", index, tmp_path / "large.png"
+    )
+
+
+def test_k_beyond_the_index_is_one_sentence(index, files, model, capsys):
+    assert "12 images finds 1 to 12, not 13" in refused(
+        capsys, "search", index, files[0], "-k", "13"
+    )
+
+
+def test_an_index_of_another_model_is_refused(index, files, model, capsys, monkeypatch):
+    monkeypatch.setattr(ColourModel, "encoder_hash", "f" * 16)
+    told = refused(capsys, "search", index, files[0])
+    assert "the index is of the encoder 0123456789abcdef" in told
+    assert "ffffffffffffffff" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["index", "run", "--output", "o"], "needed is one of: RUN IMAGES"),
+        (["index", "--embeddings", "e.parquet"], "--output names the directory"),
+        (["index", "run", "images", "--compare"], "--compare needs --embeddings"),
+        (["index", "--embeddings", "e.parquet", "--output", "o"], "no file of embeddings"),
+        (["search", "no-index", "--rows", "1"], "there is no index in no-index"),
+        (["search", "no-index"], "something to search for"),
+        (["search", "no-index", "a.png", "-k", "0"], "-k is 1 or more"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(words, sentence, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert sentence in refused(capsys, *words)
+    assert not list(tmp_path.iterdir())
