@@ -14,7 +14,7 @@ from ranklight.markdown import table_lines
 from ranklight.studies.best_of_n import expected_best_of_n
 from ranklight.studies.final_runs import TestScores
 from ranklight.studies.intervals import rounded, student_interval
-from ranklight.studies.trials import Search
+from ranklight.studies.trials import Search, mean_of_folds
 from ranklight.studies.whole_file import write_whole
 
 _TRIALS = ("arm", "trial", "state", "mean", "folds", "setting", "reason")
@@ -65,7 +65,7 @@ def _of_search(search: Search, trials: Sequence[FrozenTrial], best: FrozenTrial)
     for state, word in ((TrialState.PRUNED, "pruned"), (TrialState.FAIL, "failed")):
         if count := sum(trial.state == state for trial in trials):
             words += f", {count} {word}"
-    return [words, f"trial {best.number}", rounded(best.values[0])]
+    return [words, f"trial {best.number}", rounded(mean_of_folds(best))]
 
 
 def _interval(runs: Any, metric: str) -> str:

@@ -68,7 +68,7 @@ class Search:
         with claimed(self.runs.directory / ".choose", wait=True):
             if not ledger.events("chosen"):
                 said = {
-                    arm: {"trial": trial.number, "folds": trial.value, "setting": setting}
+                    arm: {"trial": trial.number, "folds": mean_of_folds(trial), "setting": setting}
                     for arm, (trial, setting) in best.items()
                 }
                 ledger.write("chosen", metric=self.runs.metric, arms=said)
@@ -87,7 +87,7 @@ class Search:
                 f"trials.csv in {self.runs.directory} for the reasons, and narrow its space"
             )
         pick = max if self.runs.mode == "max" else min
-        return pick(ended, key=lambda trial: float(trial.values[0]))
+        return pick(ended, key=mean_of_folds)
 
     def values(self, arm: Arm, trial: FrozenTrial | Trial) -> dict[str, Any]:
         """The keys of an arm as a trial has them."""
@@ -185,6 +185,12 @@ class Search:
             warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
             # Others' trials that run count as bad ones, so that not all try the same.
             return optuna.samplers.TPESampler(seed=seed, constant_liar=True)
+
+
+def mean_of_folds(trial: FrozenTrial) -> float:
+    """The score of a trial that came to its end."""
+    assert trial.value is not None
+    return trial.value
 
 
 def _is_running(trial: FrozenTrial) -> bool:

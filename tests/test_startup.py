@@ -53,6 +53,7 @@ def runs(tmp_path):
         ["--version"],
         ["recipes"],
         ["compare", "--help"],
+        ["study", "--help"],
         ["embed", "--help"],
         ["index", "--help"],
         ["search", "--help"],
