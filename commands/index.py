@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ranklight.search.vector_index import Layout
+    from ranklight.search.vector_index import Kept, Kind, Layout
     from ranklight.serving.embedding_blocks import EmbeddingBlocks
     from ranklight.serving.index_recall import Measured
 
-_KINDS = ("Exact", "IVFFlat", "IVFPQ", "HNSW")
-_KEPT = ("float32", "half", "int8", "binary")
+_KINDS: tuple["Kind", ...] = ("Exact", "IVFFlat", "IVFPQ", "HNSW")
+_KEPT: tuple["Kept", ...] = ("float32", "half", "int8", "binary")
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -78,7 +78,8 @@ def _in_fold(
     counts = np.bincount(classes)
     if validation == "image_disjoint":
         # A class of one image stays, as it does where a fraction is held out.
-        held_out = (rank_in_class(classes, seed) % folds == number) & (counts > 1)[classes]
+        of_fold = rank_in_class(classes, seed) % folds == number
+        held_out: NDArray[np.bool_] = of_fold & (counts > 1)[classes]
     else:
         order = np.argsort(random_bits(seed, np.arange(len(counts))), kind="stable")
         held_out = np.isin(classes, order[number::folds])

@@ -1,9 +1,10 @@
 """Prefixes of embeddings, each evaluated as if it were the whole embedding."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from pytorch_lightning import LightningModule
+from torch import Tensor
 
 from ranklight.callbacks.evaluation.embedding_evaluation import Sides
 from ranklight.kernels.checks import check_counts
@@ -27,7 +28,7 @@ class Prefixes:
             raise ValueError(f"prefixes must all be different; got {list(sizes)}")
         self._given = sizes
         self.sizes = tuple(sizes or ())
-        self._cut = prefix_of
+        self._cut: Callable[[Tensor, int], Tensor] = prefix_of
 
     def ask(self, module: LightningModule) -> None:
         """Take from a module what it trains, and refuse what is longer than its embeddings.

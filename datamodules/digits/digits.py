@@ -71,5 +71,5 @@ class Digits(SplitData):
         self.val = ClutteredDigits(digits, labels, val, self.split_seed)
         self.test = ClutteredDigits(digits, labels, unseen, self.split_seed)
         self.split_hash = split_hash(train, val, unseen)
-        labels = RowLabels(self.train.labels, classes=self.train.labels.numpy())
-        self.train_sampler = self.batches.sampler(labels, self.seed)
+        rows = RowLabels(self.train.labels, classes=self.train.labels.numpy())
+        self.train_sampler = self.batches.sampler(rows, self.seed)

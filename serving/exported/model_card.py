@@ -137,4 +137,4 @@ def _last(provenance: dict[str, Any], stage: str, checkpoint: str | None = None)
 def _commit(git: dict[str, Any] | None) -> str | None:
     if git is None:
         return None
-    return git["commit"] + (" and changes that were not committed" if git["dirty"] else "")
+    return f"{git['commit']}{' and changes that were not committed' if git['dirty'] else ''}"
