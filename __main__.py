@@ -25,6 +25,7 @@ _COMMANDS = {
     "results": "write the numbers of pages anew from committed runs, or look whether they hold",
     "weights": "draw what each pair weighs under a loss",
     "report": "a run as one page: scores, what it gets wrong, and what is wrong with its data",
+    "digits": "write the quickstart's digits as a folder of pictures, to try things on",
     "recipes": "list the experiments that ship, by the names that -c takes",
 }
 # Lightning's command line has these; the others are modules of their own.

@@ -170,6 +170,9 @@ REFERENCES = {
         lambda **batch: pairs.compare(**batch, references=InBatch(), relevance=pairs.SameClass()),
         {name: BATCH[name] for name in ("embeddings", "labels")},
     ),
+    "prefix_of": Call(
+        lambda embeddings: pairs.prefix_of(embeddings, 2), {"embeddings": EMBEDDINGS}
+    ),
     "pairwise_similarity": Call(
         pairs.pairwise_similarity, {"embeddings": EMBEDDINGS, "references": OTHERS}
     ),

@@ -421,6 +421,7 @@ SUBJECTS = {
             SEED,
             [BY_WEIGHT],
             [Turn("validation", "class_disjoint", of_seen_classes)],
+            FOLD,
             [
                 Turn("classes_per_batch", 3, classes_in_a_batch(3)),
                 Turn("samples_per_class", 4, images_of_a_class(4)),

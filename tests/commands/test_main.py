@@ -27,6 +27,7 @@ COMMANDS = [
     "results",
     "weights",
     "report",
+    "digits",
     "recipes",
 ]
 
