@@ -8,6 +8,8 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from ranklight.kernels.checks import check_counts, check_vectors
+from ranklight.kernels.eager import without_autocast
+from ranklight.kernels.masked import at_least_float32
 from ranklight.pairs.objective import Objective, ObjectiveOutput
 from ranklight.pairs.references import References
 
@@ -31,7 +33,15 @@ def prefix_of(
             f"a prefix of {size} needs embeddings of as many dimensions; got {embeddings.shape[1]}"
         )
     prefix = embeddings[:, :size]
-    return F.normalize(prefix) if normalize else prefix
+    return _of_length_1(prefix) if normalize else prefix
+
+
+def _of_length_1(vectors: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    with without_autocast(vectors):
+        wide = at_least_float32(vectors)
+        # Whatever its scale, a vector's direction is the same; squares of large numbers overflow.
+        largest = wide.detach().abs().amax(1, keepdim=True)
+        return F.normalize(wide / torch.where(largest > 0, largest, 1))
 
 
 class Matryoshka(nn.Module):
