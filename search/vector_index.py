@@ -149,7 +149,9 @@ class VectorIndex:
         check_counts(k=k)
         parameters = self._parameters(k, allowed)
         queries = self.shortened(queries)
-        distance, found = self.faiss_index.search(queries, k, params=parameters)
+        # faiss.contrib.torch_utils, which others import, puts a search without parameters over it.
+        search = getattr(self.faiss_index, "search_numpy", self.faiss_index.search)
+        distance, found = search(queries, k, params=parameters)
         distance = np.where(found < 0, np.inf, np.maximum(distance, 0)).astype(np.float64)
         ordered = sort_lists(torch.from_numpy(distance), torch.from_numpy(found))
         return ordered[0].numpy(), ordered[1].numpy()

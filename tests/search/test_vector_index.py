@@ -1,5 +1,7 @@
 """An index that is kept in a file: what it finds, forgets and brings back, layout by layout."""
 
+import importlib
+
 import numpy as np
 import pytest
 
@@ -151,3 +153,11 @@ def test_a_file_that_is_cut_off_is_named(vectors, tmp_path):
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ValueError, match=r"index\.faiss is not a whole FAISS index"):
         VectorIndex.read(path, EXACT)
+
+
+def test_torch_utils_of_faiss_may_be_imported_too(vectors):
+    """It replaces the search of every index by one without parameters, for the whole process."""
+    importlib.import_module("faiss.contrib.torch_utils")
+    for layout in LAYOUTS:
+        distance, found = built(layout, vectors).nearest(vectors[:2], 3)
+        assert distance.shape == found.shape == (2, 3)

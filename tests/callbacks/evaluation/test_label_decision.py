@@ -28,6 +28,7 @@ from ranklight.models import (
     GlobalThreshold,
     LabelCount,
     LearnedThreshold,
+    LinearHead,
     PerClassThreshold,
     TopK,
 )
@@ -116,7 +117,7 @@ def model(decisions=None, loss=None):
         loss or LSEPLoss(),
         optimizer,
         num_classes=CLASSES,
-        dropout=0.1,
+        head=LinearHead(dropout=0.1),
         decisions=decisions,
     )
 
