@@ -27,7 +27,9 @@ def expected_best_of_n(values: Sequence[float], mode: Literal["min", "max"]) -> 
     if not count:
         raise ValueError("the best of n trials needs one trial or more; got none")
     rising = sorted(values, reverse=mode == "min")
-    return [
-        sum(comb(place, n - 1) / comb(count, n) * value for place, value in enumerate(rising))
-        for n in range(1, count + 1)
-    ]
+    return [_mean_best(rising, n) for n in range(1, count + 1)]
+
+
+def _mean_best(rising: Sequence[float], n: int) -> float:
+    ways = comb(len(rising), n)
+    return sum(comb(place, n - 1) / ways * rising[place] for place in range(n - 1, len(rising)))
