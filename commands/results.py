@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> None:
 def write_pages(texts: Mapping[Path, str]) -> None:
     """Write pages, each whole or not at all."""
     # Here, since the room imports torch.
-    from ranklight.running.writing import replacing
+    from ranklight.writing import replacing
 
     for page, text in texts.items():
         with replacing(page) as fresh:

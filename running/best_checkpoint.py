@@ -8,7 +8,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
-from ranklight.running.metric_directions import direction_of
+from ranklight.metric_directions import direction_of
 
 
 class BestCheckpoint(ModelCheckpoint):

@@ -18,8 +18,8 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import nn
 
 from ranklight import __version__
-from ranklight.running.writing import replacing
 from ranklight.running.zero_shot import is_zero_shot
+from ranklight.writing import replacing
 
 FILE = "run.json"
 _PACKAGES = {

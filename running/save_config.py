@@ -11,7 +11,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities import rank_zero_info
 
 from ranklight.running.run_directory import mark_latest
-from ranklight.running.writing import replacing
+from ranklight.writing import replacing
 
 _OF_ONE_COMMAND = (
     "ckpt_path",

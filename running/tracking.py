@@ -8,7 +8,7 @@ from typing import Any
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
-from ranklight.running.metric_directions import direction_of
+from ranklight.metric_directions import direction_of
 
 _STEP = "trainer/global_step"
 

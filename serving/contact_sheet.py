@@ -10,9 +10,9 @@ from torchvision.transforms.v2.functional import resize
 
 from ranklight.datamodules.reading.pictures import read_picture
 from ranklight.running.picture_sheet import Line, Panel, draw_sheet
-from ranklight.running.writing import replacing
 from ranklight.serving.found import Found
 from ranklight.serving.image_index import ImageIndex
+from ranklight.writing import replacing
 
 _SIDE = 160
 _SAME, _OTHER = "tab:green", "tab:gray"

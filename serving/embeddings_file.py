@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from ranklight.running.writing import replacing
+from ranklight.writing import replacing
 
 if TYPE_CHECKING:
     import pyarrow

@@ -9,7 +9,6 @@ import numpy as np
 
 from ranklight import __version__
 from ranklight.running.file_progress import file_progress
-from ranklight.running.writing import naming
 from ranklight.search.vector_index import (
     Layout,
     VectorIndex,
@@ -20,6 +19,7 @@ from ranklight.serving.embedding_blocks import EmbeddingBlocks
 from ranklight.serving.image_index import ImageIndex
 from ranklight.serving.index_directory import FILES, VECTORS, new_version
 from ranklight.serving.index_recall import Measured, ask, draw, measure, measured_against
+from ranklight.writing import naming
 
 
 def build_index(

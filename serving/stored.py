@@ -13,7 +13,7 @@ from ranklight.running.checkpoint_io import newest_whole
 from ranklight.running.provenance import read_records
 from ranklight.running.run_directory import run_of_checkpoint
 from ranklight.running.seen_data import SEEN_DATA
-from ranklight.running.writing import replacing
+from ranklight.writing import replacing
 
 CONTRACT, CONFIGURATION, WEIGHTS = "contract.json", "config.yaml", "model.safetensors"
 _OF_TRAINING = ("objective.", "loss.")

@@ -147,7 +147,7 @@ def _best(metric: str, values: Sequence[float]) -> list[int]:
 
 def _direction(metric: str) -> Any:
     # Here, since the room imports torch, which one row does without.
-    from ranklight.running.metric_directions import direction_of
+    from ranklight.metric_directions import direction_of
 
     return direction_of(metric)
 

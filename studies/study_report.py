@@ -15,7 +15,7 @@ from ranklight.studies.best_of_n import expected_best_of_n
 from ranklight.studies.final_runs import TestScores
 from ranklight.studies.intervals import rounded, student_interval
 from ranklight.studies.trials import Search, mean_of_folds
-from ranklight.studies.whole_file import write_whole
+from ranklight.writing import write_whole
 
 _TRIALS = ("arm", "trial", "state", "mean", "folds", "setting", "reason")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ranklight.studies.ledger import Ledger
 from ranklight.studies.locks import claimed
-from ranklight.studies.whole_file import write_whole
+from ranklight.writing import write_whole
 
 
 def agree(directory: Path, terms: Mapping[str, Any], ledger: Ledger) -> None:

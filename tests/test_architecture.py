@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "running": BUILDING_BLOCKS,
     "callbacks": {*BUILDING_BLOCKS, "running"},
     "serving": {*BUILDING_BLOCKS, "lightning_modules", "running"},
-    "studies": {*BUILDING_BLOCKS, "running"},
+    "studies": set(),
     "commands": {
         *BUILDING_BLOCKS,
         "losses",

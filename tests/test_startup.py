@@ -4,6 +4,7 @@ import ast
 import json
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -36,11 +37,11 @@ def imported_by(*arguments):
 
 @pytest.fixture
 def runs(tmp_path):
-    """Two runs of one experiment, which have an interval."""
-    for seed in range(2):
-        (run := tmp_path / "runs" / str(seed)).mkdir(parents=True)
+    """Two runs of each of two experiments, which have an interval and a difference."""
+    for experiment, seed in product(("digits", "scenes"), range(2)):
+        (run := tmp_path / "runs" / experiment / str(seed)).mkdir(parents=True)
         (run / "metrics.csv").write_text(f"step,test/recall@1\n0,0.{seed}\n")
-        (run / "config.yaml").write_text("experiment: digits\n")
+        (run / "config.yaml").write_text(f"experiment: {experiment}\n")
         (run / "run.json").write_text('{"stages": [{"stage": "fit", "outcome": "finished"}]}')
     return tmp_path / "runs"
 
@@ -75,7 +76,9 @@ def test_the_package_brings_nothing_before_load_is_asked_for():
 
 
 def test_comparing_needs_neither_torch_nor_a_drawing(runs):
-    packages = imported_by("compare", runs, "--metrics", "test/recall@1")
+    table = ("--output", runs / "table.md")
+    packages = imported_by("compare", runs, "--metrics", "test/recall@1", *table)
+    assert (runs / "table.md").exists()
     assert "scipy" in packages
     assert not packages & {"matplotlib", "pytorch_lightning", "torch"}
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ranklight.running.writing import replacing
 from ranklight.serving.report.evidence import Evidence
 from ranklight.serving.report.near_duplicates import SAME_PICTURE
+from ranklight.writing import replacing
 
 _SAMPLES, _METADATA, _VECTORS = "samples.json", "metadata.json", "vectors.npy"
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
-from ranklight.running.metric_directions import direction_of
+from ranklight.metric_directions import direction_of
 
 _KNOWN = {"id", "file", "class", "class_name", "group", "group_name"}
 _FIRST = ("recall", "label_distance", "example_ap", "exact_match")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ranklight.running.metric_directions import direction_of
+from ranklight.metric_directions import direction_of
 from ranklight.serving.report.evidence import Evidence
 from ranklight.serving.report.markup import Html, joined, missing, paragraph, table
 from ranklight.serving.report.page import Section

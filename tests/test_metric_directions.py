@@ -1,6 +1,6 @@
 import pytest
 
-from ranklight.running.metric_directions import direction_of
+from ranklight.metric_directions import direction_of
 
 
 @pytest.mark.parametrize(

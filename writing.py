@@ -1,5 +1,6 @@
 """Files that are whole, or as they were, and named when they cannot be written."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +45,24 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     finally:
         for left in (part, before):
             shutil.rmtree(left, ignore_errors=True)
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write beside the file, then take its place; of several that write, one wins whole.
+
+    Args:
+        path: Of the file.
+        content: All of it.
+
+    Raises:
+        OSError: It cannot be written; the file is as it was.
+    """
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(content if isinstance(content, bytes) else content.encode())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 @contextmanager
