@@ -29,7 +29,8 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_ROOMS = {file.parent.name for file in _PACKAGE.glob("*/__init__.py")} | {"__main__.py"}
+_ROOMS = {file.parent.name for file in _PACKAGE.glob("*/__init__.py")}
+_OURS = _ROOMS | {file.name for file in _PACKAGE.glob("*.py")}
 _OF_CONFIGURATION = ("ValueError", "TypeError", "ImportError", "ModuleNotFoundError")
 _OF_OURS = (*_OF_CONFIGURATION, "OSError", "FloatingPointError")
 _FROM_WORKER = re.compile(r"^Caught \w+ in .*\nOriginal Traceback", re.DOTALL)
@@ -143,7 +144,7 @@ def _look_at(error: BaseException) -> _Raised:
 def _is_ours(file: Path | None) -> bool:
     if file is None or not file.resolve().is_relative_to(_PACKAGE):
         return False
-    return file.resolve().relative_to(_PACKAGE).parts[0] in _ROOMS
+    return file.resolve().relative_to(_PACKAGE).parts[0] in _OURS
 
 
 def _named(raised: _Raised, kinds: tuple[str, ...]) -> bool:
