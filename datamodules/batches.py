@@ -1,9 +1,9 @@
 """How training batches of labelled rows are drawn."""
 
 from abc import ABC, abstractmethod
-from typing import Literal
 
 import numpy as np
+from jaxtyping import Int
 
 from ranklight.datamodules.labels.rows import RowLabels
 from ranklight.datamodules.reading.neighbour_files import Neighbours, read_neighbours
@@ -15,6 +15,7 @@ from ranklight.datamodules.samplers import (
     Shuffled,
     TripletRule,
 )
+from ranklight.datamodules.samplers.by_class import ShortClasses
 from ranklight.datamodules.samplers.label_neighbours import label_neighbours
 from ranklight.kernels.distributed import rank_and_world_size
 
@@ -46,7 +47,7 @@ class PxK(Batches):
         self,
         classes_per_batch: int = 16,
         samples_per_class: int = 4,
-        short_classes: Literal["repeat", "drop", "error"] = "repeat",
+        short_classes: ShortClasses = "repeat",
         batches_per_epoch: int | None = None,
     ) -> None:
         self.classes_per_batch = classes_per_batch
@@ -60,13 +61,8 @@ class PxK(Batches):
         Raises:
             ValueError: Labels without one class an image, or too few classes or images.
         """
-        if labels.classes is None:
-            raise ValueError(
-                "PxK draws images of the same class, and these labels are not one class an image: "
-                "ShuffledBatches suit sets, NearestBatches numbers"
-            )
         return ClassBalanced(
-            labels.classes,
+            one_class_of(labels, "PxK"),
             self.classes_per_batch,
             self.samples_per_class,
             seed,
@@ -209,3 +205,17 @@ class TripletBatches(Batches):
         return TripletRule(
             out_of_class, self.margin, weighted=self.weighted, corrected=self.corrected
         )
+
+
+def one_class_of(labels: RowLabels, name: str) -> Int[np.ndarray, "rows"]:
+    """The class of each row.
+
+    Raises:
+        ValueError: These are not one class an image; names who asks.
+    """
+    if labels.classes is None:
+        raise ValueError(
+            f"{name} draws images of the same class, and these labels are not one class an image: "
+            "ShuffledBatches suit sets, NearestBatches numbers"
+        )
+    return labels.classes

@@ -2,10 +2,7 @@
 
 from collections.abc import Mapping
 
-import numpy as np
-from jaxtyping import Int
-
-from ranklight.datamodules.batches import Batches
+from ranklight.datamodules.batches import Batches, one_class_of
 from ranklight.datamodules.labels.rows import RowLabels
 from ranklight.datamodules.samplers import SuperClasses, WeightedClasses
 from ranklight.datamodules.samplers.by_class import ShortClasses
@@ -125,20 +122,6 @@ class SuperClassBatches(Batches):
             rank,
             world_size,
         )
-
-
-def one_class_of(labels: RowLabels, name: str) -> Int[np.ndarray, "rows"]:
-    """The class of each row.
-
-    Raises:
-        ValueError: These are not one class an image; names who asks.
-    """
-    if labels.classes is None:
-        raise ValueError(
-            f"{name} draws images by their class, and these labels are not one class an image: "
-            "ShuffledBatches suit sets, NearestBatches numbers"
-        )
-    return labels.classes
 
 
 def _by_index(weights: Mapping[str, float], labels: RowLabels) -> dict[int, float]:

@@ -1,7 +1,6 @@
 """Batches around what the network takes for each other, over the whole training set."""
 
-from ranklight.datamodules.batches import Batches
-from ranklight.datamodules.class_batches import one_class_of
+from ranklight.datamodules.batches import Batches, one_class_of
 from ranklight.datamodules.labels.rows import RowLabels
 from ranklight.datamodules.samplers import HardClasses, HardNegatives
 from ranklight.datamodules.samplers.by_class import ShortClasses
