@@ -34,7 +34,7 @@ class Vectors:
         opened = [EmbeddingsFile(file) for file in files]
         _check_one_encoder(opened)
         self.sources = {str(file.path): file.about for file in opened}
-        parts = [vectors_of(block) for file in opened for block in file.blocks()]
+        parts = [vectors_of(block) for file in opened for block in file.blocks(["embedding"])]
         there = np.concatenate([whole for _, whole in parts])
         self.matrix: Float32[np.ndarray, "n d"] = np.concatenate([part for part, _ in parts])[there]
         columns = _columns(opened)
