@@ -26,10 +26,10 @@ def imported(code):
     return {name.split(".")[0] for name in json.loads(ended.stdout.splitlines()[-1])}
 
 
-def imported_by(*arguments):
+def imported_by(*arguments, after=""):
     """The packages that a command has imported in the end."""
     return imported(
-        f"import sys\nsys.argv = {['ranklight', *map(str, arguments)]}\n"
+        f"{after}\nimport sys\nsys.argv = {['ranklight', *map(str, arguments)]}\n"
         "from ranklight.__main__ import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass"
     )
@@ -83,14 +83,10 @@ def test_comparing_needs_neither_torch_nor_a_drawing(runs):
     assert not packages & {"matplotlib", "pytorch_lightning", "torch"}
 
 
-def test_training_is_explained_without_what_only_some_runs_need():
-    packages = imported_by("fit", "--help")
+def test_no_room_and_no_help_on_training_imports_what_only_some_runs_need():
+    rooms = "\n".join(f"import ranklight.{room}" for room in ROOMS)
+    packages = imported_by("fit", "--help", after=rooms)
     assert "pytorch_lightning" in packages
-    assert not packages & (NOT_ASKED_FOR - WITH_TRAINER)
-
-
-def test_no_room_imports_what_only_some_calls_need():
-    packages = imported("\n".join(f"import ranklight.{room}" for room in ROOMS))
     assert not packages & (NOT_ASKED_FOR - WITH_TRAINER)
 
 

@@ -32,9 +32,7 @@ def save(figure: Any, name: str, trainer: Trainer, file: str | None = None) -> P
     """
     path = Path(trainer.default_root_dir) / "plots" / f"{file or name}.png"
     with replacing(path) as fresh:
-        figure.savefig(
-            fresh, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None}
-        )
+        figure.savefig(fresh, format="png", dpi=110, metadata={"Software": None})
     rank_zero_info(f"picture: {path}")
     for logger in trainer.loggers:
         _log(logger, name, path, trainer.global_step)

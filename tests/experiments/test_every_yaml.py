@@ -94,12 +94,15 @@ def named(path):
 
 
 def parts(node, path=""):
-    """Every `class_path` below a node of a configuration, by its key on the command line."""
+    """Every class below a node of a configuration, by its key on the command line."""
+    if isinstance(node, str) and node.startswith("ranklight."):
+        yield path, node, {}
     if isinstance(node, dict):
         if "class_path" in node:
             yield path, node["class_path"], node.get("init_args", {})
         for key, value in node.items():
-            yield from parts(value, f"{path}.{key}" if path else key)
+            if key != "class_path":
+                yield from parts(value, f"{path}.{key}" if path else key)
 
 
 def leaves(node, path=()):

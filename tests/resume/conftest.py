@@ -51,7 +51,7 @@ trainer:
   accelerator: cpu
   max_steps: 40
   limit_train_batches: 14
-  val_check_interval: 4
+  val_check_interval: 7
   log_every_n_steps: 1
   enable_progress_bar: false
   enable_model_summary: false
