@@ -39,7 +39,8 @@ class SaveConfig(SaveConfigCallback):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, "overwrite": True, "save_to_log_dir": False})
-        dumped = self.parser.dump(self.config, skip_none=False)
+        # It was validated when it was parsed.
+        dumped = self.parser.dump(self.config, skip_none=False, skip_validation=True)
         self.resolved: dict[str, Any] = yaml.safe_load(dumped)
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
