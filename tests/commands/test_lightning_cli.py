@@ -48,7 +48,8 @@ def weights(run, name="last"):
 
 
 def test_fit_then_test_leaves_everything_in_one_directory(ranklight):
-    run = ranklight("fit", "--test_after_fit", "true", "--trainer.max_steps", "6", *LOGGED)
+    few = ["--trainer.max_steps", "6", "--callbacks.map.init_args.points", "60"]
+    run = ranklight("fit", "--test_after_fit", "true", *few, *LOGGED)
     files = {
         str(path.relative_to(run.resolve())) for path in run.resolve().rglob("*") if path.is_file()
     }
@@ -87,7 +88,7 @@ def test_untrained_weights_are_not_scored_unasked(ranklight, capsys, command):
 
 
 def test_untrained_weights_are_scored_when_asked(ranklight, tmp_path):
-    ranklight("validate", "--allow_untrained", "true", "--run", "untrained")
+    ranklight("validate", "--allow_untrained", "true", "--run", "untrained", *UNDRAWN)
     run = tmp_path / "runs" / "digits" / "multi_similarity" / "untrained"
     assert (run / "config.yaml").is_file()
     assert not run.with_name("latest").exists()
