@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
-from ranklight.pairs.objective import ObjectiveOutput
+from ranklight.pairs.objective import ObjectiveOutput, check_objective
 
 
 class WeightedSum(nn.Module):
@@ -45,11 +45,7 @@ class WeightedSum(nn.Module):
         if not objectives:
             raise ValueError("a sum needs one objective or more, got none")
         for name, objective in objectives.items():
-            if not hasattr(objective, "evaluate"):
-                raise ValueError(
-                    f"a sum is of objectives; {name} is {type(objective).__name__}: put a loss "
-                    "into a ranklight.pairs.Objective"
-                )
+            check_objective(objective, f"{name} of a sum")
         if unknown := sorted(weights.keys() - objectives.keys()):
             raise ValueError(
                 f"weights are of the objectives {', '.join(objectives)}; got one of {unknown[0]}"

@@ -60,5 +60,5 @@ def test_weights_of_nothing_are_refused():
 
 
 def test_a_loss_is_no_objective():
-    with pytest.raises(ValueError, match="a is ContrastiveLoss: put a loss into"):
+    with pytest.raises(ValueError, match="a of a sum takes an objective, and ContrastiveLoss"):
         WeightedSum({"a": ContrastiveLoss()})
