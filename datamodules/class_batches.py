@@ -1,6 +1,7 @@
 """Batches of classes with some images of each, beside `PxK`."""
 
 from collections.abc import Mapping
+from math import inf
 
 from ranklight.datamodules.batches import Batches, one_class_of
 from ranklight.datamodules.labels.rows import RowLabels
@@ -125,10 +126,16 @@ class SuperClassBatches(Batches):
 
 
 def _by_index(weights: Mapping[str, float], labels: RowLabels) -> dict[int, float]:
-    unknown = [name for name in weights if name not in labels.class_names]
+    present = set(one_class_of(labels, "WeightedPxK").tolist())
+    training = [name for index, name in enumerate(labels.class_names) if index in present]
+    unknown = [name for name in weights if name not in training]
     if unknown:
         raise ValueError(
-            f"weights name {unknown[0]!r}, which is no class; there are "
-            f"{', '.join(labels.class_names[:5])}, ..."
+            f"weights name {unknown[0]!r}, which is no class of training; there are "
+            f"{', '.join(training[:5])}, ..."
+        )
+    if wrong := [name for name, weight in weights.items() if not 0 <= weight < inf]:
+        raise ValueError(
+            f"the weight of class {wrong[0]} must be 0 or more, got {weights[wrong[0]]}"
         )
     return {labels.class_names.index(name): weight for name, weight in weights.items()}

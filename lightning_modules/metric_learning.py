@@ -18,8 +18,8 @@ from ranklight.lightning_modules.optimizers import configure
 from ranklight.lightning_modules.rates import Rate, rates_of
 from ranklight.lightning_modules.sizes import complete_objective, complete_trunks
 from ranklight.models import Pictures
-from ranklight.pairs import Matryoshka, Objective, Regression, WeightedSum
 from ranklight.pairs.checks import check_whole_or_wide
+from ranklight.pairs.objective import check_objective
 
 
 class MetricLearning(pl.LightningModule):
@@ -32,8 +32,8 @@ class MetricLearning(pl.LightningModule):
 
     Args:
         encoder: Images to embeddings, for example `models.Encoder`.
-        objective: References × relevance × miner × loss, a sum of such, or such on prefixes of the
-            embedding; or a regression of the labels.
+        objective: `pairs.Objective` (references × relevance × miner × loss), a `WeightedSum` of
+            such, a `Matryoshka` on prefixes of the embedding, or a `Regression` of the labels.
         optimizer: Called with the parameters of encoder and objective.
         lr_scheduler: Called with the optimizer.
         lr_interval: How often the schedule steps: once an "epoch" or a training "step".
@@ -49,7 +49,7 @@ class MetricLearning(pl.LightningModule):
     def __init__(
         self,
         encoder: nn.Module,
-        objective: Objective | Matryoshka | WeightedSum | Regression,
+        objective: nn.Module,
         optimizer: OptimizerCallable,
         lr_scheduler: LRSchedulerCallable | None = None,
         lr_interval: Literal["epoch", "step"] = "epoch",
@@ -59,7 +59,8 @@ class MetricLearning(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.encoder = encoder
-        self.objective = objective
+        check_objective(objective, "MetricLearning")
+        self.objective: Any = objective
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.lr_interval = lr_interval

@@ -1,5 +1,6 @@
 """Hard negatives of the whole training set, for batches that are drawn by them."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -42,6 +43,9 @@ class MinedLists(Callback):
         sampler = _sampler(trainer)
         if isinstance(sampler, Mined) and sampler.mining.is_due(trainer.current_epoch):
             mining = sampler.mining
+            rank_zero_info(
+                f"mining: embedding the training images for epoch {trainer.current_epoch}"
+            )
             images = _embedded(trainer, pl_module)
             lists = hardest_negatives(images, mining.negatives, mining.margin)
             self._lists = _in_order_of_the_split(trainer, lists).int().cpu()
@@ -63,7 +67,8 @@ def _embedded(trainer: Trainer, module: LightningModule) -> Embedded:
     module.eval()
     parts = []
     with trainer.precision_plugin.forward_context():
-        for batch in trainer.datamodule.train_as_evaluated():  # type: ignore[attr-defined]
+        batches = trainer.datamodule.train_as_evaluated()  # type: ignore[attr-defined]
+        for batch in _with_bar(batches, trainer.progress_bar_callback):
             here: Batch = trainer.strategy.batch_to_device(batch)
             embeddings = module.embed(here.images)  # type: ignore[operator]
             parts.append((at_least_float32(embeddings), here.labels, here.index))
@@ -72,6 +77,19 @@ def _embedded(trainer: Trainer, module: LightningModule) -> Embedded:
     embeddings, labels, ids = (torch.cat(each) for each in zip(*parts, strict=True))
     rows, shards = shard(ids)
     return Embedded(embeddings[rows], labels[rows], ids[rows], shards)
+
+
+def _with_bar(batches: Any, bar: Any) -> Iterator[Batch]:
+    """The batches, counted on a line of their own where training has a bar of Rich."""
+    progress = getattr(bar, "progress", None)
+    if progress is None:
+        yield from batches
+        return
+    task = progress.add_task("Mining hard negatives", total=len(batches))
+    for batch in batches:
+        yield batch
+        progress.advance(task)
+    progress.remove_task(task)
 
 
 def _in_order_of_the_split(trainer: Trainer, lists: Tensor) -> Tensor:

@@ -24,9 +24,15 @@ def configure(
     """Build the optimizer over what learns and, if there is one, the schedule.
 
     Raises:
-        ValueError: Rates that name nothing, that the optimizer cannot take or the schedule would
-            overwrite, or a schedule whose length is not known.
+        ValueError: Nothing learns; rates that name nothing, that the optimizer cannot take or the
+            schedule would overwrite; or a schedule whose length is not known.
     """
+    if next(learning(module), None) is None:
+        raise ValueError(
+            "nothing learns: every part is frozen or has no parameters. Give the encoder a "
+            "projection (embedding_dim), freeze fewer parts of the trunk, or score it as it is by "
+            "ranklight test --zero_shot true"
+        )
     if rates or not decay_norms_and_biases:
         built = _in_groups(optimizer, parameter_groups(module, rates, decay_norms_and_biases))
     else:

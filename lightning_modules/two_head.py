@@ -10,7 +10,7 @@ from jaxtyping import Float
 from pytorch_lightning import Callback, LightningDataModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from ranklight.datamodules import Batch
@@ -30,8 +30,8 @@ from ranklight.lightning_modules.sizes import (
 )
 from ranklight.metrics import EachImageOnce
 from ranklight.models import Pictures, TwoHeadOutput, TwoHeads, unit_vectors
-from ranklight.pairs import Matryoshka, Objective, WeightedSum
 from ranklight.pairs.checks import check_classes
+from ranklight.pairs.objective import check_objective
 
 
 class TwoHeadClassification(pl.LightningModule):
@@ -46,7 +46,8 @@ class TwoHeadClassification(pl.LightningModule):
     Args:
         model: Trunk and heads.
         optimizer: Called with the parameters of model and objective.
-        objective: What the embedding head is trained for; None is softmax alone, the baseline.
+        objective: What the embedding head is trained for, a `pairs.Objective`, `WeightedSum` or
+            `Matryoshka`; None is softmax alone, the baseline.
         weight: λ.
         retrieve_by: Which embedding is evaluated: the "embedding" head's, or the "pooled" features
             that the classifier sees (L2-normalised).
@@ -65,7 +66,7 @@ class TwoHeadClassification(pl.LightningModule):
         self,
         model: TwoHeads,
         optimizer: OptimizerCallable,
-        objective: Objective | Matryoshka | WeightedSum | None = None,
+        objective: nn.Module | None = None,
         weight: float = 1.0,
         retrieve_by: Literal["embedding", "pooled"] = "embedding",
         lr_scheduler: LRSchedulerCallable | None = None,
@@ -76,7 +77,9 @@ class TwoHeadClassification(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.model = model
-        self.objective = objective
+        if objective is not None:
+            check_objective(objective, "TwoHeadClassification")
+        self.objective: Any = objective
         self.weight = weight
         self.retrieve_by = retrieve_by
         self.optimizer = optimizer

@@ -5,6 +5,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from ranklight.kernels.checks import check_integers, check_values_are_there
+from ranklight.pairs.checks import check_takes_embeddings
 
 
 class FromPML(nn.Module):
@@ -31,6 +32,9 @@ class FromPML(nn.Module):
         loss: For example `pytorch_metric_learning.losses.CircleLoss()`.
         miner: For example `pytorch_metric_learning.miners.AngularMiner()`.
 
+    Raises:
+        ValueError: One of them is not of pytorch-metric-learning.
+
     Example:
         >>> from pytorch_metric_learning.losses import CircleLoss
         >>> from ranklight.pairs import Objective
@@ -44,6 +48,9 @@ class FromPML(nn.Module):
 
     def __init__(self, loss: nn.Module, miner: nn.Module | None = None) -> None:
         super().__init__()
+        check_takes_embeddings(loss, "loss")
+        if miner is not None:
+            check_takes_embeddings(miner, "miner")
         self.loss = loss
         self.miner = miner
 

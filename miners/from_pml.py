@@ -5,6 +5,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from ranklight.kernels.checks import check_integers, check_values_are_there
+from ranklight.pairs.checks import check_takes_embeddings
 
 
 class FromPML(nn.Module):
@@ -20,6 +21,9 @@ class FromPML(nn.Module):
     Args:
         miner: For example `pytorch_metric_learning.miners.PairMarginMiner()`.
 
+    Raises:
+        ValueError: It is not of pytorch-metric-learning.
+
     Example:
         >>> from pytorch_metric_learning.miners import BatchHardMiner
         >>> z, labels = torch.eye(3), torch.tensor([0, 0, 1])
@@ -32,6 +36,7 @@ class FromPML(nn.Module):
 
     def __init__(self, miner: nn.Module) -> None:
         super().__init__()
+        check_takes_embeddings(miner, "miner")
         self.miner = miner
 
     @torch.no_grad()

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ranklight.kernels.checks import check_counts
 from ranklight.kernels.eager import without_autocast
 from ranklight.kernels.masked import at_least_float32
 from ranklight.models.inputs import Pictures, in_unit_range, inputs_of
@@ -35,7 +36,7 @@ class Encoder(nn.Module):
             training, as the multi-similarity paper's code does; the affine part still learns.
 
     Raises:
-        ValueError: Hidden layers without a projection, or GeM of a class token.
+        ValueError: Hidden layers without a projection, a size below 1, or GeM of a class token.
 
     Example:
         >>> import torch
@@ -147,6 +148,8 @@ def _projection(channels: int, hidden: Sequence[int], embedding_dim: int | None)
                 f"hidden layers {list(hidden)} belong to a projection: give its size, embedding_dim"
             )
         return nn.Identity()
+    check_counts(embedding_dim=embedding_dim)
+    check_counts(**{f"hidden[{place}]": size for place, size in enumerate(hidden)})
     *inner, last = (nn.Linear(*sizes) for sizes in pairwise([channels, *hidden, embedding_dim]))
     if not inner:
         return last

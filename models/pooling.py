@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_counts
 from ranklight.kernels.eager import without_autocast
 from ranklight.kernels.masked import at_least_float32
 
@@ -104,7 +105,7 @@ class AttentionPool(nn.Module):
         heads: Among which the channels are divided.
 
     Raises:
-        ValueError: The trunk's channels are no multiple of the heads.
+        ValueError: Heads are below 1, or the trunk's channels are no multiple of them.
 
     Example:
         >>> pool = AttentionPool(heads=2)
@@ -115,6 +116,7 @@ class AttentionPool(nn.Module):
 
     def __init__(self, heads: int = 8) -> None:
         super().__init__()
+        check_counts(heads=heads)
         self.heads = heads
 
     def complete(self, channels: int) -> None:

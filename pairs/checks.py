@@ -4,8 +4,10 @@ The lightning modules check labels while they are on the CPU still, so that a ru
 values are not looked at, is told the same.
 """
 
+import inspect
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ranklight.kernels.checks import check_tensors, check_vectors, check_within, is_integer
 from ranklight.kernels.eager import eager_on_cpu
@@ -89,3 +91,16 @@ def check_classes(labels: Tensor, classes: int, user: str) -> None:
     if labels.ndim != 1:
         raise ValueError(f"{user} needs one label an image (shape [n]); got {list(labels.shape)}")
     check_within(labels, classes, f"labels of {user}")
+
+
+def check_takes_embeddings(part: nn.Module, kind: str) -> None:
+    """Refuse what pytorch-metric-learning's interface, embeddings first, does not fit.
+
+    Raises:
+        ValueError: It takes something else.
+    """
+    if next(iter(inspect.signature(part.forward).parameters), "") != "embeddings":
+        raise ValueError(
+            f"FromPML takes a {kind} of pytorch-metric-learning; {type(part).__name__} is none: "
+            f"give a {kind} of ranklight to the objective itself"
+        )

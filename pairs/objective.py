@@ -243,6 +243,19 @@ class Objective(nn.Module):
         return ObjectiveOutput(loss, _mined_fraction(selection, mask))
 
 
+def check_objective(part: nn.Module, user: str) -> None:
+    """Refuse what is no objective, nor a sum or prefixes of such.
+
+    Raises:
+        ValueError: It is something else, as a loss is.
+    """
+    if not hasattr(part, "evaluate"):
+        raise ValueError(
+            f"{user} takes an objective, and {type(part).__name__} is none: put a loss into a "
+            "ranklight.pairs.Objective"
+        )
+
+
 def _check_centers_per_class(loss: nn.Module, references: nn.Module) -> None:
     """Refuse a loss for which so many columns are one class, where they are not."""
     needed = getattr(loss, "centers_per_class", 1)

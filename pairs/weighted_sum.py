@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
-from ranklight.pairs.objective import ObjectiveOutput
+from ranklight.pairs.objective import ObjectiveOutput, check_objective
 
 
 class WeightedSum(nn.Module):
@@ -23,7 +23,7 @@ class WeightedSum(nn.Module):
         weights: w_k by the same names; 1 for a name that is left out.
 
     Raises:
-        ValueError: There are no objectives, or a weight is of none of them.
+        ValueError: There are no objectives, one is something else, or a weight is of none of them.
 
     Example:
         >>> from ranklight.losses import ContrastiveLoss, ThresholdConsistentMarginLoss
@@ -44,6 +44,8 @@ class WeightedSum(nn.Module):
         weights = weights or {}
         if not objectives:
             raise ValueError("a sum needs one objective or more, got none")
+        for name, objective in objectives.items():
+            check_objective(objective, f"{name} of a sum")
         if unknown := sorted(weights.keys() - objectives.keys()):
             raise ValueError(
                 f"weights are of the objectives {', '.join(objectives)}; got one of {unknown[0]}"

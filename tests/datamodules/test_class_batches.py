@@ -80,8 +80,10 @@ def test_classes_are_weighted_by_name():
     weights = dict.fromkeys("abde", 0.0)
     sampler = WeightedPxK(2, 2, weights=weights).sampler(LABELS, seed=0)
     assert {int(CLASSES[image]) for batch in sampler for image in batch} == {2, 5}
-    with pytest.raises(ValueError, match="weights name 'z', which is no class; there are a, b"):
+    with pytest.raises(ValueError, match="'z', which is no class of training; there are a, b"):
         WeightedPxK(weights={"z": 2.0}).sampler(LABELS, seed=0)
+    with pytest.raises(ValueError, match="weight of class b must be 0 or more, got -1"):
+        WeightedPxK(weights={"b": -1.0}).sampler(LABELS, seed=0)
 
 
 def test_what_is_said_of_hard_batches_reaches_the_sampler():

@@ -1,13 +1,16 @@
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import pytorch_lightning as pl
 import torch
+from rich.progress import Progress
 from torch.utils.data import DataLoader
 
 from ranklight.datamodules import Batch
 from ranklight.lightning_modules import MetricLearning
 from ranklight.lightning_modules.checkpoint import check_same_architecture
+from ranklight.lightning_modules.mined_lists import _with_bar
 from ranklight.lightning_modules.optimizers import configure
 from ranklight.losses import LogRatioLoss, MultiSimilarityLoss
 from ranklight.miners import MultiSimilarityMiner
@@ -127,3 +130,15 @@ def test_real_labels_are_never_rounded(stage, precision):
         return
     with pytest.raises(TypeError, match=r"real labels in float32 or wider; got torch\.bfloat16"):
         run(learner, *loaders)
+
+
+def test_the_pass_over_what_is_mined_has_a_bar_of_its_own():
+    bar, batches = SimpleNamespace(progress=Progress(disable=True)), [batch(n) for n in (1, 2, 3)]
+    seen = [
+        (len(each.index), task.description, task.completed, task.total)
+        for each in _with_bar(batches, bar)
+        for task in bar.progress.tasks
+    ]
+    assert seen == [(n + 1, "Mining hard negatives", n, 3) for n in range(3)]
+    assert not bar.progress.tasks
+    assert [*_with_bar(batches, None)] == batches

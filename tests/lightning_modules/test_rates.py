@@ -244,3 +244,17 @@ def test_chunks_refuse_batch_norm_that_learns(fit):
     )
     with pytest.raises(ValueError, match="1 or more"):
         check_chunks(nn.Linear(1, 1), 0)
+
+
+def test_a_part_within_a_part_takes_null(fit):
+    run = ran(fit(configuration(), {"model.init_args.encoder.init_args.embedding_dim": None}))
+    assert isinstance(run.model.encoder.projection, nn.Identity)
+
+
+def test_something_must_learn(fit):
+    plain = configuration()
+    plain["model"]["init_args"] |= {
+        "encoder": "ranklight.models.Pixels",
+        "objective": part("ranklight.pairs.Objective", loss="ranklight.losses.ContrastiveLoss"),
+    }
+    assert "nothing learns" in fit(plain).words

@@ -54,6 +54,20 @@ def built():
     return learner(parser.instantiate(chosen).objective)
 
 
+def test_a_mistake_within_a_part_is_named_as_such():
+    wrong = yaml.safe_load(SUM.replace("order: 100.0", "ordre: 100.0"))
+    parser = ArgumentParser()
+    parser.add_class_arguments(MetricLearning, skip={"encoder", "optimizer", "lr_scheduler"})
+    chosen = parser.parse_object(wrong)
+    with pytest.raises(ValueError, match="weights are of the objectives regression, order; got"):
+        parser.instantiate(chosen)
+
+
+def test_a_loss_is_no_objective():
+    with pytest.raises(ValueError, match="takes an objective, and ProxyAnchorLoss is none"):
+        learner(ProxyAnchorLoss())
+
+
 def test_a_sum_is_built_from_yaml_completed_by_the_data_and_logged(built, monkeypatch):
     logged = {}
     monkeypatch.setattr(built, "log_dict", lambda values, **_: logged.update(values))

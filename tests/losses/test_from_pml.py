@@ -7,7 +7,7 @@ from pytorch_metric_learning import losses as peers
 from pytorch_metric_learning import miners as peer_miners
 
 from ranklight import miners
-from ranklight.losses import FromPML
+from ranklight.losses import FromPML, TripletLoss
 from ranklight.pairs import ClassCenters, CrossBatchMemory, Objective
 
 
@@ -100,3 +100,13 @@ def test_references_that_a_loss_cannot_take_are_refused_by_it():
 def test_triplets_of_ours_are_refused():
     with pytest.raises(TypeError, match="triplet miners of pytorch-metric-learning"):
         Objective(FromPML(peers.TripletMarginLoss()), miners.SemiHard())(*batch())
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_loss_or_a_miner_of_ours_is_refused():
+    with pytest.raises(ValueError, match="takes a loss of pytorch-metric-learning; TripletLoss"):
+        FromPML(TripletLoss())
+    with pytest.raises(ValueError, match="takes a miner of pytorch-metric-learning; SemiHard"):
+        FromPML(peers.TripletMarginLoss(), miners.SemiHard())
+    with pytest.raises(ValueError, match="takes a miner of pytorch-metric-learning; SemiHard"):
+        miners.FromPML(miners.SemiHard())

@@ -50,6 +50,12 @@ def test_hidden_layers_of_the_projection():
     torch.testing.assert_close(encoder(images), encoder.projection[4](vectors))
 
 
+@pytest.mark.parametrize("sizes", [{"embedding_dim": 0}, {"hidden": [8, 0]}])
+def test_sizes_are_from_1(sizes):
+    with pytest.raises(ValueError, match="must be 1 to"):
+        Encoder(SmallConvNet(), **sizes)
+
+
 def test_hidden_layers_need_a_projection():
     with pytest.raises(ValueError, match=r"hidden layers \[6\] belong to a projection"):
         Encoder(SmallConvNet(), None, hidden=[6])

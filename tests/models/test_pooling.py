@@ -75,3 +75,8 @@ def test_attention_is_that_of_the_formula():
 def test_channels_must_be_divisible_among_heads():
     with pytest.raises(ValueError, match="12 channels of the trunk are no multiple of 8 heads"):
         AttentionPool().complete(12)
+
+
+def test_there_is_a_head():
+    with pytest.raises(ValueError, match="heads must be 1 to"):
+        AttentionPool(heads=0)

@@ -57,3 +57,8 @@ def test_weights_of_nothing_are_refused():
         WeightedSum({})
     with pytest.raises(ValueError, match="weights are of the objectives a; got one of b"):
         WeightedSum({"a": Objective(ContrastiveLoss())}, {"b": 1.0})
+
+
+def test_a_loss_is_no_objective():
+    with pytest.raises(ValueError, match="a of a sum takes an objective, and ContrastiveLoss"):
+        WeightedSum({"a": ContrastiveLoss()})
