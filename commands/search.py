@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ranklight.serving.boxes import Shown
     from ranklight.serving.found import Found
     from ranklight.serving.image_index import ImageIndex
     from ranklight.serving.queries import Queries
@@ -24,28 +25,30 @@ def main(arguments: Sequence[str]) -> None:
     from ranklight.serving.image_index import ImageIndex
 
     index = ImageIndex.open(given.index, given.effort)
-    names, found = _search(index, given)
+    shown, found = _search(index, given)
     if given.sheet is not None:
-        _draw(index, given, names, found)
+        _draw(index, given, shown, found)
+    answers = [(name, images) for (name, _), images in zip(shown, found, strict=True)]
     if given.json:
         from ranklight.serving.found import as_json
 
-        print(json.dumps([as_json(*pair) for pair in zip(names, found, strict=True)], indent=1))
+        print(json.dumps([as_json(*answer) for answer in answers], indent=1))
     else:
-        for name, images in zip(names, found, strict=True):
-            _print(name, images)
+        for answer in answers:
+            _print(*answer)
 
 
-def _search(index: "ImageIndex", given: Namespace) -> tuple[list[str], list[list["Found"]]]:
+def _search(index: "ImageIndex", given: Namespace) -> tuple[list["Shown"], list[list["Found"]]]:
+    from ranklight.serving.boxes import shown_in
     from ranklight.serving.found import found_images
 
     if given.rows is not None:
         near = index.search_rows(given.rows, given.k)
-        names = [index.files["file"][row].as_py() for row in given.rows]
+        shown = shown_in(index.files.take(given.rows))
     else:
-        names, vectors = _queries(index, given)
+        shown, vectors = _queries(index, given)
         near = index.search(vectors, given.k)
-    return names, list(found_images(index, *near, given.threshold))
+    return shown, list(found_images(index, *near, given.threshold))
 
 
 def _queries(index: "ImageIndex", given: Namespace) -> "Queries":
@@ -57,16 +60,17 @@ def _queries(index: "ImageIndex", given: Namespace) -> "Queries":
 
 
 def _draw(
-    index: "ImageIndex", given: Namespace, names: list[str], found: list[list["Found"]]
+    index: "ImageIndex", given: Namespace, shown: list["Shown"], found: list[list["Found"]]
 ) -> None:
     from ranklight.serving.contact_sheet import write_sheet
 
-    if len(names) > _QUERIES_ON_A_SHEET:
+    if len(shown) > _QUERIES_ON_A_SHEET:
         raise ValueError(
-            f"a sheet shows up to {_QUERIES_ON_A_SHEET} queries, and there are {len(names)}"
+            f"a sheet shows up to {_QUERIES_ON_A_SHEET} queries, and there are {len(shown)}"
         )
     root = Path(index.facts["root"] if given.rows is not None else "")
-    write_sheet(Path(given.sheet), index, [root / name for name in names], found)
+    queries = [(root / name, box) for name, box in shown]
+    write_sheet(Path(given.sheet), index, queries, found)
 
 
 def _print(name: str, images: list["Found"]) -> None:

@@ -1,13 +1,16 @@
 """An index of images on disk: which of them are nearest to a vector, by name and similarity."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from ranklight.datamodules.reading.pictures import Box
 from ranklight.search.vector_index import Layout, VectorIndex
+from ranklight.serving.boxes import boxes_of
 from ranklight.serving.index_directory import FILES, VECTORS, read_facts
 
 _TRIES = 3
@@ -150,6 +153,27 @@ class ImageIndex:
                 "models cannot be compared; build an index with this one"
             )
 
+    def check_root(self, files: Iterable[str], root: Path | None = None) -> None:
+        """Refuse relative names of files that start in another folder than those of the index.
+
+        Args:
+            files: Their names.
+            root: Where they start; the current folder by default.
+
+        Raises:
+            ValueError: A name is relative, and means another file here.
+        """
+        own, theirs = Path(self.facts["root"]), (root or Path()).resolve()
+        if own != theirs and (relative := [file for file in files if not os.path.isabs(file)]):
+            raise ValueError(
+                f"files of the index are named from {own}, and {relative[0]} from {theirs}: go "
+                "there, or name files by their whole path"
+            )
+
     def path(self, row: int) -> Path:
         """Where the file of an image lies."""
         return Path(self.facts["root"], self.files["file"][row].as_py())
+
+    def box(self, row: int) -> Box | None:
+        """The part of its file that an image is; None for the whole."""
+        return boxes_of(self.files.slice(row, 1))[0]

@@ -1,7 +1,6 @@
 """An index as a web page: what is asked for is a picture or a row, what is served is its files."""
 
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from threading import Lock
@@ -10,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Bool, Float32
-from PIL import Image
 
 from ranklight.datamodules.reading.pictures import picture_size, read_picture
-from ranklight.serving.contact_sheet import thumbnail
+from ranklight.serving.boxes import SIDES
 from ranklight.serving.found import as_json, found_images
 from ranklight.serving.image_index import ImageIndex
 from ranklight.serving.queries import Embeds
+from ranklight.serving.thumbnails import jpeg_of, thumbnail
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request
@@ -105,17 +104,17 @@ class PictureSearch:
         """A JPEG of an image of the index, small.
 
         Raises:
-            Refused: There is no such row, or its file is gone.
+            Refused: There is no such row, or its file is gone or cannot be read any more.
         """
         if not 0 <= row < len(self.index):
             raise Refused(f"rows of the index are 0 to {len(self.index) - 1}, not {row}", 404)
         file = self.index.path(row)
         if not file.is_file():
             raise Refused(f"the file of row {row} is gone", 404)
-        pixels = thumbnail(file, _SIDE).permute(1, 2, 0).contiguous().numpy()
-        jpeg = BytesIO()
-        Image.fromarray(pixels).save(jpeg, "JPEG", quality=85)
-        return jpeg.getvalue()
+        try:
+            return jpeg_of(thumbnail(file, _SIDE, self.index.box(row)))
+        except ValueError as error:
+            raise Refused(f"the file of row {row} cannot be read any more", 404) from error
 
     def _embedded(self, content: bytes) -> Float32[np.ndarray, "1 d"]:
         with NamedTemporaryFile(suffix=".upload") as file:
@@ -252,7 +251,7 @@ def _columns_to_filter(files: Any) -> dict[str, list[str]]:
     columns = {}
     for name in files.column_names:
         column = files[name]
-        if name == "file" or pa.types.is_nested(column.type):
+        if name in ("file", *SIDES) or pa.types.is_nested(column.type):
             continue
         values = column.cast("string").unique().drop_null().to_pylist()
         if 1 < len(values) <= _MOST_VALUES:

@@ -2,12 +2,15 @@
 
 import json
 import sys
+from io import BytesIO
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from ranklight.__main__ import main
+from ranklight.serving.image_index import ImageIndex
+from ranklight.serving.web_page import PictureSearch
 from tests.serving.coloured_pictures import (
     ColourModel,
     colours_of,
@@ -124,6 +127,34 @@ def test_a_sheet_shows_what_was_found_and_what_is_gone(index, folder, tmp_path, 
     assert reds > 0.05
     assert greys > 0.03
     assert greens > 0.005
+
+
+def test_a_box_is_shown_without_what_is_around_it(tmp_path, capsys):
+    Image.fromarray(np.repeat([[[255, 0, 0]], [[0, 0, 255]]], 30, axis=1).astype("u1")).resize(
+        (30, 60), Image.Resampling.NEAREST
+    ).save(tmp_path / "both.png")
+    sides = {"x1": [0, 0], "y1": [0, 30], "x2": [30, 30], "y2": [30, 60]}
+    vectors = [unit(np.array([1.0, 0, 0])), unit(np.array([0, 0, 1.0]))]
+    names = [tmp_path / "both.png"] * 2
+    path = write_embeddings(tmp_path / "two.parquet", names, vectors, **sides)
+    ranklight("index", "--embeddings", path, "--output", tmp_path / "index")
+    (answer,) = searched(
+        capsys, tmp_path / "index", "--rows", "0", "-k", "1", "--sheet", tmp_path / "sheet.png"
+    )
+    assert answer["found"][0]["box"] == [0, 30, 30, 60]
+    pixels = np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB")).astype(int)
+    left, right = np.array_split(pixels, 2, axis=1)
+    for half, colour, other in (
+        (left, (255, 0, 0), (0, 0, 255)),
+        (right, (0, 0, 255), (255, 0, 0)),
+    ):
+        assert (np.abs(half - colour) < 8).all(2).mean() > 0.1
+        assert not (np.abs(half - other) < 8).all(2).any()
+    page = PictureSearch(ImageIndex.open(tmp_path / "index"), ColourModel())
+    assert page.columns == {}
+    with Image.open(BytesIO(page.picture(1))) as picture:
+        assert picture.size == (30, 30)
+        assert picture.getpixel((0, 0))[2] > 240
 
 
 def test_images_are_added_and_removed(index, folder, files, model, capsys, tmp_path):
