@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from ranklight.serving.image_index import ImageIndex
     from ranklight.serving.queries import Queries
 
-_QUERIES_ON_A_SHEET = 50
+_FOUND, _QUERIES_ON_A_SHEET = 10, 50
 
 
 def main(arguments: Sequence[str]) -> None:
     """Search for what the command line names."""
     given = _parser().parse_args(arguments)
-    if bool(given.query) == (given.rows is not None):
-        raise ValueError("needed is something to search for: files or folders, or else --rows")
-    if given.k < 1:
-        raise ValueError(f"-k is 1 or more, not {given.k}")
+    _check(given)
     from ranklight.serving.image_index import ImageIndex
 
     index = ImageIndex.open(given.index, given.effort)
+    if given.k is None:
+        given.k = max(1, min(_FOUND, len(index) - (given.rows is not None)))
+    index.check_count(given.k)
     shown, found = _search(index, given)
     if given.sheet is not None:
         _draw(index, given, shown, found)
@@ -36,6 +36,16 @@ def main(arguments: Sequence[str]) -> None:
     else:
         for answer in answers:
             _print(*answer)
+
+
+def _check(given: Namespace) -> None:
+    """Refuse options that cannot be, before anything is loaded."""
+    if bool(given.query) == (given.rows is not None):
+        raise ValueError("needed is something to search for: files or folders, or else --rows")
+    if given.k is not None and given.k < 1:
+        raise ValueError(f"-k is 1 or more, not {given.k}")
+    if given.sheet is not None and not given.sheet.endswith(".png"):
+        raise ValueError(f"--sheet must end in .png; got {given.sheet}")
 
 
 def _search(index: "ImageIndex", given: Namespace) -> tuple[list["Shown"], list[list["Found"]]]:
@@ -52,11 +62,18 @@ def _search(index: "ImageIndex", given: Namespace) -> tuple[list["Shown"], list[
 
 
 def _queries(index: "ImageIndex", given: Namespace) -> "Queries":
-    from ranklight.serving.queries import image_queries, is_embeddings, model_of, stored_queries
+    from ranklight.serving.queries import (
+        image_files,
+        image_queries,
+        is_embeddings,
+        model_of,
+        stored_queries,
+    )
 
     if len(given.query) == 1 and is_embeddings(given.query[0]):
         return stored_queries(Path(given.query[0]), index)
-    return image_queries(given.query, model_of(index, given.run))
+    files = image_files(given.query)
+    return image_queries(files, model_of(index, given.run))
 
 
 def _draw(
@@ -101,7 +118,9 @@ def _parser() -> ArgumentParser:
     parser.add_argument(
         "--rows", nargs="+", type=int, help="Search for images of the index, by their rows."
     )
-    parser.add_argument("-k", type=int, default=10, help="How many are found for each (10).")
+    parser.add_argument(
+        "-k", type=int, help="How many are found for each (10, or all of a smaller index)."
+    )
     parser.add_argument(
         "--threshold",
         type=float,

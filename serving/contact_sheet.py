@@ -50,9 +50,10 @@ def write_sheet(
 def _picture(file: Path, box: Box | None) -> UInt8[Tensor, "3 h w"]:
     """A small picture; a grey one where it cannot be read."""
     try:
-        return pil_to_tensor(thumbnail(file, _SIDE, box))
+        small: UInt8[Tensor, "3 h w"] = pil_to_tensor(thumbnail(file, _SIDE, box))
     except ValueError:
         return torch.full((3, _SIDE, _SIDE), 200, dtype=torch.uint8)
+    return small
 
 
 def _panel(index: ImageIndex, image: Found) -> Panel:

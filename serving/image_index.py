@@ -50,8 +50,12 @@ class ImageIndex:
 
         Raises:
             FileNotFoundError: There is none.
-            ValueError: Its files are damaged, or of different lengths.
+            ValueError: Its files are damaged, or of different lengths; or effort is none.
         """
+        if effort is not None and effort < 1:
+            raise ValueError(
+                f"an approximate index searches with an effort of 1 or more; got {effort}"
+            )
         for _ in range(_TRIES):
             facts, folder = read_facts(Path(directory))
             try:
@@ -101,10 +105,7 @@ class ImageIndex:
             ValueError: k is not 1 to the size of the index, or vectors are not finite or of another
                 size.
         """
-        if not 1 <= k <= len(self):
-            raise ValueError(
-                f"an index of {len(self):,} images finds 1 to {len(self):,}, not {k:,}"
-            )
+        self.check_count(k)
         if vectors.shape[1] != self.dimensions:
             raise ValueError(
                 f"the index holds vectors of {self.dimensions} dimensions; got {vectors.shape[1]}"
@@ -136,6 +137,17 @@ class ImageIndex:
         others[others.all(axis=1), -1] = False
         shape = (len(own), k)
         return 1 - distance[others].reshape(shape) / 2, found[others].reshape(shape)
+
+    def check_count(self, k: int) -> None:
+        """Refuse to find more images than there are.
+
+        Raises:
+            ValueError: k is not 1 to the size of the index.
+        """
+        if not 1 <= k <= len(self):
+            raise ValueError(
+                f"an index of {len(self):,} images finds 1 to {len(self):,}, not {k:,}"
+            )
 
     def check_encoder(self, encoder: str | None, whose: str) -> None:
         """Refuse vectors of another model.

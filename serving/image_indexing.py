@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from itertools import repeat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,8 +59,7 @@ def embedded(model: TrainedModel, what: ToEmbed) -> Iterator[EmbeddingBlocks]:
 
 def without(images: ImageList, known: Collection[Shown]) -> ImageList:
     """The images whose file, or the box in it, is not known yet."""
-    boxes = images.boxes or [None] * len(images.files)
-    shown = zip(images.files, boxes, strict=True)
+    shown = zip(images.files, images.boxes or repeat(None), strict=False)
     fresh = [number for number, image in enumerate(shown) if image not in known]
     return images._replace(
         files=[images.files[number] for number in fresh],

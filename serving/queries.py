@@ -62,17 +62,26 @@ def stored_queries(path: Path, index: ImageIndex) -> Queries:
     return Queries(shown, np.concatenate([block.vectors for block in blocks]))
 
 
-def image_queries(names: Sequence[str], model: Embeds) -> Queries:
-    """Images, and those of folders, by their vectors.
+def image_files(names: Sequence[str]) -> list[Path]:
+    """Images, and those of folders, each looked at as far as its header.
 
     Raises:
         FileNotFoundError: There is no such file or folder, or no image in a folder.
         ValueError: A file is no image that can be read; names it.
     """
     files = [file for name in names for file in _files(Path(name))]
-    # All headers first, so that one broken file among many ends it at once.
+    # So that one broken file among many ends it before the model is loaded.
     for file in files:
         picture_size(file)
+    return files
+
+
+def image_queries(files: Sequence[Path], model: Embeds) -> Queries:
+    """Images by their vectors.
+
+    Raises:
+        ValueError: A file cannot be read; names it.
+    """
     return Queries([(str(file), None) for file in files], model.embed(files))
 
 

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torchvision
 from jaxtyping import Float
@@ -109,7 +109,7 @@ def _build(name: str, weights: str | None) -> nn.Module:
 
 
 def _normalisation(
-    name: str, weights: str | None, network: nn.Module
+    name: str, weights: str | None, network: Any
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and deviation of what the first convolution takes.
 

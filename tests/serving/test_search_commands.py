@@ -201,6 +201,23 @@ def test_a_query_of_200_megapixels_is_refused_unread(index, model, tmp_path, cap
     )
 
 
+def test_what_cannot_be_searched_for_is_refused_before_the_model_is_loaded(
+    index, files, capsys, monkeypatch
+):
+    monkeypatch.setattr("ranklight.serving.queries.load", lambda run: 1 / 0)
+    refused(capsys, "search", index, "nothing.png")
+    refused(capsys, "search", index, files[0], "-k", "13")
+
+
+def test_of_a_small_index_all_are_found(tmp_path, files, capsys):
+    few = write_embeddings(tmp_path / "few.parquet", files[:3], list(colours_of(files[:3])))
+    ranklight("index", "--embeddings", few, "--output", tmp_path / "few")
+    answer, *_ = searched(capsys, tmp_path / "few", few)
+    assert len(answer["found"]) == 3
+    (answer,) = searched(capsys, tmp_path / "few", "--rows", "1")
+    assert {image["row"] for image in answer["found"]} == {0, 2}
+
+
 def test_k_beyond_the_index_is_one_sentence(index, files, model, capsys):
     assert "12 images finds 1 to 12, not 13" in refused(
         capsys, "search", index, files[0], "-k", "13"
@@ -224,6 +241,8 @@ def test_an_index_of_another_model_is_refused(index, files, model, capsys, monke
         (["search", "no-index", "--rows", "1"], "there is no index in no-index"),
         (["search", "no-index"], "something to search for"),
         (["search", "no-index", "a.png", "-k", "0"], "-k is 1 or more"),
+        (["search", "no-index", "a.png", "--effort", "0"], "an effort of 1 or more; got 0"),
+        (["search", "no-index", "a.png", "--sheet", "a.jpg"], "must end in .png; got a.jpg"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(words, sentence, capsys, tmp_path, monkeypatch):
