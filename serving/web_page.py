@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, UInt8
 
 from ranklight.datamodules.reading.pictures import picture_size, read_picture
 from ranklight.serving.boxes import SIDES
@@ -27,11 +27,15 @@ _FILES = {
     "/page/page.js": ("page.js", "text/javascript; charset=utf-8"),
 }
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
+    # Pages elsewhere may not show its pictures, and so not measure them either.
+    "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
 _SIDE, _MOST_FOUND, _MOST_VALUES = 256, 200, 50
+_DECODED_AT_ONCE = 4
 
 
 class Limits(NamedTuple):
@@ -71,6 +75,8 @@ class PictureSearch:
     def __init__(self, index: ImageIndex, model: Embeds, limits: Limits | None = None) -> None:
         self.index, self.model, self.limits = index, model, limits or Limits()
         self.columns = _columns_to_filter(index.files)
+        # Decoded, a picture of the most pixels takes 150 MB.
+        self._reading = BoundedSemaphore(_DECODED_AT_ONCE)
         # One picture after the other: each takes all the cores that the network was given.
         self._network = Lock()
 
@@ -117,24 +123,32 @@ class PictureSearch:
             raise Refused(f"the file of row {row} cannot be read any more", 404) from error
 
     def _embedded(self, content: bytes) -> Float32[np.ndarray, "1 d"]:
+        with self._reading:
+            picture = self._decoded(content)
+            with self._network, torch.inference_mode():
+                return self.model.embed([picture])
+
+    def _decoded(self, content: bytes) -> UInt8[torch.Tensor, "3 h w"]:
         with NamedTemporaryFile(suffix=".upload") as file:
-            file.write(content)
-            file.flush()
             try:
-                width, height = picture_size(file.name)
-                if width * height > self.limits.pixels:
-                    raise Refused(
-                        f"the picture has {width * height:,} pixels, and may have "
-                        f"{self.limits.pixels:,}: make it smaller",
-                        413,
-                    )
-                picture = read_picture(file.name)
+                file.write(content)
+                file.flush()
+                self._check_pixels(*picture_size(file.name))
+                return read_picture(file.name)
             except Refused:
                 raise
             except ValueError as error:
                 raise Refused(str(error).replace(file.name, "the upload"), 415) from error
-        with self._network, torch.inference_mode():
-            return self.model.embed([picture])
+            except OSError as error:
+                raise Refused(f"the upload cannot be read here ({error.strerror})", 507) from error
+
+    def _check_pixels(self, width: int, height: int) -> None:
+        if width * height > self.limits.pixels:
+            raise Refused(
+                f"the picture has {width * height:,} pixels, and may have "
+                f"{self.limits.pixels:,}: make it smaller",
+                413,
+            )
 
     def _answer(
         self, vector: Float32[np.ndarray, "1 d"] | None, k: int, where: list[str], row: int | None
@@ -186,8 +200,11 @@ def web_page(search: PictureSearch, hosts: Sequence[str]) -> "FastAPI":
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
 
     @app.middleware("http")
-    async def add_headers(request: Request, call_next: Any) -> Any:
-        response = await call_next(request)
+    async def guard(request: Request, call_next: Any) -> Any:
+        if _asked_from_elsewhere(request):
+            response = JSONResponse({"detail": "only its own page may ask this server"}, 403)
+        else:
+            response = await call_next(request)
         response.headers.update(_HEADERS)
         return response
 
@@ -224,6 +241,15 @@ def web_page(search: PictureSearch, hosts: Sequence[str]) -> "FastAPI":
         return Response(search.picture(row), media_type="image/jpeg", headers=headers)
 
     return app
+
+
+def _asked_from_elsewhere(request: "Request") -> bool:
+    """Whether a page of another address asks, which could make a browser search without end."""
+    if request.url.path == "/":
+        return False
+    site = request.headers.get("sec-fetch-site", "none")
+    own = f"{request.url.scheme}://{request.headers.get('host')}"
+    return site not in ("same-origin", "none") or request.headers.get("origin", own) != own
 
 
 def _always(response: Any) -> Any:
