@@ -10,7 +10,7 @@ from PIL import Image
 
 from ranklight.__main__ import main
 from ranklight.serving.image_index import ImageIndex
-from ranklight.serving.web_page import PictureSearch
+from ranklight.serving.picture_search import PictureSearch
 from tests.serving.coloured_pictures import (
     ColourModel,
     colours_of,

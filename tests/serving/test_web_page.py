@@ -16,7 +16,8 @@ from PIL import Image
 from ranklight.serving.embedding_blocks import EmbeddingBlocks
 from ranklight.serving.image_index import ImageIndex
 from ranklight.serving.index_building import build_index
-from ranklight.serving.web_page import Limits, PictureSearch, web_page
+from ranklight.serving.picture_search import Limits, PictureSearch
+from ranklight.serving.web_page import web_page
 from tests.serving.coloured_pictures import (
     ColourModel,
     colours_of,
@@ -209,7 +210,7 @@ def test_a_full_disk_is_one_sentence(client, monkeypatch):
     def full(file):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ranklight.serving.web_page.picture_size", full)
+    monkeypatch.setattr("ranklight.serving.picture_search.picture_size", full)
     answer = client.post("/search", content=png())
     assert answer.status_code == 507
     assert answer.json()["detail"] == "the upload cannot be read here (No space left on device)"
