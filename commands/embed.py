@@ -19,10 +19,19 @@ def main(arguments: Sequence[str]) -> None:
         raise FileExistsError(
             f"{output} is there already: give another --output, or --overwrite to replace it"
         )
-    for name in ("batch_size", "workers"):
-        if getattr(given, name) < (name == "batch_size"):
-            raise ValueError(f"--{name} is {getattr(given, name)}, and cannot be")
+    check_numbers(given)
     _embed(given, output)
+
+
+def check_numbers(given: Namespace) -> None:
+    """Refuse numbers of images and of processes that cannot be.
+
+    Raises:
+        ValueError: One is too small.
+    """
+    for name, least in (("batch_size", 1), ("workers", 0)):
+        if getattr(given, name) < least:
+            raise ValueError(f"--{name} must be {least} or more; got {getattr(given, name)}")
 
 
 def _embed(given: Namespace, output: Path) -> None:

@@ -41,9 +41,9 @@ def _export(given: Namespace) -> None:
 def table_of(tested: dict[str, Any]) -> Table:
     """The largest difference of each output, beside what is allowed."""
     pictures = f"{tested['pictures']} {'drawn' if tested['drawn'] else 'of your'} pictures"
-    table = Table(
-        "output", "difference", "allowed", title=f"graph and run, on {pictures}", box=None
-    )
+    title = f"graph and run, on {pictures}"
+    columns = ("output", "difference", "allowed")
+    table = Table(*columns, title=title, box=None, min_width=len(title))
     for name, difference in tested["largest_difference"].items():
         table.add_row(name, f"{difference:.1e}", f"{tested['allowed'][name]:.1e}")
     return table

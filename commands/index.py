@@ -1,9 +1,12 @@
 """`ranklight index`: images by their vectors, to be searched; added to and removed from later."""
 
+import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ranklight.commands.embed import check_numbers
 
 if TYPE_CHECKING:
     from ranklight.search.vector_index import Kept, Kind, Layout
@@ -35,6 +38,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def _embed_and_index(given: Namespace) -> None:
     from ranklight.search.vector_index import check_layout
+    from ranklight.serving.boxes import shown_in
     from ranklight.serving.image_index import ImageIndex
     from ranklight.serving.image_indexing import ToEmbed, embedded, without
     from ranklight.serving.image_lists import list_images
@@ -47,28 +51,28 @@ def _embed_and_index(given: Namespace) -> None:
     if given.add:
         index = ImageIndex.open(directory)
         index.check_encoder(model.encoder_hash, f"the run {given.run} is")
-        there, images = len(images.files), without(images, set(index.files["file"].to_pylist()))
+        index.check_root(images.files)
+        there, images = len(images.files), without(images, set(shown_in(index.files)))
         print(f"{there - len(images.files):,} images are in the index already")
         if not images.files:
             return
     else:
         check_layout(_layout(given), model.embedding_size, len(images.files))
     what = ToEmbed(given.run, images, directory, given.batch_size, given.workers)
-    source = embedded(model, what)
-    _index(given, source)
-    source.path.unlink()
+    with embedded(model, what) as source:
+        _index(given, source)
 
 
 def _index(given: Namespace, source: "EmbeddingBlocks") -> None:
     from ranklight.serving.index_building import add_images, build_index
 
     directory = Path(given.output)
+    root = Path(given.root) if given.embeddings and given.root else None
     if given.add:
-        added, there = add_images(source, directory)
+        added, there = add_images(source, directory, root)
         print(f"{directory}: {added:,} images added, {there:,} were there")
     else:
         run = None if given.run is None else str(Path(given.run).resolve())
-        root = Path(given.root) if given.embeddings and given.root else None
         measured = build_index(source, directory, _layout(given), run, root)
         _print(measured, f"{directory}: {source.rows:,} images")
     if source.broken:
@@ -118,6 +122,7 @@ def _check(given: Namespace) -> None:
         raise ValueError("--output names the directory of the index; only --compare goes without")
     if given.compare and given.embeddings is None:
         raise ValueError("--compare needs --embeddings, a file that `ranklight embed` wrote")
+    check_numbers(given)
     if given.add and given.remove is not None:
         raise ValueError("--add and --remove are two commands: give one after the other")
 
@@ -151,7 +156,12 @@ def _parser() -> ArgumentParser:
     parser.add_argument(
         "--batch_size", type=int, default=128, help="Images that the network is given at once."
     )
-    parser.add_argument("--workers", type=int, default=0, help="Processes that read images.")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=min(4, os.cpu_count() or 1),
+        help="Processes that read images; 0: none beside this one.",
+    )
     return parser
 
 

@@ -7,66 +7,87 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ranklight.serving.boxes import Shown
     from ranklight.serving.found import Found
     from ranklight.serving.image_index import ImageIndex
     from ranklight.serving.queries import Queries
 
-_QUERIES_ON_A_SHEET = 50
+_FOUND, _QUERIES_ON_A_SHEET = 10, 50
 
 
 def main(arguments: Sequence[str]) -> None:
     """Search for what the command line names."""
     given = _parser().parse_args(arguments)
-    if bool(given.query) == (given.rows is not None):
-        raise ValueError("needed is something to search for: files or folders, or else --rows")
-    if given.k < 1:
-        raise ValueError(f"-k is 1 or more, not {given.k}")
+    _check(given)
     from ranklight.serving.image_index import ImageIndex
 
     index = ImageIndex.open(given.index, given.effort)
-    names, found = _search(index, given)
+    if given.k is None:
+        given.k = max(1, min(_FOUND, len(index) - (given.rows is not None)))
+    index.check_count(given.k)
+    shown, found = _search(index, given)
     if given.sheet is not None:
-        _draw(index, given, names, found)
+        _draw(index, given, shown, found)
+    answers = [(name, images) for (name, _), images in zip(shown, found, strict=True)]
     if given.json:
         from ranklight.serving.found import as_json
 
-        print(json.dumps([as_json(*pair) for pair in zip(names, found, strict=True)], indent=1))
+        print(json.dumps([as_json(*answer) for answer in answers], indent=1))
     else:
-        for name, images in zip(names, found, strict=True):
-            _print(name, images)
+        for answer in answers:
+            _print(*answer)
 
 
-def _search(index: "ImageIndex", given: Namespace) -> tuple[list[str], list[list["Found"]]]:
+def _check(given: Namespace) -> None:
+    """Refuse options that cannot be, before anything is loaded."""
+    if bool(given.query) == (given.rows is not None):
+        raise ValueError("needed is something to search for: files or folders, or else --rows")
+    if given.k is not None and given.k < 1:
+        raise ValueError(f"-k is 1 or more, not {given.k}")
+    if given.sheet is not None and not given.sheet.endswith(".png"):
+        raise ValueError(f"--sheet must end in .png; got {given.sheet}")
+
+
+def _search(index: "ImageIndex", given: Namespace) -> tuple[list["Shown"], list[list["Found"]]]:
+    from ranklight.serving.boxes import shown_in
     from ranklight.serving.found import found_images
 
     if given.rows is not None:
         near = index.search_rows(given.rows, given.k)
-        names = [index.files["file"][row].as_py() for row in given.rows]
+        shown = shown_in(index.files.take(given.rows))
     else:
-        names, vectors = _queries(index, given)
+        shown, vectors = _queries(index, given)
         near = index.search(vectors, given.k)
-    return names, list(found_images(index, *near, given.threshold))
+    return shown, list(found_images(index, *near, given.threshold))
 
 
 def _queries(index: "ImageIndex", given: Namespace) -> "Queries":
-    from ranklight.serving.queries import image_queries, is_embeddings, model_of, stored_queries
+    from ranklight.serving.queries import (
+        image_files,
+        image_queries,
+        is_embeddings,
+        model_of,
+        stored_queries,
+    )
 
     if len(given.query) == 1 and is_embeddings(given.query[0]):
         return stored_queries(Path(given.query[0]), index)
-    return image_queries(given.query, model_of(index, given.run))
+    files = image_files(given.query)
+    return image_queries(files, model_of(index, given.run))
 
 
 def _draw(
-    index: "ImageIndex", given: Namespace, names: list[str], found: list[list["Found"]]
+    index: "ImageIndex", given: Namespace, shown: list["Shown"], found: list[list["Found"]]
 ) -> None:
     from ranklight.serving.contact_sheet import write_sheet
 
-    if len(names) > _QUERIES_ON_A_SHEET:
+    if len(shown) > _QUERIES_ON_A_SHEET:
         raise ValueError(
-            f"a sheet shows up to {_QUERIES_ON_A_SHEET} queries, and there are {len(names)}"
+            f"a sheet shows up to {_QUERIES_ON_A_SHEET} queries, and there are {len(shown)}"
         )
     root = Path(index.facts["root"] if given.rows is not None else "")
-    write_sheet(Path(given.sheet), index, [root / name for name in names], found)
+    queries = [(root / name, box) for name, box in shown]
+    write_sheet(Path(given.sheet), index, queries, found)
 
 
 def _print(name: str, images: list["Found"]) -> None:
@@ -97,7 +118,9 @@ def _parser() -> ArgumentParser:
     parser.add_argument(
         "--rows", nargs="+", type=int, help="Search for images of the index, by their rows."
     )
-    parser.add_argument("-k", type=int, default=10, help="How many are found for each (10).")
+    parser.add_argument(
+        "-k", type=int, help="How many are found for each (10, or all of a smaller index)."
+    )
     parser.add_argument(
         "--threshold",
         type=float,

@@ -10,7 +10,7 @@ from jaxtyping import Int
 from pytorch_lightning import LightningDataModule
 from torch import Tensor, nn
 
-from ranklight.models import TimmTrunk, TorchvisionTrunk
+from ranklight.models import SmallConvNet, TimmTrunk, TorchvisionTrunk
 from ranklight.pairs import ClassCenters, Regression
 
 Data = LightningDataModule | None
@@ -71,12 +71,13 @@ def complete_objective(objective: nn.Module | None, data: Data, embedding_dim: i
 
 
 def complete_trunks(module: nn.Module, data: Data) -> None:
-    """Fit published networks to the pictures of the data, or refuse pictures that they cannot take.
+    """Fit networks to the pictures of the data, or refuse pictures that they cannot take.
 
     Raises:
         ValueError: A network cannot take them.
     """
-    trunks = [each for each in module.modules() if isinstance(each, (TimmTrunk, TorchvisionTrunk))]
+    kinds = (SmallConvNet, TimmTrunk, TorchvisionTrunk)
+    trunks = [each for each in module.modules() if isinstance(each, kinds)]
     if trunks and hasattr(getattr(data, "train", None), "__getitems__"):
         shape = picture_shape_of(data)
         for trunk in trunks:

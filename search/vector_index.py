@@ -97,6 +97,7 @@ class VectorIndex:
             name = index_name(layout.kind, rows, dimensions, name)
         factory = _library().index_factory
         index.faiss_index = factory(sample.shape[1], ",".join([*_turned(layout, dimensions), name]))
+        _learn_without_warnings(index.faiss_index)
         index.faiss_index.train(sample)
         return index
 
@@ -258,6 +259,17 @@ def _turned(layout: Layout, dimensions: int) -> list[str]:
     if layout.pca:
         return [f"PCA{'R' * binary}{layout.pca}"]
     return [f"RR{dimensions}"] * binary
+
+
+def _learn_without_warnings(index: Any) -> None:
+    """Let k-means learn from few rows in silence: how well it did, recall says."""
+    library = _library()
+    if (inner := library.try_extract_index_ivf(index)) is None:
+        return
+    inner = library.downcast_index(inner)
+    learning = [inner.cp, *([inner.pq.cp] if hasattr(inner, "pq") else [])]
+    for each in learning:
+        each.min_points_per_centroid = 1
 
 
 def _move_up(inner: Any, removed: Int[np.ndarray, " n"]) -> None:

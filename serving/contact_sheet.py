@@ -6,12 +6,13 @@ from pathlib import Path
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
-from torchvision.transforms.v2.functional import resize
+from torchvision.transforms.v2.functional import pil_to_tensor
 
-from ranklight.datamodules.reading.pictures import read_picture
+from ranklight.datamodules.reading.pictures import Box
 from ranklight.running.picture_sheet import Line, Panel, draw_sheet
 from ranklight.serving.found import Found
 from ranklight.serving.image_index import ImageIndex
+from ranklight.serving.thumbnails import thumbnail
 from ranklight.writing import replacing
 
 _SIDE = 160
@@ -19,14 +20,17 @@ _SAME, _OTHER = "tab:green", "tab:gray"
 
 
 def write_sheet(
-    path: Path, index: ImageIndex, queries: Sequence[Path], found: Sequence[Sequence[Found]]
+    path: Path,
+    index: ImageIndex,
+    queries: Sequence[tuple[Path, Box | None]],
+    found: Sequence[Sequence[Found]],
 ) -> None:
     """One line a query: the query, then what was found, green where it is the same.
 
     Args:
         path: A .png.
         index: Where the images were found.
-        queries: Files of the queries.
+        queries: Their files, and which part of each it was.
         found: Of each query.
 
     Raises:
@@ -34,25 +38,21 @@ def write_sheet(
     """
     rows = [
         [
-            Panel(thumbnail(query), [Line(query.name), Line("query")]),
+            Panel(_picture(file, box), [Line(file.name), Line("query")]),
             *(_panel(index, image) for image in images),
         ]
-        for query, images in zip(queries, found, strict=True)
+        for (file, box), images in zip(queries, found, strict=True)
     ]
     with replacing(path) as fresh:
         draw_sheet(rows).savefig(fresh, format="png", dpi=110, metadata={"Software": None})
 
 
-def thumbnail(file: Path, side: int = _SIDE) -> UInt8[Tensor, "3 h w"]:
-    """A picture whose longer side is at most so many pixels; a grey one where it cannot be read."""
+def _picture(file: Path, box: Box | None) -> UInt8[Tensor, "3 h w"]:
+    """A small picture; a grey one where it cannot be read."""
     try:
-        picture = read_picture(file, least_side=side)
+        small: UInt8[Tensor, "3 h w"] = pil_to_tensor(thumbnail(file, _SIDE, box))
     except ValueError:
-        return torch.full((3, side, side), 200, dtype=torch.uint8)
-    height, width = picture.shape[1:]
-    scale = min(1.0, side / max(height, width))
-    size = [max(1, round(height * scale)), max(1, round(width * scale))]
-    small: UInt8[Tensor, "3 h w"] = resize(picture, size, antialias=True)
+        return torch.full((3, _SIDE, _SIDE), 200, dtype=torch.uint8)
     return small
 
 
@@ -61,4 +61,4 @@ def _panel(index: ImageIndex, image: Found) -> Panel:
     similar = Line(f"similarity {image.similarity:.3f}")
     words = [Line(file.name), similar] if file.is_file() else [Line("(file is gone)"), similar]
     frame = None if image.same is None else _SAME if image.same else _OTHER
-    return Panel(thumbnail(file), words, frame)
+    return Panel(_picture(file, image.box), words, frame)

@@ -40,7 +40,7 @@ class EmbeddingBlocks:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no such file, or holds no vector; names it.
+        ValueError: It is no such file; names it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -52,8 +52,17 @@ class EmbeddingBlocks:
             block.column("embedding").null_count for block in self._file.blocks(["embedding"])
         )
         self.rows = self._file.rows - self.broken
-        if self.rows == 0:
-            raise ValueError(f"{path} holds no vector: {self.broken} images, all of them broken")
+
+    def check_any(self) -> None:
+        """Refuse a file in which every image is broken.
+
+        Raises:
+            ValueError: It holds no vector; names it.
+        """
+        if not self.rows:
+            raise ValueError(
+                f"{self.path} holds no vector: {self.broken} images, all of them broken"
+            )
 
     def __iter__(self) -> Iterator[Block]:
         import pyarrow as pa

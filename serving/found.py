@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from ranklight.datamodules.reading.pictures import Box
 from ranklight.serving.image_index import ImageIndex
 
 
@@ -18,6 +19,7 @@ class Found(NamedTuple):
         distance: d, between the embeddings.
         similarity: S = 1 − ½ d².
         same: Whether it is taken for the same class; None without a threshold.
+        box: The part of the file that it is; None for the whole.
     """
 
     file: str
@@ -25,6 +27,7 @@ class Found(NamedTuple):
     distance: float
     similarity: float
     same: bool | None
+    box: Box | None = None
 
 
 def found_images(
@@ -51,6 +54,7 @@ def found_images(
                 max(0.0, 2 - 2 * similarity) ** 0.5,
                 similarity,
                 None if threshold is None else similarity >= threshold,
+                index.box(row),
             )
             for similarity, row in zip(near, places, strict=True)
             if row >= 0
@@ -58,5 +62,9 @@ def found_images(
 
 
 def as_json(query: str, found: Sequence[Found]) -> dict[str, Any]:
-    """A query and what was found, as JSON has it."""
-    return {"query": query, "found": [image._asdict() for image in found]}
+    """A query and what was found, as JSON has it; a box only where there is one."""
+    images = [image._asdict() for image in found]
+    for image in images:
+        if image["box"] is None:
+            del image["box"]
+    return {"query": query, "found": images}

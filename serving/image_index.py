@@ -1,13 +1,16 @@
 """An index of images on disk: which of them are nearest to a vector, by name and similarity."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from ranklight.datamodules.reading.pictures import Box
 from ranklight.search.vector_index import Layout, VectorIndex
+from ranklight.serving.boxes import boxes_of
 from ranklight.serving.index_directory import FILES, VECTORS, read_facts
 
 _TRIES = 3
@@ -47,8 +50,12 @@ class ImageIndex:
 
         Raises:
             FileNotFoundError: There is none.
-            ValueError: Its files are damaged, or of different lengths.
+            ValueError: Its files are damaged, or of different lengths; or effort is none.
         """
+        if effort is not None and effort < 1:
+            raise ValueError(
+                f"an approximate index searches with an effort of 1 or more; got {effort}"
+            )
         for _ in range(_TRIES):
             facts, folder = read_facts(Path(directory))
             try:
@@ -98,10 +105,7 @@ class ImageIndex:
             ValueError: k is not 1 to the size of the index, or vectors are not finite or of another
                 size.
         """
-        if not 1 <= k <= len(self):
-            raise ValueError(
-                f"an index of {len(self):,} images finds 1 to {len(self):,}, not {k:,}"
-            )
+        self.check_count(k)
         if vectors.shape[1] != self.dimensions:
             raise ValueError(
                 f"the index holds vectors of {self.dimensions} dimensions; got {vectors.shape[1]}"
@@ -134,6 +138,17 @@ class ImageIndex:
         shape = (len(own), k)
         return 1 - distance[others].reshape(shape) / 2, found[others].reshape(shape)
 
+    def check_count(self, k: int) -> None:
+        """Refuse to find more images than there are.
+
+        Raises:
+            ValueError: k is not 1 to the size of the index.
+        """
+        if not 1 <= k <= len(self):
+            raise ValueError(
+                f"an index of {len(self):,} images finds 1 to {len(self):,}, not {k:,}"
+            )
+
     def check_encoder(self, encoder: str | None, whose: str) -> None:
         """Refuse vectors of another model.
 
@@ -150,6 +165,27 @@ class ImageIndex:
                 "models cannot be compared; build an index with this one"
             )
 
+    def check_root(self, files: Iterable[str], root: Path | None = None) -> None:
+        """Refuse relative names of files that start in another folder than those of the index.
+
+        Args:
+            files: Their names.
+            root: Where they start; the current folder by default.
+
+        Raises:
+            ValueError: A name is relative, and means another file here.
+        """
+        own, theirs = Path(self.facts["root"]), (root or Path()).resolve()
+        if own != theirs and (relative := [file for file in files if not os.path.isabs(file)]):
+            raise ValueError(
+                f"files of the index are named from {own}, and {relative[0]} from {theirs}: go "
+                "there, or name files by their whole path"
+            )
+
     def path(self, row: int) -> Path:
         """Where the file of an image lies."""
         return Path(self.facts["root"], self.files["file"][row].as_py())
+
+    def box(self, row: int) -> Box | None:
+        """The part of its file that an image is; None for the whole."""
+        return boxes_of(self.files.slice(row, 1))[0]

@@ -6,17 +6,18 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from ranklight.datamodules.reading.annotations import SPLITS
 from ranklight.datamodules.reading.boxes import whole_pixels
 from ranklight.datamodules.reading.found import LeftOut
 from ranklight.datamodules.reading.pictures import Box
 from ranklight.datamodules.reading.suffixes import suffixes, why_no_picture
 from ranklight.datamodules.reading.tables import read_table
+from ranklight.serving.boxes import SIDES
 
 if TYPE_CHECKING:
     import pyarrow
 
 _TABLES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
-_BOX = ("x1", "y1", "x2", "y2")
 
 
 def images_below(folder: Path, left_out: LeftOut | None = None) -> list[Path]:
@@ -86,7 +87,8 @@ class ImageList(NamedTuple):
 def list_images(source: str, image: str = "image", root: str | None = None) -> ImageList:
     """The images of a folder, a table, a file of names, an image, or of names on standard input.
 
-    Of a folder whose images lie in folders, `label` is the name of the uppermost.
+    Of a folder whose images lie in folders, `label` is the name of the uppermost; where these are
+    splits (train, val, test, and no others), that is `split`, and `label` the folder below.
 
     Args:
         source: A folder; a table (.csv, .tsv, .parquet, .jsonl, .ndjson); a .txt with a name a
@@ -133,10 +135,15 @@ def _of_folder(folder: Path) -> ImageList:
 
     left_out = LeftOut(folder)
     files = images_below(folder, left_out)
-    depth = len(folder.parts)
-    labels = [file.parts[depth] if len(file.parts) > depth + 1 else None for file in files]
-    columns = None if not any(labels) else pyarrow.table({"label": pyarrow.array(labels)})
-    return ImageList([str(file) for file in files], None, columns, str(folder), left_out)
+    folders = [file.parts[len(folder.parts) : -1] for file in files]
+    above = 1 if {names[0] for names in folders if names} <= set(SPLITS) else 0
+    columns = {}
+    for name, depth in (("split", 0), ("label", above))[1 - above :]:
+        values = [names[depth] if len(names) > depth else None for names in folders]
+        if any(values):
+            columns[name] = pyarrow.array(values)
+    known = pyarrow.table(columns) if columns else None
+    return ImageList([str(file) for file in files], None, known, str(folder), left_out)
 
 
 def _of_lines(lines: Iterable[str], source: str, root: str | None) -> ImageList:
@@ -154,10 +161,12 @@ def _of_table(path: Path, image: str, root: Path) -> ImageList:
     names = table.texts(image).to_pylist()
     if "" in names:
         raise ValueError(f"{table[names.index('')]}: {image} is empty")
-    boxes = None
-    if all(table.has(name, name) for name in _BOX):
-        boxes = whole_pixels(table.numbers(_BOX))
     further = {name: table.column(name) for name in table.names if name != image}
+    boxes = None
+    if all(table.has(name, name) for name in SIDES):
+        boxes = whole_pixels(table.numbers(SIDES))
+        sides = zip(*boxes, strict=True)
+        further |= {name: pyarrow.array(side) for name, side in zip(SIDES, sides, strict=True)}
     # A spreadsheet on Windows writes these.
     files = [str(root / name.replace("\\", "/")) for name in names]
     return ImageList(files, boxes, pyarrow.table(further) if further else None, str(path))

@@ -15,6 +15,7 @@ from ranklight.search.vector_index import (
     check_layout,
     rows_to_learn_from,
 )
+from ranklight.serving.boxes import shown_in
 from ranklight.serving.embedding_blocks import EmbeddingBlocks
 from ranklight.serving.image_index import ImageIndex
 from ranklight.serving.index_directory import FILES, VECTORS, new_version
@@ -47,6 +48,7 @@ def build_index(
         OSError: Something could not be written; the index from before is untouched.
     """
     layout = layout or Layout()
+    source.check_any()
     check_layout(layout, source.dimensions, source.rows)
     with new_version(directory) as (folder, facts):
         vectors = learnt_index(source, layout)
@@ -57,7 +59,7 @@ def build_index(
             "ranklight": __version__,
             "encoder": source.about.encoder,
             "run": run,
-            "root": str((root or Path.cwd()).resolve()),
+            "root": str((root or Path()).resolve()),
             "rows": len(vectors),
             "dimensions": source.dimensions,
             "normalised": source.about.normalised,
@@ -77,6 +79,7 @@ def learnt_index(source: EmbeddingBlocks, layout: Layout) -> VectorIndex:
 
 def compare_layouts(source: EmbeddingBlocks, layouts: Sequence[Layout]) -> Iterator[Measured]:
     """What each layout would cost and find, one after the other in memory; nothing is kept."""
+    source.check_any()
     asked = ask(source)
     for layout in layouts:
         index = learnt_index(source, layout)
@@ -88,16 +91,24 @@ def compare_layouts(source: EmbeddingBlocks, layouts: Sequence[Layout]) -> Itera
             yield measured_against(asked, index, file.stat().st_size / len(index))
 
 
-def add_images(source: EmbeddingBlocks, directory: Path) -> tuple[int, int]:
-    """Add the images of an embeddings file; those whose file is in the index stay as they are.
+def add_images(
+    source: EmbeddingBlocks, directory: Path, root: Path | None = None
+) -> tuple[int, int]:
+    """Add the images of an embeddings file; those that are in the index stay as they are.
 
     Cells and codes are those that were learnt when it was built.
+
+    Args:
+        source: The embeddings.
+        directory: Of the index.
+        root: Where relative file names start; the current folder by default.
 
     Returns:
         How many were added, and how many were there.
 
     Raises:
-        ValueError: The embeddings are of another encoder.
+        ValueError: The embeddings are of another encoder, or files are named from another folder
+            than those of the index.
         OSError: As of `build_index`.
     """
     import pyarrow as pa
@@ -105,9 +116,11 @@ def add_images(source: EmbeddingBlocks, directory: Path) -> tuple[int, int]:
     with new_version(directory) as (folder, facts):
         index = ImageIndex.open(directory)
         index.check_encoder(source.about.encoder, f"the embeddings {source.path} are")
-        here, tables = set(index.files["file"].to_pylist()), [index.files]
+        here, tables = set(shown_in(index.files)), [index.files]
         for block in source:
-            fresh = np.array([file not in here for file in block.table["file"].to_pylist()])
+            shown = shown_in(block.table)
+            index.check_root([file for file, _ in shown], root)
+            fresh = np.array([image not in here for image in shown])
             index.vectors.add(block.vectors[fresh])
             tables.append(block.table.filter(pa.array(fresh)))
         files = pa.concat_tables(tables, promote_options="default")

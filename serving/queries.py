@@ -9,6 +9,7 @@ from jaxtyping import Float32
 
 from ranklight.datamodules.reading.found import LeftOut
 from ranklight.datamodules.reading.pictures import picture_size
+from ranklight.serving.boxes import Shown, shown_in
 from ranklight.serving.embedding_blocks import EmbeddingBlocks
 from ranklight.serving.image_index import ImageIndex
 from ranklight.serving.image_lists import images_below
@@ -34,11 +35,11 @@ class Queries(NamedTuple):
     """Images to search for.
 
     Args:
-        names: Of their files.
+        shown: What each is.
         vectors: One row each.
     """
 
-    names: list[str]
+    shown: list[Shown]
     vectors: Float32[np.ndarray, "n d"]
 
 
@@ -51,27 +52,37 @@ def stored_queries(path: Path, index: ImageIndex) -> Queries:
     """The images of an embeddings file.
 
     Raises:
-        ValueError: It is of another encoder than the index.
+        ValueError: It is of another encoder than the index, or holds no vector.
     """
     source = EmbeddingBlocks(path)
+    source.check_any()
     index.check_encoder(source.about.encoder, f"the embeddings {path} are")
     blocks = list(source)
-    names = [name for block in blocks for name in block.table["file"].to_pylist()]
-    return Queries(names, np.concatenate([block.vectors for block in blocks]))
+    shown = [image for block in blocks for image in shown_in(block.table)]
+    return Queries(shown, np.concatenate([block.vectors for block in blocks]))
 
 
-def image_queries(names: Sequence[str], model: Embeds) -> Queries:
-    """Images, and those of folders, by their vectors.
+def image_files(names: Sequence[str]) -> list[Path]:
+    """Images, and those of folders, each looked at as far as its header.
 
     Raises:
         FileNotFoundError: There is no such file or folder, or no image in a folder.
         ValueError: A file is no image that can be read; names it.
     """
     files = [file for name in names for file in _files(Path(name))]
-    # All headers first, so that one broken file among many ends it at once.
+    # So that one broken file among many ends it before the model is loaded.
     for file in files:
         picture_size(file)
-    return Queries([str(file) for file in files], model.embed(files))
+    return files
+
+
+def image_queries(files: Sequence[Path], model: Embeds) -> Queries:
+    """Images by their vectors.
+
+    Raises:
+        ValueError: A file cannot be read; names it.
+    """
+    return Queries([(str(file), None) for file in files], model.embed(files))
 
 
 def model_of(index: ImageIndex, run: str | None = None) -> Embeds:

@@ -1,22 +1,10 @@
 """An index as a web page: what is asked for is a picture or a row, what is served is its files."""
 
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from threading import Lock
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
-import torch
-from jaxtyping import Bool, Float32
-from PIL import Image
-
-from ranklight.datamodules.reading.pictures import picture_size, read_picture
-from ranklight.serving.contact_sheet import thumbnail
-from ranklight.serving.found import as_json, found_images
-from ranklight.serving.image_index import ImageIndex
-from ranklight.serving.queries import Embeds
+from ranklight.serving.picture_search import PictureSearch, Refused
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request
@@ -28,147 +16,13 @@ _FILES = {
     "/page/page.js": ("page.js", "text/javascript; charset=utf-8"),
 }
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
+    # Pages elsewhere may not show its pictures, and so not measure them either.
+    "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
-_SIDE, _MOST_FOUND, _MOST_VALUES = 256, 200, 50
-
-
-class Limits(NamedTuple):
-    """What an upload may be.
-
-    Args:
-        bytes: Of its file, at most.
-        pixels: Of the picture, at most.
-    """
-
-    bytes: int = 20_000_000
-    pixels: int = 50_000_000
-
-
-class Refused(ValueError):  # noqa: N818
-    """A request that cannot be answered.
-
-    Args:
-        sentence: Why.
-        status: HTTP's number of it.
-    """
-
-    def __init__(self, sentence: str, status: int = 400) -> None:
-        super().__init__(sentence)
-        self.status = status
-
-
-class PictureSearch:
-    """Searches an index for uploaded pictures and for its own images.
-
-    Args:
-        index: To search.
-        model: That made it.
-        limits: Of uploads.
-    """
-
-    def __init__(self, index: ImageIndex, model: Embeds, limits: Limits | None = None) -> None:
-        self.index, self.model, self.limits = index, model, limits or Limits()
-        self.columns = _columns_to_filter(index.files)
-        # One picture after the other: each takes all the cores that the network was given.
-        self._network = Lock()
-
-    def about(self) -> dict[str, Any]:
-        """What a page wants to know of the index."""
-        return {
-            "images": len(self.index),
-            "layout": str(self.index.vectors.layout),
-            "threshold": self.index.threshold,
-            "columns": self.columns,
-            "most_bytes": self.limits.bytes,
-        }
-
-    def by_picture(self, content: bytes, k: int, where: list[str]) -> dict[str, Any]:
-        """What is nearest to an uploaded file.
-
-        Raises:
-            Refused: It is no picture, too large, or k is beyond the index.
-        """
-        return self._answer(self._embedded(content), k, where, None)
-
-    def by_row(self, row: int, k: int, where: list[str]) -> dict[str, Any]:
-        """What is nearest to an image of the index.
-
-        Raises:
-            Refused: There is no such row, or k is beyond the index.
-        """
-        return self._answer(None, k, where, row)
-
-    def picture(self, row: int) -> bytes:
-        """A JPEG of an image of the index, small.
-
-        Raises:
-            Refused: There is no such row, or its file is gone.
-        """
-        if not 0 <= row < len(self.index):
-            raise Refused(f"rows of the index are 0 to {len(self.index) - 1}, not {row}", 404)
-        file = self.index.path(row)
-        if not file.is_file():
-            raise Refused(f"the file of row {row} is gone", 404)
-        pixels = thumbnail(file, _SIDE).permute(1, 2, 0).contiguous().numpy()
-        jpeg = BytesIO()
-        Image.fromarray(pixels).save(jpeg, "JPEG", quality=85)
-        return jpeg.getvalue()
-
-    def _embedded(self, content: bytes) -> Float32[np.ndarray, "1 d"]:
-        with NamedTemporaryFile(suffix=".upload") as file:
-            file.write(content)
-            file.flush()
-            try:
-                width, height = picture_size(file.name)
-                if width * height > self.limits.pixels:
-                    raise Refused(
-                        f"the picture has {width * height:,} pixels, and may have "
-                        f"{self.limits.pixels:,}: make it smaller",
-                        413,
-                    )
-                picture = read_picture(file.name)
-            except Refused:
-                raise
-            except ValueError as error:
-                raise Refused(str(error).replace(file.name, "the upload"), 415) from error
-        with self._network, torch.inference_mode():
-            return self.model.embed([picture])
-
-    def _answer(
-        self, vector: Float32[np.ndarray, "1 d"] | None, k: int, where: list[str], row: int | None
-    ) -> dict[str, Any]:
-        if not 1 <= k <= _MOST_FOUND:
-            raise Refused(f"k is 1 to {_MOST_FOUND}, not {k}")
-        allowed = self._allowed(where)
-        try:
-            if row is not None:
-                others = max(1, min(k, len(self.index) - 1))
-                near = self.index.search_rows([row], others, allowed)
-            else:
-                assert vector is not None
-                near = self.index.search(vector, k, allowed)
-        except ValueError as error:
-            raise Refused(str(error)) from error
-        (found,) = found_images(self.index, *near)
-        return as_json("upload" if row is None else self.index.files["file"][row].as_py(), found)
-
-    def _allowed(self, where: list[str]) -> Bool[np.ndarray, " m"] | None:
-        """Which images have the values that `column=value` names."""
-        import pyarrow.compute as pc
-
-        if not where:
-            return None
-        allowed = np.ones(len(self.index), dtype=bool)
-        for condition in where:
-            column, _, value = condition.partition("=")
-            if column not in self.columns:
-                raise Refused(f"the index has no column {column} to filter by")
-            same = pc.equal(self.index.files[column].cast("string"), value)
-            allowed &= same.fill_null(False).to_numpy()
-        return allowed
 
 
 def web_page(search: PictureSearch, hosts: Sequence[str]) -> "FastAPI":
@@ -179,16 +33,29 @@ def web_page(search: PictureSearch, hosts: Sequence[str]) -> "FastAPI":
         hosts: Names under which it answers: a page elsewhere whose name is made to point here
             (DNS rebinding) is sent away.
     """
-    from fastapi import FastAPI, Query, Request
-    from fastapi.responses import JSONResponse, Response
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
+    from fastapi import FastAPI
 
     app = FastAPI(title="ranklight", docs_url=None, redoc_url=None, openapi_url=None)
+    _guard(app, hosts)
+    _serve_files(app)
+    _answer_searches(app, search)
+    return app
+
+
+def _guard(app: "FastAPI", hosts: Sequence[str]) -> None:
+    """Answer under known names, to its own page, with headers that a browser heeds."""
+    from fastapi import Request
+    from fastapi.responses import JSONResponse
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
 
     @app.middleware("http")
-    async def add_headers(request: Request, call_next: Any) -> Any:
-        response = await call_next(request)
+    async def guard(request: Request, call_next: Any) -> Any:
+        if _asked_from_elsewhere(request):
+            response = JSONResponse({"detail": "only its own page may ask this server"}, 403)
+        else:
+            response = await call_next(request)
         response.headers.update(_HEADERS)
         return response
 
@@ -196,9 +63,19 @@ def web_page(search: PictureSearch, hosts: Sequence[str]) -> "FastAPI":
     async def refuse(request: Request, refused: Refused) -> JSONResponse:
         return JSONResponse({"detail": str(refused)}, refused.status)
 
+
+def _serve_files(app: "FastAPI") -> None:
+    from fastapi.responses import Response
+
     for path, (name, kind) in _FILES.items():
         content = (_PAGE / name).read_bytes()
         app.get(path)(_always(Response(content, media_type=kind)))
+
+
+def _answer_searches(app: "FastAPI", search: PictureSearch) -> None:
+    from fastapi import Query, Request
+    from fastapi.responses import Response
+    from starlette.concurrency import run_in_threadpool
 
     @app.get("/index")
     def about() -> dict[str, Any]:
@@ -214,8 +91,6 @@ def web_page(search: PictureSearch, hosts: Sequence[str]) -> "FastAPI":
     async def by_picture(
         request: Request, k: int = 10, where: Annotated[list[str] | None, Query()] = None
     ) -> dict[str, Any]:
-        from starlette.concurrency import run_in_threadpool
-
         content = await _body(request, search.limits.bytes)
         return await run_in_threadpool(search.by_picture, content, k, where or [])
 
@@ -224,7 +99,14 @@ def web_page(search: PictureSearch, hosts: Sequence[str]) -> "FastAPI":
         headers = {"Cache-Control": "private, max-age=300"}
         return Response(search.picture(row), media_type="image/jpeg", headers=headers)
 
-    return app
+
+def _asked_from_elsewhere(request: "Request") -> bool:
+    """Whether a page of another address asks, which could make a browser search without end."""
+    if request.url.path == "/":
+        return False
+    site = request.headers.get("sec-fetch-site", "none")
+    own = f"{request.url.scheme}://{request.headers.get('host')}"
+    return site not in ("same-origin", "none") or request.headers.get("origin", own) != own
 
 
 def _always(response: Any) -> Any:
@@ -243,18 +125,3 @@ async def _body(request: "Request", most: int) -> bytes:
             raise Refused(f"the upload is larger than {most:,} bytes: make it smaller", 413)
         parts.append(part)
     return b"".join(parts)
-
-
-def _columns_to_filter(files: Any) -> dict[str, list[str]]:
-    """The values of each column that has few enough to choose from."""
-    import pyarrow as pa
-
-    columns = {}
-    for name in files.column_names:
-        column = files[name]
-        if name == "file" or pa.types.is_nested(column.type):
-            continue
-        values = column.cast("string").unique().drop_null().to_pylist()
-        if 1 < len(values) <= _MOST_VALUES:
-            columns[name] = sorted(values)
-    return columns

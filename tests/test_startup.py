@@ -59,6 +59,11 @@ def runs(tmp_path):
         ["index", "--help"],
         ["search", "--help"],
         ["serve", "--help"],
+        ["export", "--help"],
+        ["push", "--help"],
+        ["pull", "--help"],
+        ["report", "--help"],
+        ["digits", "--help"],
         ["no-command"],
     ],
 )

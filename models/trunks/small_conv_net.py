@@ -28,6 +28,7 @@ class SmallConvNet(nn.Module):
 
     def __init__(self, in_channels: int = 1, width: int = 32, coordinates: bool = False) -> None:
         super().__init__()
+        self.in_channels = in_channels
         self.coordinates = coordinates
         shown = in_channels + 2 if coordinates else in_channels
         widths = [shown, width, 2 * width, 4 * width, 4 * width]
@@ -49,6 +50,18 @@ class SmallConvNet(nn.Module):
         if self.coordinates:
             images = torch.cat([images, _coordinates(images)], dim=1)
         return cast(Tensor, self.layers(images))
+
+    def complete(self, image_shape: tuple[int, int, int]) -> None:
+        """Refuse pictures of other channels, now that they are known.
+
+        Raises:
+            ValueError: They have more or fewer.
+        """
+        if image_shape[0] != self.in_channels:
+            raise ValueError(
+                f"SmallConvNet is for pictures of {self.in_channels} channels, and those of the "
+                f"data have {image_shape[0]}: set in_channels to {image_shape[0]}"
+            )
 
 
 def _coordinates(images: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torchvision
 from jaxtyping import Float
@@ -16,6 +16,8 @@ from ranklight.models.weights import load_weights, read_weights
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """What torchvision's networks were trained with, but for a few."""
+
+_ITS_OWN_INPUTS = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 
 _POOLING = ("avgpool", "adaptive_avg_pool2d", "mean", "classifier")
 _BUILT_FOR = (3, 224, 224)
@@ -63,7 +65,7 @@ class TorchvisionTrunk(nn.Module):
         check_name("torchvision", name, torchvision.models.list_models(module=torchvision.models))
         check_weights(name, weights, list(published(name).__members__))
         network = _build(name, weights)
-        self.mean, self.std = _normalisation(name, weights)
+        self.mean, self.std = _normalisation(name, weights, network)
         self.body = create_feature_extractor(network, {_node_before_pooling(name, network): "map"})
         if weights is not None and is_file(weights):
             read = read_weights(weights, name)
@@ -106,7 +108,17 @@ def _build(name: str, weights: str | None) -> nn.Module:
     return fetch(build, name, weights, file)
 
 
-def _normalisation(name: str, weights: str | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _normalisation(
+    name: str, weights: str | None, network: Any
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation of what the first convolution takes.
+
+    Inception and GoogLeNet turn ImageNet's into theirs themselves, but only where torchvision
+    fetched their weights: here they never do, so that a network is one function of its weights.
+    """
+    if hasattr(network, "transform_input"):
+        network.transform_input = False
+        return _ITS_OWN_INPUTS
     known = torchvision.models.get_model_weights(name).__members__
     trained = known.get(weights or "DEFAULT") or known["DEFAULT"]
     transform = trained.transforms()

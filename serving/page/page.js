@@ -12,9 +12,9 @@ const make = (tag, properties, ...children) => {
 
 async function answer(url, options) {
   const response = await fetch(url, options);
-  const content = await response.json();
-  if (!response.ok) throw new Error(content.detail);
-  return content;
+  const content = await response.json().catch(() => ({}));
+  if (response.ok) return content;
+  throw new Error(typeof content.detail === "string" ? content.detail : `the server answered ${response.status}`);
 }
 
 function wanted() {
@@ -47,7 +47,10 @@ async function search() {
 
 function showQuery() {
   const source = asked.file ? URL.createObjectURL(asked.file) : `/images/${asked.row}`;
-  at("query").replaceChildren(make("img", { src: source, alt: asked.name }), asked.name);
+  const picture = make("img", { src: source, alt: "" });
+  picture.onload = () => URL.revokeObjectURL(source);
+  picture.onerror = () => picture.remove();
+  at("query").replaceChildren(picture, asked.name);
   at("asked-for").hidden = at("found").hidden = false;
 }
 
@@ -63,7 +66,7 @@ function result(image, same) {
   const name = image.file.split("/").pop();
   const numbers = `distance ${image.distance.toFixed(3)}, similarity ${image.similarity.toFixed(3)}`;
   const picture = make("img", { src: `/images/${image.row}`, alt: "", loading: "lazy" });
-  picture.onerror = () => picture.replaceWith(make("span", { className: "name" }, "(file is gone)"));
+  picture.onerror = () => picture.replaceWith(make("span", { className: "name" }, "(no picture: its file is gone or broken)"));
   const button = make("button", { type: "button", className: same ? "same" : "other", title: image.file },
     picture, make("span", { className: "name" }, name),
     make("span", { className: "numbers" }, `${numbers}${same ? ", same" : ""}`));
@@ -112,6 +115,7 @@ answer("/index").then((content) => {
   index = content;
   at("about").textContent = `${index.images.toLocaleString("en")} images, ${index.layout}`;
   at("threshold").value = index.threshold ?? 0.5;
+  at("not-fitted").hidden = index.threshold !== null;
   offerFilters();
   listen();
   show();

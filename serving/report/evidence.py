@@ -150,8 +150,8 @@ class Evidence:
         if self.vectors is None or self.vectors.splits is None:
             return None
         pairs = near_pairs_across(self.vectors.matrix, self.vectors.splits, self.limits.cosine)
-        files = self.vectors.files
-        return with_hashes(pairs[:_MOST_HASHED], lambda row: self.locate(files[row]))
+        files, boxes = self.vectors.files, self.vectors.boxes
+        return with_hashes(pairs[:_MOST_HASHED], lambda row: (self.locate(files[row]), boxes[row]))
 
     def _scores(self, run: RunFiles, score: str | None) -> QueryScores | None:
         file = run.scores_file(self.stage)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ranklight.datamodules.examination import perceptual_hash
-from ranklight.datamodules.reading.pictures import read_picture
+from ranklight.datamodules.reading.pictures import Box, read_picture
 from ranklight.running.file_progress import file_progress
 from ranklight.serving.report.nearest_images import nearest_images
 
@@ -66,19 +66,19 @@ def near_pairs_across(
 
 
 def with_hashes(
-    pairs: Sequence[NearDuplicate], locate: Callable[[int], Path | None]
+    pairs: Sequence[NearDuplicate], locate: Callable[[int], tuple[Path | None, Box | None]]
 ) -> list[NearDuplicate]:
     """The same pairs with the bits in which their pictures differ, the most alike first.
 
     Args:
         pairs: Whose pictures are read, each once.
-        locate: The file of an image.
+        locate: The file of an image, and the part of it that it is.
     """
     images = sorted({image for pair in pairs for image in (pair.first, pair.second)})
     hashes: dict[int, int | None] = {}
     with file_progress("pictures of pairs", len(images)) as advance:
         for image in images:
-            hashes[image] = _hash(locate(image))
+            hashes[image] = _hash(*locate(image))
             advance(1)
     found = []
     for pair in pairs:
@@ -88,10 +88,10 @@ def with_hashes(
     return sorted(found, key=lambda of: (_UNKNOWN if of.bits is None else of.bits, -of.cosine))
 
 
-def _hash(file: Path | None) -> int | None:
+def _hash(file: Path | None, box: Box | None) -> int | None:
     if file is None:
         return None
     try:
-        return perceptual_hash(read_picture(file))
+        return perceptual_hash(read_picture(file, box=box))
     except ValueError:
         return None

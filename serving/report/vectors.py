@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Int
 
+from ranklight.datamodules.reading.pictures import Box
+from ranklight.serving.boxes import SIDES
 from ranklight.serving.embeddings_file import EmbeddingsFile, vectors_of
 
 _UNSCORED = "not scored"
@@ -17,6 +19,7 @@ class Vectors:
 
     Attributes:
         files: As they are named in the files of vectors.
+        boxes: The part of each file that is the image; None for the whole.
         matrix: The vectors, as they are stored.
         classes: The class of each image; None where labels are no classes.
         labels: The set of labels of each image; None where labels are no sets.
@@ -48,6 +51,7 @@ class Vectors:
             if error is not None
         }
         self.files: list[str] = kept["file"]
+        self.boxes = _boxes(kept)
         self.classes = _classes(kept.get("label"))
         self.labels = _sets(kept.get("label"))
         self.decided = _sets(kept.get("decided"))
@@ -91,7 +95,7 @@ def _columns(files: Sequence[EmbeddingsFile]) -> dict[str, list[Any]]:
     """What is known of the images beside their vectors; only what all files say."""
     wanted = [
         name
-        for name in ("file", "error", "label", "decided", "split")
+        for name in ("file", "error", "label", "decided", "split", *SIDES)
         if all(name in file.columns for file in files)
     ]
     found: dict[str, list[Any]] = {name: [] for name in wanted}
@@ -100,6 +104,13 @@ def _columns(files: Sequence[EmbeddingsFile]) -> dict[str, list[Any]]:
             for name, values in block.to_pydict().items():
                 found[name] += values
     return found
+
+
+def _boxes(columns: dict[str, list[Any]]) -> list[Box | None]:
+    if not set(SIDES) <= columns.keys():
+        return [None] * len(columns["file"])
+    boxes = zip(*(columns[name] for name in SIDES), strict=True)
+    return [None if None in box else box for box in boxes]
 
 
 def _names(values: list[Any] | None) -> list[str] | None:

@@ -108,6 +108,13 @@ def test_pictures_of_a_wrong_size_are_refused_before_training(fit, capsys):
     )
 
 
+def test_pictures_of_other_channels_are_refused_before_training(fit, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        fit("grey", part("ranklight.models.SmallConvNet"), *steps(1))
+    assert stopped.value.code == 2
+    assert "set in_channels to 3" in capsys.readouterr().err
+
+
 def published(tmp_path):
     torch.manual_seed(3)
     file = tmp_path / "vit.safetensors"

@@ -147,6 +147,12 @@ def test_too_few_rows_for_codes_are_refused(vectors):
         VectorIndex.learn(Layout("IVFPQ"), vectors[:100], rows=100)
 
 
+def test_little_to_learn_from_is_no_noise(vectors, capfd):
+    for layout in (Layout("IVFPQ"), Layout("IVFPQ", pca=8), Layout("IVFFlat")):
+        VectorIndex.learn(layout, vectors[:300], rows=300)
+    assert "WARNING" not in "".join(capfd.readouterr())
+
+
 def test_a_file_that_is_cut_off_is_named(vectors, tmp_path):
     path = tmp_path / "index.faiss"
     built(EXACT, vectors).write(path)

@@ -1,6 +1,7 @@
 """`ranklight embed`, in this process and in others that are killed."""
 
 import io
+import json
 import os
 import signal
 import sys
@@ -17,6 +18,7 @@ import ranklight
 from ranklight.serving import embedding
 from ranklight.serving.embedding import Job, embed_parts, embed_share, plan_of
 from ranklight.serving.embeddings_file import EmbeddingsFile, vectors_of
+from ranklight.serving.image_index import ImageIndex
 from ranklight.serving.image_lists import list_images
 from tests.serving import small_runs
 from tests.serving.small_runs import METRIC, TWO_HEAD, folder_data, pictures_for_training, train
@@ -106,6 +108,78 @@ def test_a_folder_is_a_row_an_image_and_a_broken_one_a_row_with_the_reason(
     assert "8 images" in said
     assert "1 of them cannot be read" in said
     assert "notes.txt" in said
+
+
+def test_folders_of_splits_are_no_classes(embed, tmp_path):
+    for split, count in (("train", 2), ("test", 1)):
+        image_folder(tmp_path / "data" / split, {"a": count, "b/deeper": count})
+    picture(tmp_path / "data" / "beside.png")
+    table = embed(tmp_path / "data")
+    assert table.column_names == ["file", "embedding", "error", "label", "split"]
+    rows = zip(*(table[name].to_pylist() for name in ("file", "label", "split")), strict=True)
+    shown = {Path(file).relative_to(tmp_path / "data").parts[:2]: rest for file, *rest in rows}
+    assert shown == {
+        ("beside.png",): [None, None],
+        **{(split, of): [of, split] for split in ("train", "test") for of in ("a", "b")},
+    }
+    image_folder(tmp_path / "data" / "other", {".": 1})
+    table = embed(tmp_path / "data", "--overwrite")
+    assert set(table["label"].to_pylist()) == {None, "train", "test", "other"}
+    assert "split" not in table.column_names
+
+
+def test_a_run_indexes_images_adds_to_them_and_searches(
+    run, model, pictures, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    index, few = tmp_path / "index", ("--workers", "0")
+    small_runs.ranklight("index", run, "new", "--output", index, "--vectors", "half", *few)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "1 images could not be read and are left out" in said
+    opened = ImageIndex.open(index)
+    names = opened.files["file"].to_pylist()
+    assert names == sorted(
+        str(file) for file in Path("new").rglob("*.png") if file.stem != "broken"
+    )
+    np.testing.assert_allclose(
+        opened.vectors.vectors(np.arange(len(opened))), model.embed(names), atol=1e-3
+    )
+
+    small_runs.ranklight("index", run, "new", "--output", index, "--add", *few)
+    assert "0 images added" in capsys.readouterr().out
+    image_folder(tmp_path / "new" / "z", {"more": 1})
+    small_runs.ranklight("index", run, "new", "--output", index, "--add", *few)
+    said = capsys.readouterr().out
+    assert "7 images are in the index already" in said
+    assert "1 images added" in said
+    (added,) = (Path("new") / "z").rglob("*.png")
+    small_runs.ranklight("search", index, added, "-k", "1", "--json")
+    (answer,) = json.loads(capsys.readouterr().out)
+    assert answer["found"][0]["file"] == str(added)
+    assert answer["found"][0]["similarity"] == pytest.approx(1, abs=1e-3)
+    assert answer["found"][0]["same"] is True
+    monkeypatch.chdir(tmp_path / "new")
+    with pytest.raises(SystemExit):
+        small_runs.ranklight("index", run, "x", "--output", index, "--add", *few)
+    assert "files of the index are named from" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"new", "index"}
+
+
+def test_what_is_embedded_is_kept_when_the_index_cannot_be_written(
+    run, pictures, tmp_path, capsys, monkeypatch
+):
+    def full(self, path):
+        raise OSError(28, "No space left on device")
+
+    command = ("index", run, pictures, "--output", tmp_path / "index", "--workers", "0")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ranklight.search.vector_index.VectorIndex.write", full)
+        with pytest.raises(SystemExit):
+            small_runs.ranklight(*command)
+    assert "could not be written (No space left" in capsys.readouterr().err
+    monkeypatch.setattr(embedding, "embed_share", lambda model, job, numbers: iter(numbers))
+    small_runs.ranklight(*command)
+    assert len(ImageIndex.open(tmp_path / "index")) == 7
 
 
 def test_the_file_says_what_its_vectors_are(embed, model, pictures, tmp_path):
@@ -289,8 +363,8 @@ def test_a_run_that_goes_on_meanwhile_is_refused(run, pictures, tmp_path):
         (["nowhere"], "there is no folder, table or image nowhere"),
         (["README.md"], "is no folder, table or image"),
         ([".", "--decision", "TopK"], "must be a fitted decision of the run (none); got TopK"),
-        ([".", "--batch_size", "0"], "--batch_size is 0"),
-        ([".", "--workers", "-1"], "--workers is -1"),
+        ([".", "--batch_size", "0"], "--batch_size must be 1 or more; got 0"),
+        ([".", "--workers", "-1"], "--workers must be 0 or more; got -1"),
     ],
 )
 def test_what_cannot_be_embedded_is_refused_before_work(embed, capsys, arguments, words, tmp_path):

@@ -253,7 +253,31 @@ def test_nothing_but_broken_images_is_refused(tmp_path):
     path = write_embeddings(tmp_path / "none.parquet", ["a", "b"], [None, unit(np.ones(2))])
     parquet.write_table(parquet.read_table(path).slice(0, 1), path)
     with pytest.raises(ValueError, match="holds no vector: 1 images"):
-        EmbeddingBlocks(path)
+        build_index(EmbeddingBlocks(path), tmp_path / "index")
+
+
+def test_names_that_start_in_another_folder_are_not_added(tmp_path, directory, names, vectors):
+    fresh = part(tmp_path, ["new.png"], list(vectors[:1]))
+    with pytest.raises(ValueError, match=r"named from .*, and new\.png from .*elsewhere"):
+        add_images(fresh, directory, tmp_path / "elsewhere")
+    whole = part(tmp_path, [tmp_path / "new.png"], list(vectors[:1]))
+    assert add_images(whole, directory, tmp_path / "elsewhere") == (1, 0)
+
+
+def test_boxes_of_one_file_are_images_of_their_own(tmp_path, vectors):
+    def boxes(*left):
+        sides = {"x1": [*left], "y1": [0] * len(left)}
+        sides |= {"x2": [x + 5 for x in left], "y2": [4] * len(left)}
+        names = ["a.png"] * len(left)
+        return part(tmp_path, names, list(vectors[: len(left)]), **sides)
+
+    build_index(boxes(0, 5), tmp_path / "boxes")
+    assert add_images(boxes(5, 10, 15), tmp_path / "boxes") == (2, 1)
+    index = ImageIndex.open(tmp_path / "boxes")
+    assert [index.box(row)[0] for row in range(4)] == [0, 5, 10, 15]
+    whole = part(tmp_path, ["a.png"], list(vectors[:1]))
+    assert add_images(whole, tmp_path / "boxes") == (1, 0)
+    assert ImageIndex.open(tmp_path / "boxes").box(4) is None
 
 
 def test_vectors_that_are_not_finite_are_named(tmp_path):

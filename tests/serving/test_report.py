@@ -4,7 +4,9 @@ import csv
 import json
 import shutil
 import sys
+from base64 import b64decode
 from html.parser import HTMLParser
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -254,6 +256,19 @@ def test_the_copy_in_another_split_is_found(page, written, world):
     assert int(first["bits"]) <= 4
     assert float(first["cosine"]) == pytest.approx(1)
     assert "1 of them look the same" in page.words["copies"]
+
+
+def test_a_box_is_shown_without_what_is_around_it(world, monkeypatch):
+    places = range(len(world.files) + 1)
+    sides = {"x1": [4] * len(places), "y1": [8] * len(places)}
+    sides |= {"x2": [4 + 2 * (place + 1) for place in places], "y2": [40] * len(places)}
+    vectors = world.embed("boxes.parquet", **sides)
+    options = ("--embeddings", vectors, "--cosine", 0.999, "--neighbours", 4)
+    folder = report(world, monkeypatch, world.new, *options, output="boxes")
+    shown = Page(folder / "index.html").pictures["labels"][0]
+    place = world.files.index(shown["alt"].split(":")[0])
+    with Image.open(BytesIO(b64decode(shown["src"].split(",")[1]))) as picture:
+        assert picture.size == (2 * (place + 1), 32)
 
 
 def test_classes_are_counted_as_they_are_taken_for_others(page, written, world):

@@ -2,12 +2,15 @@
 
 import json
 import sys
+from io import BytesIO
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from ranklight.__main__ import main
+from ranklight.serving.image_index import ImageIndex
+from ranklight.serving.picture_search import PictureSearch
 from tests.serving.coloured_pictures import (
     ColourModel,
     colours_of,
@@ -126,6 +129,34 @@ def test_a_sheet_shows_what_was_found_and_what_is_gone(index, folder, tmp_path, 
     assert greens > 0.005
 
 
+def test_a_box_is_shown_without_what_is_around_it(tmp_path, capsys):
+    Image.fromarray(np.repeat([[[255, 0, 0]], [[0, 0, 255]]], 30, axis=1).astype("u1")).resize(
+        (30, 60), Image.Resampling.NEAREST
+    ).save(tmp_path / "both.png")
+    sides = {"x1": [0, 0], "y1": [0, 30], "x2": [30, 30], "y2": [30, 60]}
+    vectors = [unit(np.array([1.0, 0, 0])), unit(np.array([0, 0, 1.0]))]
+    names = [tmp_path / "both.png"] * 2
+    path = write_embeddings(tmp_path / "two.parquet", names, vectors, **sides)
+    ranklight("index", "--embeddings", path, "--output", tmp_path / "index")
+    (answer,) = searched(
+        capsys, tmp_path / "index", "--rows", "0", "-k", "1", "--sheet", tmp_path / "sheet.png"
+    )
+    assert answer["found"][0]["box"] == [0, 30, 30, 60]
+    pixels = np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB")).astype(int)
+    left, right = np.array_split(pixels, 2, axis=1)
+    for half, colour, other in (
+        (left, (255, 0, 0), (0, 0, 255)),
+        (right, (0, 0, 255), (255, 0, 0)),
+    ):
+        assert (np.abs(half - colour) < 8).all(2).mean() > 0.1
+        assert not (np.abs(half - other) < 8).all(2).any()
+    page = PictureSearch(ImageIndex.open(tmp_path / "index"), ColourModel())
+    assert page.columns == {}
+    with Image.open(BytesIO(page.picture(1))) as picture:
+        assert picture.size == (30, 30)
+        assert picture.getpixel((0, 0))[2] > 240
+
+
 def test_images_are_added_and_removed(index, folder, files, model, capsys, tmp_path):
     more = write_embeddings(tmp_path / "more.parquet", ["white.png"], [unit(np.ones(3))])
     ranklight("index", "--embeddings", more, "--output", index, "--add")
@@ -170,6 +201,23 @@ def test_a_query_of_200_megapixels_is_refused_unread(index, model, tmp_path, cap
     )
 
 
+def test_what_cannot_be_searched_for_is_refused_before_the_model_is_loaded(
+    index, files, capsys, monkeypatch
+):
+    monkeypatch.setattr("ranklight.serving.queries.load", lambda run: 1 / 0)
+    refused(capsys, "search", index, "nothing.png")
+    refused(capsys, "search", index, files[0], "-k", "13")
+
+
+def test_of_a_small_index_all_are_found(tmp_path, files, capsys):
+    few = write_embeddings(tmp_path / "few.parquet", files[:3], list(colours_of(files[:3])))
+    ranklight("index", "--embeddings", few, "--output", tmp_path / "few")
+    answer, *_ = searched(capsys, tmp_path / "few", few)
+    assert len(answer["found"]) == 3
+    (answer,) = searched(capsys, tmp_path / "few", "--rows", "1")
+    assert {image["row"] for image in answer["found"]} == {0, 2}
+
+
 def test_k_beyond_the_index_is_one_sentence(index, files, model, capsys):
     assert "12 images finds 1 to 12, not 13" in refused(
         capsys, "search", index, files[0], "-k", "13"
@@ -193,6 +241,8 @@ def test_an_index_of_another_model_is_refused(index, files, model, capsys, monke
         (["search", "no-index", "--rows", "1"], "there is no index in no-index"),
         (["search", "no-index"], "something to search for"),
         (["search", "no-index", "a.png", "-k", "0"], "-k is 1 or more"),
+        (["search", "no-index", "a.png", "--effort", "0"], "an effort of 1 or more; got 0"),
+        (["search", "no-index", "a.png", "--sheet", "a.jpg"], "must end in .png; got a.jpg"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(words, sentence, capsys, tmp_path, monkeypatch):

@@ -16,13 +16,15 @@ from PIL import Image
 from ranklight.serving.embedding_blocks import EmbeddingBlocks
 from ranklight.serving.image_index import ImageIndex
 from ranklight.serving.index_building import build_index
-from ranklight.serving.web_page import Limits, PictureSearch, web_page
+from ranklight.serving.picture_search import Limits, PictureSearch
+from ranklight.serving.web_page import web_page
 from tests.serving.coloured_pictures import (
     ColourModel,
     colours_of,
     draw_pictures,
     write_embeddings,
 )
+from tests.serving.small_runs import ranklight
 
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 
@@ -170,6 +172,55 @@ def test_a_filter_by_no_column_is_refused(client):
 
 def test_a_name_that_was_made_to_point_here_is_sent_away(client):
     assert client.get("/index", headers={"Host": "evil.example"}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://elsewhere.example"},
+        {"Origin": "null"},
+    ],
+)
+def test_a_page_of_another_address_gets_nothing(client, headers):
+    for answer in (
+        client.post("/search", content=png(), headers=headers),
+        client.get("/images/0", headers=headers),
+    ):
+        assert answer.status_code == 403
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+    assert client.get("/", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200
+    own = {"Sec-Fetch-Site": "same-origin", "Origin": str(client.base_url).rstrip("/")}
+    assert client.post("/search?k=1", content=png(), headers=own).status_code == 200
+
+
+def test_a_file_that_is_broken_by_now_is_said(client, files):
+    content = files[2].read_bytes()
+    files[2].write_bytes(b"no picture")
+    try:
+        answer = client.get("/images/2")
+    finally:
+        files[2].write_bytes(content)
+    assert answer.status_code == 404
+    assert answer.json()["detail"] == "the file of row 2 cannot be read any more"
+
+
+def test_a_full_disk_is_one_sentence(client, monkeypatch):
+    def full(file):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ranklight.serving.picture_search.picture_size", full)
+    answer = client.post("/search", content=png())
+    assert answer.status_code == 507
+    assert answer.json()["detail"] == "the upload cannot be read here (No space left on device)"
+
+
+def test_a_port_that_is_taken_is_said_before_anything_is_loaded(address, capsys):
+    port = address.rsplit(":", 1)[1]
+    with pytest.raises(SystemExit):
+        ranklight("serve", "no-index", "--port", port)
+    assert f"127.0.0.1:{port} cannot be listened on" in capsys.readouterr().err
 
 
 def test_fifty_at_once_lose_nothing(client):

@@ -7,8 +7,9 @@ from ranklight.serving.report.confused_classes import Confusion, missed_labels
 from ranklight.serving.report.evidence import Evidence
 from ranklight.serving.report.markup import Html, element, joined, paragraph, table
 from ranklight.serving.report.page import Section
-from ranklight.serving.report.pictures import Shown, row_of_pictures
+from ranklight.serving.report.pictures import row_of_pictures
 from ranklight.serving.report.sections.absent import no_classes, no_vectors
+from ranklight.serving.report.sections.embedded_image import embedded_image
 from ranklight.serving.report.sections.query_row import neighbour
 
 _EXAMPLES = 3
@@ -57,14 +58,11 @@ def _of_classes(evidence: Evidence, pairs: list[Confusion]) -> Html:
 
 
 def _examples(evidence: Evidence, pair: Confusion) -> Html:
-    vectors = evidence.vectors
-    assert vectors is not None
     pictures = []
     for place in pair.examples[:_EXAMPLES]:
         row = int(evidence.scored_rows[place])
         other = int(evidence.scored_rows[evidence.nearest.rows[place, 0]])
-        name = vectors.files[row]
-        pictures.append(Shown(name, evidence.locate(name), (pair.of, "the query")))
+        pictures.append(embedded_image(evidence, row, (pair.of, "the query")))
         pictures.append(
             neighbour(evidence, row, other, float(evidence.nearest.similarities[place, 0]))
         )

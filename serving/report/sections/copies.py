@@ -4,8 +4,9 @@ from ranklight.serving.report.evidence import Evidence
 from ranklight.serving.report.markup import Html, element, joined, missing, number, paragraph
 from ranklight.serving.report.near_duplicates import SAME_PICTURE, NearDuplicate
 from ranklight.serving.report.page import Section
-from ranklight.serving.report.pictures import Shown, row_of_pictures
+from ranklight.serving.report.pictures import row_of_pictures
 from ranklight.serving.report.sections.absent import no_vectors
+from ranklight.serving.report.sections.embedded_image import embedded_image
 from ranklight.serving.report.vectors import Vectors
 
 
@@ -47,8 +48,7 @@ def _one(evidence: Evidence, pair: NearDuplicate) -> Html:
     for row in pair[:2]:
         label = vectors.classes[row] if vectors.classes else ""
         words = tuple(part for part in (vectors.splits[row], label) if part)
-        name = vectors.files[row]
-        pictures.append(Shown(name, evidence.locate(name), words))
+        pictures.append(embedded_image(evidence, row, words))
     bits = "pictures not read" if pair.bits is None else f"{pair.bits} of 64 bits differ"
     names = " and ".join(picture.name for picture in pictures)
     told = paragraph(f"cosine {number(pair.cosine)}, {bits}")

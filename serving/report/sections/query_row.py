@@ -3,6 +3,7 @@
 from ranklight.serving.report.evidence import Evidence
 from ranklight.serving.report.markup import Html, element, joined, number
 from ranklight.serving.report.pictures import Judged, Shown, row_of_pictures
+from ranklight.serving.report.sections.embedded_image import embedded_image
 
 
 def query_row(evidence: Evidence, row: int, words: str) -> Html:
@@ -48,5 +49,4 @@ def neighbour(evidence: Evidence, query: int, other: int, similarity: float) -> 
     elif vectors.labels is not None:
         label = ", ".join(sorted(vectors.labels[other])) or "none"
     words = tuple(part for part in (label, f"similarity {number(similarity)}") if part)
-    name = vectors.files[other]
-    return Shown(name, evidence.locate(name), words, judged)
+    return embedded_image(evidence, other, words, judged)

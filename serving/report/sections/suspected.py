@@ -3,8 +3,9 @@
 from ranklight.serving.report.evidence import Evidence
 from ranklight.serving.report.markup import Html, element, joined, paragraph
 from ranklight.serving.report.page import Section
-from ranklight.serving.report.pictures import Shown, row_of_pictures
+from ranklight.serving.report.pictures import row_of_pictures
 from ranklight.serving.report.sections.absent import no_classes, no_vectors
+from ranklight.serving.report.sections.embedded_image import embedded_image
 from ranklight.serving.report.suspected_labels import Suspect, not_judged
 
 
@@ -46,4 +47,4 @@ def _one(evidence: Evidence, suspect: Suspect) -> Html:
         f"{suspect.agreement:.0%} of {suspect.asked} neighbours: {suspect.proposed}",
     )
     heading = element("h3", f"{name}: {suspect.given}, or {suspect.proposed}?")
-    return joined([heading, row_of_pictures([Shown(name, evidence.locate(name), told)])])
+    return joined([heading, row_of_pictures([embedded_image(evidence, suspect.row, told)])])

@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch import nn
 
@@ -22,3 +23,9 @@ def test_with_coordinates_the_first_layer_sees_where_each_pixel_is():
     assert torch.equal(seen[0][:, 1], across.expand(2, 8, 9))
     down = torch.linspace(-1, 1, 8).unsqueeze(1)
     assert torch.equal(seen[0][:, 2], down.expand(2, 8, 9))
+
+
+def test_pictures_of_other_channels_are_refused():
+    SmallConvNet(3).complete((3, 32, 32))
+    with pytest.raises(ValueError, match=r"for pictures of 1 channels, .* have 3: set in_channels"):
+        SmallConvNet().complete((3, 32, 32))

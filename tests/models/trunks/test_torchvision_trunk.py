@@ -1,8 +1,10 @@
+from copy import deepcopy
+
 import pytest
 import torch
 import torchvision
 
-from ranklight.models import TorchvisionTrunk
+from ranklight.models import Encoder, TorchvisionTrunk
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "squeezenet1_0", "swin_t"])
@@ -106,3 +108,18 @@ def test_pictures_that_a_network_cannot_take_are_refused_by_those_that_it_can():
         ValueError, match=r"1_0 cannot take pictures of 12 by 12 pixels: it takes sides such as 28;"
     ):
         trunk.complete((3, 12, 12))
+
+
+def test_googlenet_normalises_once_wherever_its_weights_are_from(monkeypatch):
+    network = torchvision.models.googlenet(aux_logits=False, init_weights=False).eval()
+    # As torchvision builds it without weights, and with its own.
+    for transforms_itself in (False, True):
+        network.transform_input = transforms_itself
+        built = deepcopy(network)
+        monkeypatch.setattr(torchvision.models, "get_model", lambda *_, built=built, **__: built)
+        encoder = Encoder(TorchvisionTrunk("googlenet"), None, normalize=False).eval()
+        pictures = torch.rand(2, 3, 64, 64)
+        published = torchvision.models.GoogLeNet_Weights.DEFAULT.transforms()
+        mean, std = (torch.tensor(each).view(3, 1, 1) for each in (published.mean, published.std))
+        network.transform_input = True
+        torch.testing.assert_close(network.fc(encoder(pictures)), network((pictures - mean) / std))
