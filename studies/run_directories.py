@@ -1,7 +1,6 @@
 """Runs that `ranklight fit` left in their directories."""
 
 import csv
-import json
 import math
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -10,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from ranklight.run_records import FILE, read_records
 from ranklight.studies.run_scores import Found, LeftOutError, RunScores
 
 _NAMED = 8
@@ -116,12 +116,10 @@ def _own_test(run: Path) -> dict[str, Any] | None:
 
 
 def _stages(run: Path) -> list[dict[str, Any]]:
-    path = run / "run.json"
     try:
-        stages = json.loads(path.read_text())["stages"] if path.exists() else []
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LeftOutError(f"its run.json cannot be read ({error!r})") from error
-    return list(stages)
+        return read_records(run)
+    except (OSError, ValueError) as error:
+        raise LeftOutError(f"its run.json cannot be read ({error})") from error
 
 
 def _config(run: Path) -> dict[str, Any]:
@@ -176,7 +174,7 @@ def _whole(seed: Any) -> int | None:
 
 
 def _directories(where: Sequence[str]) -> list[Path]:
-    names = ("metrics.csv", "run.json")
+    names = ("metrics.csv", FILE)
     found = {
         file.parent.resolve()
         for start in where

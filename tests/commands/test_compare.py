@@ -97,7 +97,7 @@ def test_the_test_of_the_runs_own_best_counts(runs, monkeypatch, capsys):
     ("records", "reason"),
     [
         ([], "no fit of it is recorded"),
-        ([{"stage": "test"}], "it was not fitted, only test"),
+        ([{"stage": "test", "outcome": "finished"}], "it was not fitted, only test"),
         ([{"stage": "fit", "outcome": "running"}], "its fit saved nothing"),
         (["test", FIT], "its own best.ckpt was not tested since it was fitted"),
         ([FIT, "test of last"], "its own best.ckpt was not tested"),
