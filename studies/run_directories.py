@@ -3,6 +3,7 @@
 import csv
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,22 @@ def all_test_scores(run: Path) -> dict[str, float]:
     if not scores:
         raise LeftOutError("it was not tested")
     return {name: float(score) for name, score in scores.items()}
+
+
+def with_last_values(run: RunScores, metrics: Sequence[str]) -> RunScores:
+    """A run with the last values of what it logged in training and validation, where it did.
+
+    Args:
+        run: With its test scores; without a directory it stays as it is.
+        metrics: Logged names, as train/drift@10.
+    """
+    if run.directory is None:
+        return run
+    more = {}
+    for metric in metrics:
+        with suppress(LeftOutError):
+            more[metric] = _last_value(run.directory, metric)
+    return run._replace(scores={**run.scores, **more})
 
 
 def _own_test(run: Path) -> dict[str, Any] | None:

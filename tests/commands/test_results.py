@@ -80,6 +80,15 @@ def test_what_cannot_be_answered_is_named(page, monkeypatch, capsys, text, said)
     assert page.read_text() == text
 
 
+def test_runs_of_another_folder_are_named_first(page, monkeypatch):
+    other = page.parent / "README.md"
+    (folder := page.parent / "ours").mkdir()
+    page.with_name("results.csv").rename(folder / "results.csv")
+    other.write_text("<!-- mean ours/results.csv ours/b test/map --><!-- end -->")
+    results(monkeypatch, other)
+    assert "-->0.250 ± 0.000<!-- end -->" in other.read_text()
+
+
 def test_words_that_are_no_verb_stay():
     assert filled("<!-- a --> <!-- end -->", {"b": lambda words: "c"}) == "<!-- a --> <!-- end -->"
 
