@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ranklight.commands.compare import check, compare_parser, comparison
 from ranklight.commands.rerun import rerun_all
-from ranklight.studies.claims import Claim, claims_lines, read_claims
+from ranklight.studies.claims import claims_lines, read_claims
 from ranklight.studies.comparison import differences, group_runs, means
 from ranklight.studies.intervals import Interval
 from ranklight.studies.results_file import read_results_file
@@ -122,11 +122,13 @@ def _interval(runs: Path, row: str, metric: str, base: str) -> Interval:
 
 
 def _claims(file: Path) -> str:
-    def number(claim: Claim) -> str:
-        folder, *words = claim.number.split(" ")
-        row, metric, base = _counted(words, 3, "FOLDER ROW METRIC BASE")
-        interval = _interval(file.parent / folder / RUNS, row, metric, base)
-        return f"`{row}` minus `{base}`, {metric}: {interval}"
+    def number(words: str) -> str:
+        folder, *named = words.split(" ")
+        runs = file.parent / folder / RUNS
+        if len(named) == 2:
+            return f"`{named[0]}`, {named[1]}: {_mean(runs, named)}"
+        row, metric, base = _counted(named, 3, "FOLDER ROW METRIC [BASE]")
+        return f"`{row}` minus `{base}`, {metric}: {_interval(runs, row, metric, base)}"
 
     return "\n".join(claims_lines(read_claims(file), number))
 

@@ -56,7 +56,7 @@ def test_only_the_rows_that_are_asked_for(runs, monkeypatch, capsys):
     ranklight(
         monkeypatch, str(runs), "--metrics", "test/recall@1", "--output", str(table), "--rows", "b*"
     )
-    assert table.read_text().splitlines()[2:] == ["| b | 1 | **0.800** |"]
+    assert table.read_text().splitlines()[2:] == ["| b | 1 | 0.800 |"]
     with pytest.raises(SystemExit):
         ranklight(monkeypatch, str(runs), "--metrics", "test/recall@1", "--rows", "b", "c*")
     assert "--rows c* names none of a, b" in capsys.readouterr().err

@@ -110,14 +110,15 @@ def test_claims_that_are_none_are_refused(page, monkeypatch, capsys, claims, sai
 def test_a_claim_has_its_number_from_its_folder(page, monkeypatch):
     (folder := page.parent / "loss").mkdir()
     page.with_name("results.csv").rename(folder / "results.csv")
-    number = "number: loss ours/a test/map ours/b"
+    number = "numbers: [loss ours/a test/map ours/b, loss ours/a test/map]"
     page.with_name("claims.yaml").write_text(
-        f"Paper:\n- {{id: P1, claim: a > b, state: undecided, because: So., {number}, command: x}}"
+        f"Paper:\n- {{id: P1, claim: a > b, state: undecided, because: So, {number}, command: x}}"
     )
     page.write_text("<!-- claims claims.yaml --><!-- end -->")
     results(monkeypatch, page)
     assert "1 claims: 0 holds, 0 does not hold, 1 undecided" in page.read_text()
-    row = "| P1 | a > b | undecided | So. `ours/a` minus `ours/b`, test/map: 0.375 ± 1.588. |"
+    numbers = "`ours/a` minus `ours/b`, test/map: 0.375 ± 1.588; `ours/a`, test/map: 0.625 ± 1.588"
+    row = f"| P1 | a > b | undecided | So {numbers}. |"
     assert row in page.read_text()
     assert "- P1: `x`" in page.read_text()
 
