@@ -1,5 +1,6 @@
 """What scores and shows a run; none of it changes what is learnt."""
 
+from ranklight.callbacks.embedding_drift import EmbeddingDrift
 from ranklight.callbacks.evaluation.baselines import Baselines
 from ranklight.callbacks.evaluation.label_decision import LabelDecision
 from ranklight.callbacks.evaluation.label_ranking import LabelRanking
@@ -14,6 +15,7 @@ from ranklight.callbacks.sampler_statistics import SamplerStatistics
 
 __all__ = [
     "Baselines",
+    "EmbeddingDrift",
     "EmbeddingMap",
     "Gallery",
     "LabelDecision",

@@ -4,6 +4,7 @@ import csv
 import math
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ from ranklight.studies.comparison_sheets import (
 )
 from ranklight.studies.one_split import cautions, check_one_split
 from ranklight.studies.results_file import write_results_file
+from ranklight.studies.run_directories import with_last_values
 from ranklight.studies.run_scores import Found, LeftOutError, RunScores
 from ranklight.studies.sheet import Sheet, latex_lines, markdown_lines, screen_table
 from ranklight.studies.sources import read_sources
@@ -137,6 +139,13 @@ def compare_parser() -> ArgumentParser:
         help="a key of config.yaml, as model.init_args.weight: a row for each of its values",
     )
     add(
+        "--rows",
+        nargs="+",
+        metavar="PATTERN",
+        help="only these experiments (or values of --against), as lsep/* or lsep/digit_scenes/bce; "
+        "what is not among them is not corrected for",
+    )
+    add(
         "--paired",
         metavar="BASE",
         help="also each row minus this one, within a seed, with Student's paired t, and p-values "
@@ -178,8 +187,9 @@ def compare_parser() -> ArgumentParser:
     add(
         "--keep_runs",
         metavar="FILE",
-        help="CSV with a row a run (seed, commit, split, versions, every test score), to commit "
-        "beside a table; compare reads it in place of the runs",
+        help="CSV with a row a run (seed, commit, split, versions, every test score, and what "
+        "--metrics names of val/... and train/...), to commit beside a table; compare reads it in "
+        "place of the runs",
     )
     return parser
 
@@ -217,9 +227,11 @@ def _keep(given: Namespace) -> None:
     if not found.runs:
         raise ValueError("there is no tested run to keep")
     rows, without_key = group_runs(found.runs, given.against)
+    rows = _named(rows, given.rows)
     for run, reason in without_key.items():
         print(f"not kept: {run}: {reason}")
-    runs = [run for of in rows.values() for run in of]
+    further = [metric for metric in given.metrics if not metric.startswith("test/")]
+    runs = [with_last_values(run, further) for of in rows.values() for run in of]
     write_results_file(Path(given.keep_runs), runs, [given.against] if given.against else [])
     print(f"{len(runs)} runs: {given.keep_runs}")
 
@@ -242,7 +254,18 @@ def _rows(found: Found, given: Namespace) -> tuple[Rows, dict[str, str]]:
     if not rows:
         reasons = "; ".join(f"{run}: {reason}" for run, reason in left_out.items())
         raise ValueError(f"there is no run to compare; left out: {reasons}")
-    return rows, left_out
+    return _named(rows, given.rows), left_out
+
+
+def _named(rows: Rows, patterns: Sequence[str] | None) -> Rows:
+    """Those rows that a pattern names; None: all."""
+    if patterns is None:
+        return rows
+    for pattern in patterns:
+        if not any(fnmatchcase(str(row), pattern) for row in rows):
+            raise ValueError(f"--rows {pattern} names none of {', '.join(map(str, rows))}")
+    named = {row for row in rows for pattern in patterns if fnmatchcase(str(row), pattern)}
+    return {row: runs for row, runs in rows.items() if row in named}
 
 
 def _differences(rows: Rows, given: Namespace) -> dict[str, Mapping[Any, Difference]]:

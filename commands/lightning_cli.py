@@ -19,6 +19,7 @@ from pytorch_lightning.loggers.logger import DummyLogger
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from ranklight import __version__ as ranklight_version
+from ranklight.callbacks.embedding_drift import EmbeddingDrift
 from ranklight.callbacks.evaluation.baselines import Baselines
 from ranklight.callbacks.evaluation.label_decision import LabelDecision
 from ranklight.callbacks.pictures.embedding_map import EmbeddingMap
@@ -69,6 +70,7 @@ from ranklight.running.zero_shot import ZeroShot
 _WATCHING = {
     "evaluation": Callback,
     "statistics": SamplerStatistics,
+    "drift": EmbeddingDrift,
     "curves": TrainingCurves,
     "gallery": Gallery,
     "map": EmbeddingMap,

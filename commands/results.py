@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ranklight.commands.compare import check, compare_parser, comparison
 from ranklight.commands.rerun import rerun_all
-from ranklight.studies.claims import Claim, claims_lines, read_claims
+from ranklight.studies.claims import claims_lines, read_claims
 from ranklight.studies.comparison import differences, group_runs, means
 from ranklight.studies.intervals import Interval
 from ranklight.studies.results_file import read_results_file
@@ -24,7 +24,8 @@ What stands between these comments and <!-- end --> is made by the command:
   <!-- difference ROW METRIC BASE -->         ROW minus BASE within a seed, with its interval
   <!-- claims FILE.yaml -->                   a table of claims, as docs/claims.yaml has them
 
-A row is an experiment, by the name that its runs have."""
+A row is an experiment, by the name that its runs have. The runs of another folder are named first:
+<!-- mean experiments/digits/{RUNS} ROW METRIC -->, from the page on."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -77,34 +78,39 @@ def filled_page(page: Path) -> str:
         FileNotFoundError: The page, or the runs that it needs, are not there.
         ValueError: A comment of it cannot be answered; names it.
     """
-    runs = page.with_name(RUNS)
     verbs: dict[str, Callable[[Sequence[str]], str]] = {
-        "compare": lambda words: _tables([str(runs), *words]),
-        "mean": lambda words: _mean(runs, *_counted(words, 2, "mean ROW METRIC")),
-        "difference": lambda words: _difference(
-            runs, *_counted(words, 3, "difference ROW METRIC BASE")
-        ),
+        "compare": lambda words: _tables(*_runs_and_words(page, words)),
+        "mean": lambda words: _mean(*_runs_and_words(page, words)),
+        "difference": lambda words: _difference(*_runs_and_words(page, words)),
         "claims": lambda words: _claims(page.parent / _counted(words, 1, "claims FILE.yaml")[0]),
     }
     return filled(page.read_text(encoding="utf-8"), verbs)
 
 
-def _tables(words: Sequence[str]) -> str:
-    given = compare_parser().parse_args(words)
+def _runs_and_words(page: Path, words: Sequence[str]) -> tuple[Path, Sequence[str]]:
+    """The runs that a comment speaks of: those beside the page, or those it names first."""
+    if words and words[0].endswith(".csv"):
+        return page.parent / words[0], words[1:]
+    return page.with_name(RUNS), words
+
+
+def _tables(runs: Path, words: Sequence[str]) -> str:
+    given = compare_parser().parse_args([str(runs), *words])
     check(given)
     tables = ["\n".join(markdown_lines(sheet)) for sheet in comparison(given).sheets]
     return "\n\n".join(tables)
 
 
-def _mean(runs: Path, row: str, metric: str) -> str:
+def _mean(runs: Path, words: Sequence[str]) -> str:
+    row, metric = _counted(words, 2, "mean ROW METRIC")
     rows, _ = group_runs(read_results_file(runs, [metric]).runs, None)
     if row not in rows:
         raise ValueError(f"{runs} has no {row} with {metric}; it has {', '.join(rows) or 'none'}")
     return str(means({row: rows[row]}, metric)[row])
 
 
-def _difference(runs: Path, row: str, metric: str, base: str) -> str:
-    return str(_interval(runs, row, metric, base))
+def _difference(runs: Path, words: Sequence[str]) -> str:
+    return str(_interval(runs, *_counted(words, 3, "difference ROW METRIC BASE")))
 
 
 def _interval(runs: Path, row: str, metric: str, base: str) -> Interval:
@@ -116,11 +122,13 @@ def _interval(runs: Path, row: str, metric: str, base: str) -> Interval:
 
 
 def _claims(file: Path) -> str:
-    def number(claim: Claim) -> str:
-        folder, *words = claim.number.split(" ")
-        row, metric, base = _counted(words, 3, "FOLDER ROW METRIC BASE")
-        interval = _interval(file.parent / folder / RUNS, row, metric, base)
-        return f"`{row}` minus `{base}`, {metric}: {interval}"
+    def number(words: str) -> str:
+        folder, *named = words.split(" ")
+        runs = file.parent / folder / RUNS
+        if len(named) == 2:
+            return f"`{named[0]}`, {named[1]}: {_mean(runs, named)}"
+        row, metric, base = _counted(named, 3, "FOLDER ROW METRIC [BASE]")
+        return f"`{row}` minus `{base}`, {metric}: {_interval(runs, row, metric, base)}"
 
     return "\n".join(claims_lines(read_claims(file), number))
 

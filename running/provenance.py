@@ -18,10 +18,10 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import nn
 
 from ranklight import __version__
+from ranklight.run_records import FILE, read_records
 from ranklight.running.zero_shot import is_zero_shot
 from ranklight.writing import replacing
 
-FILE = "run.json"
 _PACKAGES = {
     "torch": ("torch",),
     "torchvision": ("torchvision",),
@@ -126,22 +126,6 @@ class Provenance(Callback):
     def _write(self, trainer: Trainer, records: list[dict[str, Any]]) -> None:
         with replacing(Path(trainer.default_root_dir) / FILE) as fresh:
             fresh.write_text(json.dumps({"stages": records}, indent=1) + "\n")
-
-
-def read_records(run: Path) -> list[dict[str, Any]]:
-    """The records of a run, oldest first; none where there is no `run.json`.
-
-    Raises:
-        ValueError: The file is not one that `Provenance` wrote; names it.
-    """
-    path = run / FILE
-    if not path.exists():
-        return []
-    try:
-        records: list[dict[str, Any]] = json.loads(path.read_text())["stages"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} must hold the stages of a run as JSON; got {error!r}") from error
-    return records
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

@@ -9,8 +9,8 @@ import torch
 import yaml
 from torch import Tensor
 
+from ranklight.run_records import read_records
 from ranklight.running.checkpoint_io import newest_whole
-from ranklight.running.provenance import read_records
 from ranklight.running.run_directory import run_of_checkpoint
 from ranklight.running.seen_data import SEEN_DATA
 from ranklight.writing import replacing

@@ -18,7 +18,8 @@ class Claim(NamedTuple):
         experiment: Where it was tried, from experiments/ on; "" for nowhere.
         state: One of `STATES`.
         because: What came out, or what is missing.
-        number: Words for a number of the page, as `difference ROW METRIC BASE`; "" for none.
+        numbers: Each in words, FOLDER ROW METRIC or FOLDER ROW METRIC BASE, of the runs that are
+            committed in a folder.
         command: What makes it; "" where nothing here does.
     """
 
@@ -27,7 +28,7 @@ class Claim(NamedTuple):
     state: str
     because: str
     experiment: str = ""
-    number: str = ""
+    numbers: Sequence[str] = ()
     command: str = ""
 
 
@@ -53,13 +54,13 @@ def read_claims(path: Path) -> dict[str, list[Claim]]:
 
 
 def claims_lines(
-    papers: Mapping[str, Sequence[Claim]], number: Callable[[Claim], str]
+    papers: Mapping[str, Sequence[Claim]], number: Callable[[str], str]
 ) -> Iterator[str]:
     """How many claims are in each state, and for each paper its claims and what decides them.
 
     Args:
         papers: From `read_claims`.
-        number: What a claim's `number` is.
+        number: From the words of one of a claim's `numbers` to what they stand for.
     """
     states = [claim.state for of in papers.values() for claim in of]
     counts = ", ".join(f"{states.count(state)} {state}" for state in STATES)
@@ -68,7 +69,7 @@ def claims_lines(
         yield from ("", f"## {paper}", "", "| | claim | state | what came out, or is missing |")
         yield "| --- | --- | --- | --- |"
         for claim in claims:
-            counted = f" {number(claim)}." if claim.number else ""
+            counted = f" {'; '.join(map(number, claim.numbers))}." if claim.numbers else ""
             where = f" In `experiments/{claim.experiment}`." if claim.experiment else ""
             came = f"{claim.because}{counted}{where}"
             yield f"| {claim.id} | {claim.claim} | {claim.state} | {came} |"

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-from ranklight.studies.intervals import Interval, student_interval
-
 
 def paired_differences(scores: Mapping[int, float], base: Mapping[int, float]) -> dict[int, float]:
     """The score minus the base's, of each seed that both have.
@@ -28,19 +26,6 @@ def paired_differences(scores: Mapping[int, float], base: Mapping[int, float]) -
             f"got {_listed(scores)} and {_listed(base)}"
         )
     return {seed: scores[seed] - base[seed] for seed in shared}
-
-
-def paired_difference(scores: Mapping[int, float], base: Mapping[int, float]) -> Interval:
-    """Mean difference within a seed, its 95 % interval and p-value: Student's paired t.
-
-    Args:
-        scores: By seed.
-        base: By seed.
-
-    Raises:
-        ValueError: They have no seed in common.
-    """
-    return student_interval(list(paired_differences(scores, base).values()))
 
 
 def _listed(seeds: Mapping[int, float]) -> str:

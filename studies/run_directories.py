@@ -1,15 +1,16 @@
 """Runs that `ranklight fit` left in their directories."""
 
 import csv
-import json
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from ranklight.run_records import FILE, read_records
 from ranklight.studies.run_scores import Found, LeftOutError, RunScores
 
 _NAMED = 8
@@ -96,6 +97,22 @@ def all_test_scores(run: Path) -> dict[str, float]:
     return {name: float(score) for name, score in scores.items()}
 
 
+def with_last_values(run: RunScores, metrics: Sequence[str]) -> RunScores:
+    """A run with the last values of what it logged in training and validation, where it did.
+
+    Args:
+        run: With its test scores; without a directory it stays as it is.
+        metrics: Logged names, as train/drift@10.
+    """
+    if run.directory is None:
+        return run
+    more = {}
+    for metric in metrics:
+        with suppress(LeftOutError):
+            more[metric] = _last_value(run.directory, metric)
+    return run._replace(scores={**run.scores, **more})
+
+
 def _own_test(run: Path) -> dict[str, Any] | None:
     """The scores of the last test of the run's own best checkpoint; None if no test is recorded."""
     stages = _stages(run)
@@ -116,12 +133,10 @@ def _own_test(run: Path) -> dict[str, Any] | None:
 
 
 def _stages(run: Path) -> list[dict[str, Any]]:
-    path = run / "run.json"
     try:
-        stages = json.loads(path.read_text())["stages"] if path.exists() else []
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LeftOutError(f"its run.json cannot be read ({error!r})") from error
-    return list(stages)
+        return read_records(run)
+    except (OSError, ValueError) as error:
+        raise LeftOutError(f"its run.json cannot be read ({error})") from error
 
 
 def _config(run: Path) -> dict[str, Any]:
@@ -176,7 +191,7 @@ def _whole(seed: Any) -> int | None:
 
 
 def _directories(where: Sequence[str]) -> list[Path]:
-    names = ("metrics.csv", "run.json")
+    names = ("metrics.csv", FILE)
     found = {
         file.parent.resolve()
         for start in where

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from ranklight.run_records import FILE, last_record
+
 # A setting of which training diverges, or for which memory is too small, is a bad one.
 _OF_THE_SETTING = ("FloatingPointError", "OutOfMemoryError", "torch.OutOfMemoryError")
 
@@ -73,11 +75,10 @@ class Runs(NamedTuple):
         if _outcome(run, "test") != "finished":
             words = ["test", "-c", str(run / "config.yaml"), "--ckpt_path", "best"]
             self._check(self.command_line(words, self._log(run)), run, "test")
-        return {
-            metric: score
-            for metric, score in _last_record(run, "test")["scores"].items()
-            if score is not None
-        }
+        record = last_record(run, "test")
+        assert record is not None
+        scores: dict[str, float | None] = record["scores"]
+        return {metric: score for metric, score in scores.items() if score is not None}
 
     def is_fitted(self, experiment: str, name: str) -> bool:
         """Whether a run came to its end."""
@@ -116,20 +117,13 @@ def last_words(log: Path) -> str:
 
 def tested_runs(directory: Path) -> list[str]:
     """The runs below a directory that have looked at their test part."""
-    runs = (file.parent for file in sorted(directory.rglob("run.json")))
+    runs = (file.parent for file in sorted(directory.rglob(FILE)))
     return [str(run) for run in runs if _outcome(run, "test") is not None]
 
 
 def _outcome(run: Path, stage: str) -> str | None:
-    record = _last_record(run, stage)
+    record = last_record(run, stage)
     return None if record is None else str(record["outcome"])
-
-
-def _last_record(run: Path, stage: str) -> Any:
-    if not (run / "run.json").exists():
-        return None
-    stages = json.loads((run / "run.json").read_text())["stages"]
-    return next((each for each in reversed(stages) if each["stage"] == stage), None)
 
 
 def _best(metrics: Path, metric: str, mode: Literal["min", "max"]) -> float:

@@ -25,8 +25,9 @@ _THUMBNAIL = 32
 class Baselines(Callback):
     """Prints test scores of the trained encoder beside raw pixels and its own untrained weights.
 
-    Also writes them as `results.json` into the run's directory. The untrained encoder is the module
-    as it was built, before training or loading a checkpoint.
+    Also writes them as `results.json` into the run's directory, and logs those that are shown
+    beside the trained encoder's: `test/recall@1/raw_pixels`, `test/recall@1/untrained`. The
+    untrained encoder is the module as it was built, before training or loading a checkpoint.
 
     Raw pixels of images above 32 × 32 are those of thumbnails of that size: k-means of the 150,528
     numbers of a 224-pixel image takes longer than training, and larger ones say no more.
@@ -41,26 +42,35 @@ class Baselines(Callback):
     def __init__(self, columns: tuple[str, ...] = ("recall@1", "map@r", "nmi")) -> None:
         self.columns = columns
         self.untrained: nn.Module | None = None
+        self._scores: dict[str, dict[str, float]] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Copy the encoder before it learns."""
         if self.untrained is None:
             self.untrained = copy.deepcopy(cast(nn.Module, pl_module.encoder))
 
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Score the baselines, and log what is shown of them."""
+        assert self.untrained is not None
+        untrained = self.untrained.to(pl_module.device).eval()
+        self._scores = {
+            "raw pixels": _score(_thumbnail_pixels, trainer),
+            "untrained": _score(untrained, trainer),
+        }
+        for name, scores in self._scores.items():
+            for column in (column for column in self.columns if column in scores):
+                value = scores[column]
+                pl_module.log(_logged(column, name), value, sync_dist=True, reduce_fx="max")
+
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Score the baselines, print the table."""
+        """Print the table."""
+        ours = {_logged(column, name) for column in self.columns for name in self._scores}
         trained = {
             name.removeprefix("test/"): float(value)
             for name, value in trainer.callback_metrics.items()
-            if name.startswith("test/")
+            if name.startswith("test/") and name not in ours
         }
-        assert self.untrained is not None
-        untrained = self.untrained.to(pl_module.device).eval()
-        rows = {
-            "raw pixels": _score(_thumbnail_pixels, trainer),
-            "untrained": _score(untrained, trainer),
-            "trained": trained,
-        }
+        rows = {**self._scores, "trained": trained}
         if trainer.is_global_zero:
             self._show(rows, Path(trainer.default_root_dir))
 
@@ -73,6 +83,10 @@ class Baselines(Callback):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(rows, indent=1) + "\n")
         rank_zero_info(f"table: {path}")
+
+
+def _logged(column: str, baseline: str) -> str:
+    return f"test/{column}/{baseline.replace(' ', '_')}"
 
 
 def _shown(scores: dict[str, float], column: str) -> str:

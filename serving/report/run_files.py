@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from ranklight.run_records import read_records
 from ranklight.running.metrics_file import MetricsFile
-from ranklight.running.provenance import read_records
 
 Points = list[tuple[float, float]]
 

@@ -51,6 +51,17 @@ def test_a_row_an_experiment(runs, monkeypatch, capsys):
     assert "0.600 ± 0.248" in capsys.readouterr().out
 
 
+def test_only_the_rows_that_are_asked_for(runs, monkeypatch, capsys):
+    table = runs / "table.md"
+    ranklight(
+        monkeypatch, str(runs), "--metrics", "test/recall@1", "--output", str(table), "--rows", "b*"
+    )
+    assert table.read_text().splitlines()[2:] == ["| b | 1 | 0.800 |"]
+    with pytest.raises(SystemExit):
+        ranklight(monkeypatch, str(runs), "--metrics", "test/recall@1", "--rows", "b", "c*")
+    assert "--rows c* names none of a, b" in capsys.readouterr().err
+
+
 def test_a_row_a_value_of_a_setting_and_a_picture(runs, monkeypatch):
     plot, table = runs / "plot.png", runs / "table.md"
     options = ["--against", "model.init_args.weight", "--plot", str(plot), "--output", str(table)]
@@ -97,7 +108,7 @@ def test_the_test_of_the_runs_own_best_counts(runs, monkeypatch, capsys):
     ("records", "reason"),
     [
         ([], "no fit of it is recorded"),
-        ([{"stage": "test"}], "it was not fitted, only test"),
+        ([{"stage": "test", "outcome": "finished"}], "it was not fitted, only test"),
         ([{"stage": "fit", "outcome": "running"}], "its fit saved nothing"),
         (["test", FIT], "its own best.ckpt was not tested since it was fitted"),
         ([FIT, "test of last"], "its own best.ckpt was not tested"),

@@ -68,10 +68,10 @@ def test_fit_then_test_leaves_everything_in_one_directory(ranklight):
     results = json.loads((run / "results.json").read_text())
     assert list(results) == ["raw pixels", "untrained", "trained"]
     assert all({"recall@1", "map@r", "nmi"} <= set(row) for row in results.values())
+    assert not any("/" in name for row in results.values() for name in row)
     header = (run / "metrics.csv").read_text().splitlines()[0]
-    assert {"train/loss", "train/mined_fraction", "val/recall@1", "test/map@r"} <= set(
-        header.split(",")
-    )
+    names = {"train/loss", "train/mined_fraction", "val/recall@1", "test/map@r"}
+    assert {*names, "test/map@r/untrained", "test/nmi/raw_pixels"} <= set(header.split(","))
 
 
 def test_test_finds_the_best_checkpoint_and_predict_writes_a_file(ranklight):

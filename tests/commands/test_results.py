@@ -80,6 +80,15 @@ def test_what_cannot_be_answered_is_named(page, monkeypatch, capsys, text, said)
     assert page.read_text() == text
 
 
+def test_runs_of_another_folder_are_named_first(page, monkeypatch):
+    other = page.parent / "README.md"
+    (folder := page.parent / "ours").mkdir()
+    page.with_name("results.csv").rename(folder / "results.csv")
+    other.write_text("<!-- mean ours/results.csv ours/b test/map --><!-- end -->")
+    results(monkeypatch, other)
+    assert "-->0.250 ± 0.000<!-- end -->" in other.read_text()
+
+
 def test_words_that_are_no_verb_stay():
     assert filled("<!-- a --> <!-- end -->", {"b": lambda words: "c"}) == "<!-- a --> <!-- end -->"
 
@@ -101,14 +110,15 @@ def test_claims_that_are_none_are_refused(page, monkeypatch, capsys, claims, sai
 def test_a_claim_has_its_number_from_its_folder(page, monkeypatch):
     (folder := page.parent / "loss").mkdir()
     page.with_name("results.csv").rename(folder / "results.csv")
-    number = "number: loss ours/a test/map ours/b"
+    number = "numbers: [loss ours/a test/map ours/b, loss ours/a test/map]"
     page.with_name("claims.yaml").write_text(
-        f"Paper:\n- {{id: P1, claim: a > b, state: undecided, because: So., {number}, command: x}}"
+        f"Paper:\n- {{id: P1, claim: a > b, state: undecided, because: So, {number}, command: x}}"
     )
     page.write_text("<!-- claims claims.yaml --><!-- end -->")
     results(monkeypatch, page)
     assert "1 claims: 0 holds, 0 does not hold, 1 undecided" in page.read_text()
-    row = "| P1 | a > b | undecided | So. `ours/a` minus `ours/b`, test/map: 0.375 ± 1.588. |"
+    numbers = "`ours/a` minus `ours/b`, test/map: 0.375 ± 1.588; `ours/a`, test/map: 0.625 ± 1.588"
+    row = f"| P1 | a > b | undecided | So {numbers}. |"
     assert row in page.read_text()
     assert "- P1: `x`" in page.read_text()
 

@@ -6,11 +6,10 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
+from ranklight.run_records import FILE, read_records
 from ranklight.running.provenance import (
-    FILE,
     Provenance,
     git_state,
-    read_records,
     versions,
     weights_hash,
 )
@@ -129,7 +128,8 @@ def test_weights_of_other_values_types_or_names_have_another_hash():
     assert weights_hash(nn.Sequential(layer)) != weights_hash(layer)
 
 
-def test_a_damaged_file_is_named(tmp_path):
-    (tmp_path / FILE).write_text("{")
+@pytest.mark.parametrize("text", ["{", "[]", '{"stages": 5}', '{"stages": [{"stage": "fit"}]}'])
+def test_a_damaged_file_is_named(tmp_path, text):
+    (tmp_path / FILE).write_text(text)
     with pytest.raises(ValueError, match=r"run\.json must hold the stages"):
         read_records(tmp_path)
