@@ -29,8 +29,8 @@ from ranklight.callbacks.pictures.verification_histograms import VerificationHis
 from ranklight.callbacks.sampler_statistics import SamplerStatistics
 from ranklight.commands.config_file import ConfigFile
 from ranklight.commands.errors import Command
-from ranklight.commands.nulls import Parser
 from ranklight.commands.old_names import check_names
+from ranklight.commands.parser import Parser
 from ranklight.commands.trainer import RanklightTrainer
 from ranklight.running.batch_norm import WarnOfLocalBatchNorm
 from ranklight.running.best_checkpoint import BestCheckpoint

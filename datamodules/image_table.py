@@ -167,6 +167,11 @@ def _files(table: Table, name: str, root: Path) -> list[str]:
     if "" in written:
         row = int((codes == written.index("")).argmax())
         raise ValueError(f"{table[row]}: {name} is empty")
+    if remote := next((path for path in written if "://" in path), None):
+        row = int((codes == written.index(remote)).argmax())
+        raise ValueError(
+            f"{table[row]}: {name} is {remote}; images are read from files: fetch them"
+        )
     # A spreadsheet on Windows writes these.
     paths = np.array([str(root / path.replace("\\", "/")) for path in written], dtype=object)
     files: list[str] = paths[codes].tolist()

@@ -6,6 +6,7 @@ from jaxtyping import Bool
 from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_warn
 
+from ranklight.datamodules.labels.class_names import warn_of_names
 from ranklight.datamodules.labels.rows import RowLabels
 from ranklight.datamodules.reading.annotations import SPLITS
 from ranklight.datamodules.reading.found import first_names
@@ -34,7 +35,7 @@ def seen_classes(
 def warn_of_classes(
     labels: RowLabels, splits: list[list[NDArray[np.int64]]], seen: Bool[np.ndarray, "splits c"]
 ) -> None:
-    """Warn of splits that nothing can be measured on, and of classes that training lacks.
+    """Warn of splits that nothing can be measured on, of classes that training lacks, of names.
 
     Classes that are apart in training and test are what retrieval wants; where some are in both,
     those that are in one alone are named.
@@ -45,8 +46,8 @@ def warn_of_classes(
         seen: Which classes each split has.
     """
     for name, sides in zip(SPLITS[1:], splits[1:], strict=True):
-        if len(sides) == 1:
-            _warn_of_few(name, labels, sides[0])
+        _warn_of_few(name, labels, sides)
+    warn_of_names(labels.class_names)
     train, _, test = seen
     if not (train & test).any():
         return
@@ -62,11 +63,27 @@ def warn_of_classes(
             )
 
 
-def _warn_of_few(name: str, labels: RowLabels, rows: NDArray[np.int64]) -> None:
-    if len(rows) == 1:
+def _warn_of_few(name: str, labels: RowLabels, sides: list[NDArray[np.int64]]) -> None:
+    queries, gallery = sides[0], sides[-1]
+    if len(sides) == 1 and len(queries) == 1:
         rank_zero_warn(f"{name} is one image, which has nothing to be compared with")
-    elif labels.classes is not None and np.bincount(labels.classes[rows]).max() < 2:
+    elif labels.classes is None or labels.of_pairs is not None:
+        return
+    elif len(np.unique(labels.classes[np.concatenate(sides)])) == 1:
         rank_zero_warn(
-            f"no two of the {len(rows)} images of {name} are of one class: no query has an answer, "
-            "and scores of retrieval will be nan"
+            f"all images of {name} are of one class: whatever is found is right, and "
+            "scores of retrieval will be 1"
         )
+    elif not _has_answers(labels.classes, queries, gallery):
+        rank_zero_warn(
+            f"no two images of {name} are of one class, or none of them a query and the other in "
+            "the gallery: no query has an answer, and scores of retrieval will be nan"
+        )
+
+
+def _has_answers(
+    classes: NDArray[np.int64], queries: NDArray[np.int64], gallery: NDArray[np.int64]
+) -> bool:
+    if queries is gallery:
+        return bool(np.bincount(classes[queries]).max() > 1)
+    return bool(np.isin(classes[queries], classes[gallery]).any())

@@ -56,8 +56,9 @@ def hold_out(
         held_out = rank < np.minimum(np.rint(fraction * counts), counts - 1)[classes]
     if not held_out.any():
         raise ValueError(
-            f"holding out {fraction:g} of {len(classes)} images in {len(counts)} classes, "
-            f"{validation}, leaves nothing for evaluation"
+            f"holding out {fraction:g} of {len(classes)} images in {len(counts)} classes (or "
+            f"groups), {validation}, leaves nothing for evaluation: hold out single images, or "
+            "mark the splits"
         )
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int
 from numpy.typing import NDArray
 
-from ranklight.datamodules.reading.annotations import SPLITS
+from ranklight.datamodules.reading.annotations import SPLIT_NAMES, SPLITS
 from ranklight.datamodules.reading.tables import Table
 from ranklight.datamodules.splits import Fold, hold_out
 
@@ -15,11 +15,12 @@ ROLES = ("query", "gallery", "distractor", "junk")
 _QUERY, _DISTRACTOR, _JUNK = 0, 2, 3
 _NONE = -1
 _WRITTEN = {
-    **{split: (number, _NONE) for number, split in enumerate(SPLITS)},
+    **{split: (number, _NONE) for split, number in SPLIT_NAMES.items()},
     **{
         f"{split}_{role}": (number, kind)
-        for number, split in enumerate(SPLITS[1:], 1)
+        for split, number in SPLIT_NAMES.items()
         for kind, role in enumerate(ROLES[:2])
+        if number
     },
 }
 
@@ -98,14 +99,16 @@ def _coded(
     encoded = table.texts(name).dictionary_encode()
     written: list[str] = encoded.dictionary.to_pylist()
     codes = encoded.indices.to_numpy()
-    unknown = np.array([value not in known for value in written])
+    unknown = np.array([value.lower() not in known for value in written])
     if unknown.any():
         row = int(unknown[codes].argmax())
-        first = ", ".join([value for value in known if value and "_" not in value])
+        first = ", ".join(value for value in (*SPLITS, *ROLES) if value in known)
         raise ValueError(
             f"{table[row]}: {name} is {written[codes[row]]!r}, which is none of {first}, {more}"
         )
-    coded: NDArray[np.int64] = np.array([known[value] for value in written], np.int64)[codes]
+    coded: NDArray[np.int64] = np.array([known[value.lower()] for value in written], np.int64)[
+        codes
+    ]
     return coded
 
 
@@ -145,6 +148,11 @@ def split_rows(
                 f"{source} has no image in the split {name}: mark some, or leave the column out to "
                 "have val and test held out"
             )
+    if (idle := (split == 0) & np.isin(places.role, (_DISTRACTOR, _JUNK))).any():
+        raise ValueError(
+            f"{source} has {idle.sum()} images in the split train with the role distractor or "
+            "junk, which only val and test have: leave them out, or take the role away"
+        )
     sides = [
         _sides(
             np.flatnonzero((split == number) & (places.role != _JUNK)),

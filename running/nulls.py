@@ -6,6 +6,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from jsonargparse import Namespace
 
+_NO_KEYS = ("args", "kwargs", "options", "return")
+
 
 def read_nulls(tree: Any, path: str = "") -> None:
     """Make None of the text that jsonargparse makes of it two levels deep; refuse it elsewhere.
@@ -31,7 +33,7 @@ def read_nulls(tree: Any, path: str = "") -> None:
 
 
 def _read_arguments(class_path: str, given: Any, path: str) -> None:
-    hints = _annotations(class_path)
+    hints = parameters_of(class_path)
     items = given.items() if isinstance(given, dict) else vars(given).items()
     for key, value in list(items):
         if key not in hints or value not in (None, "None"):
@@ -43,8 +45,8 @@ def _read_arguments(class_path: str, given: Any, path: str) -> None:
             raise ValueError(f"{path}.init_args.{key} must be {kind}, got null")
 
 
-def _annotations(class_path: str) -> dict[str, Any]:
-    """Of all parameters that a class takes; none of one whose annotations cannot be read."""
+def parameters_of(class_path: str) -> dict[str, Any]:
+    """The annotations of all parameters that a class takes; none where they cannot be read."""
     module, _, name = class_path.rpartition(".")
     hints: dict[str, Any] = {}
     try:
@@ -60,7 +62,7 @@ def _annotations(class_path: str) -> dict[str, Any]:
                 }
     except Exception:
         return {}
-    return hints
+    return {name: hint for name, hint in hints.items() if name not in _NO_KEYS}
 
 
 def _defaults(function: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from torch import nn
 
 from ranklight.datamodules.batches import Batches, TripletBatches
 from ranklight.datamodules.labels.kind import Labels, Rows
-from ranklight.datamodules.labels.numbers import float32_numbers
+from ranklight.datamodules.labels.numbers import check_columns, float32_numbers
 from ranklight.datamodules.labels.one_class import OneClass
 from ranklight.datamodules.labels.rows import RowLabels
 from ranklight.datamodules.reading.tables import Table, read_table
@@ -39,7 +39,7 @@ class GradedRelevance(Labels):
         weights: One number a column; by default 1.
 
     Raises:
-        ValueError: No columns, or another number of weights.
+        ValueError: No columns, one twice, another number of weights, or a weight below 0.
     """
 
     def __init__(
@@ -49,10 +49,7 @@ class GradedRelevance(Labels):
         class_column: str | None = None,
         weights: list[float] | None = None,
     ) -> None:
-        if not columns:
-            raise ValueError("graded relevance needs at least one column; got none")
-        if weights is not None and len(weights) != len(columns):
-            raise ValueError(f"{len(columns)} columns need as many weights, got {weights}")
+        check_columns(columns, weights)
         self.columns = columns
         self.relevance = relevance
         self.class_column = class_column

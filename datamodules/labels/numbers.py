@@ -1,5 +1,7 @@
 """Numbers as labels."""
 
+import math
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -12,6 +14,8 @@ from ranklight.datamodules.labels.kind import Labels, Rows
 from ranklight.datamodules.labels.rows import RowLabels
 from ranklight.datamodules.reading.tables import Table
 from ranklight.datamodules.reading.transforms import Size, Transform
+
+_LARGEST, _SMALLEST = 1e17, 1e-3
 
 
 class Numbers(Labels):
@@ -29,14 +33,11 @@ class Numbers(Labels):
         weights: One number a label column; by default 1.
 
     Raises:
-        ValueError: No columns, or another number of weights.
+        ValueError: No columns, one twice, another number of weights, or a weight below 0.
     """
 
     def __init__(self, columns: list[str], weights: list[float] | None = None) -> None:
-        if not columns:
-            raise ValueError("numbers need at least one label column; got none")
-        if weights is not None and len(weights) != len(columns):
-            raise ValueError(f"{len(columns)} label columns need as many weights, got {weights}")
+        check_columns(columns, weights)
         self.columns = columns
         self.weights = weights
 
@@ -57,6 +58,23 @@ class Numbers(Labels):
         return [v2.RandomResizedCrop(size, (0.64, 1.0))]
 
 
+def check_columns(columns: list[str], weights: list[float] | None) -> None:
+    """Refuse columns and weights that no table can have.
+
+    Raises:
+        ValueError: No columns, one twice, another number of weights, or a weight that is below 0 or
+            not finite.
+    """
+    if not columns or len(set(columns)) < len(columns):
+        raise ValueError(f"label columns must be there, each once; got {columns}")
+    if weights is None:
+        return
+    if len(weights) != len(columns):
+        raise ValueError(f"{len(columns)} label columns need as many weights, got {weights}")
+    if not all(0 <= weight < math.inf for weight in weights):
+        raise ValueError(f"weights of label columns must be finite, 0 or more; got {weights}")
+
+
 def float32_numbers(
     table: Table, columns: list[str], weights: list[float] | None = None
 ) -> Float[Tensor, "rows k"]:
@@ -68,12 +86,37 @@ def float32_numbers(
     labels = np.empty((len(table), 0), np.float32)
     for number, name in enumerate(columns):
         exact = table.numbers([name])
+        weight = np.float32(1 if weights is None else weights[number])
         with np.errstate(over="ignore"):
             rounded = exact.astype(np.float32)
+            weighted = rounded * weight
         _check_rounding(table, name, exact, rounded)
-        weight = np.float32(1 if weights is None else weights[number])
-        labels = np.hstack([labels, rounded * weight])
+        _check_squares(table, name, weighted)
+        labels = np.hstack([labels, weighted])
+    _warn_of_small(table, columns, labels)
     return torch.from_numpy(labels)
+
+
+def _check_squares(table: Table, name: str, weighted: Float[np.ndarray, "rows k"]) -> None:
+    """Refuse what is so large that its square, which a distance needs, is none of float32."""
+    large = ~(np.abs(weighted) <= _LARGEST).all(1)
+    if large.any():
+        row = int(large.argmax())
+        raise ValueError(
+            f"{table[row]}: {name} (times its weight) is {np.abs(weighted[row]).max():g}; label "
+            f"distances need numbers up to {_LARGEST:g}: give a smaller weight"
+        )
+
+
+def _warn_of_small(table: Table, columns: list[str], labels: Float[np.ndarray, "rows k"]) -> None:
+    """Warn of differences that relevance, 1 − label distance in float32, rounds away."""
+    widest = float(np.ptp(labels, axis=0).max())
+    if 0 < widest < _SMALLEST:
+        rank_zero_warn(
+            f"{table.file}: the numbers of {', '.join(columns)} (times their weights) differ by "
+            f"{widest:.2g} at most, which 1 - label distance rounds away: give weights of about "
+            f"{1 / widest:.1g}"
+        )
 
 
 def _check_rounding(

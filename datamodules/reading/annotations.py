@@ -11,6 +11,12 @@ from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_warn
 
 SPLITS = ("train", "val", "test")
+# As others write them, in any case.
+SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training"), 0),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), 1),
+    **dict.fromkeys(("test", "testing"), 2),
+}
 
 
 class Location(NamedTuple):

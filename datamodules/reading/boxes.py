@@ -7,12 +7,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
-from PIL import Image
 
 from ranklight.datamodules.reading.annotations import Location
-from ranklight.datamodules.reading.pictures import Box
+from ranklight.datamodules.reading.pictures import Box, picture_size
 
-_ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)
 _THREADS = 16
 
 
@@ -26,7 +24,7 @@ def check_boxes(
     """
     names = sorted(set(files))
     with ThreadPoolExecutor(_THREADS) as pool:
-        size = dict(zip(names, pool.map(_upright_size, names), strict=True))
+        size = dict(zip(names, pool.map(picture_size, names), strict=True))
     sizes = np.array([size[file] for file in files], np.float64)
     inside = (boxes[:, :2] >= 0).all(1) & (boxes[:, 2:] <= sizes).all(1)
     broken = ~inside | (boxes[:, :2] >= boxes[:, 2:]).any(1)
@@ -53,7 +51,7 @@ def cut_to_pictures(
     """
     names = [file for file in sorted(set(files)) if Path(file).is_file()]
     with ThreadPoolExecutor(_THREADS) as pool:
-        size = dict(zip(names, pool.map(_upright_size, names), strict=True))
+        size = dict(zip(names, pool.map(picture_size, names), strict=True))
     sizes = np.array([size.get(file, (np.inf, np.inf)) for file in files], np.float64)
     cut: NDArray[np.float64] = np.clip(boxes, 0, np.hstack([sizes, sizes]))
     return cut
@@ -63,13 +61,3 @@ def whole_pixels(boxes: Float[np.ndarray, "boxes 4"]) -> list[Box]:
     """The smallest boxes of whole pixels around boxes."""
     whole = np.hstack([np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])]).astype(np.int64)
     return [(left, top, right, bottom) for left, top, right, bottom in whole.tolist()]
-
-
-def _upright_size(file: str) -> tuple[int, int]:
-    try:
-        with Image.open(file) as image:
-            width, height = image.size
-            turned = image.getexif().get(_ORIENTATION) in _ON_ITS_SIDE
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{file} is not a readable image: {error}") from error
-    return (height, width) if turned else (width, height)

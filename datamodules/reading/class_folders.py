@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ranklight.datamodules.reading.annotations import SPLITS
+from ranklight.datamodules.reading.annotations import SPLIT_NAMES, SPLITS
 from ranklight.datamodules.reading.found import LeftOut
 from ranklight.datamodules.reading.suffixes import suffixes, why_no_picture
 
@@ -31,7 +31,8 @@ class ClassFiles(NamedTuple):
 def read_class_folders(root: Path) -> ClassFiles:
     """The images in the class folders of a root, or in those of its folders train, val and test.
 
-    The root holds splits where it has no other folder than these three. Links to files and folders
+    The root holds splits where it has no other folder than these three, which may be in capitals,
+    and called training, valid, validation, dev or testing. Links to files and folders
     are followed. What is hidden, no image, or beside the class folders is left out and counted.
 
     Raises:
@@ -43,24 +44,34 @@ def read_class_folders(root: Path) -> ClassFiles:
         raise FileNotFoundError(f"the data folder {root} does not exist (from {Path.cwd()})")
     left_out = LeftOut(root)
     names = [path.name for path in _folders(root, LeftOut(root))]
-    in_splits = bool(names) and set(names) <= set(SPLITS)
+    in_splits = bool(names) and all(name.lower() in SPLIT_NAMES for name in names)
     if in_splits:
         _check_splits(root, names)
         _folders(root, left_out)
     tops = [root / name for name in names] if in_splits else [root]
     found = sorted(file for top in tops for file in _images_of_classes(top, left_out))
     depth = len(root.parts)
-    splits = [file.parts[depth] for file in found] if in_splits else []
+    splits = [_split(file.parts[depth]) for file in found] if in_splits else []
     return ClassFiles(found, splits, [file.parts[depth + in_splits] for file in found], left_out)
 
 
 def split_names_as_classes(classes: list[str]) -> list[str]:
     """Classes that are called like splits, which a root with other folders makes them."""
-    return [name for name in SPLITS if name in classes]
+    return [name for name in dict.fromkeys(classes) if name.lower() in SPLIT_NAMES]
+
+
+def _split(folder: str) -> str:
+    return SPLITS[SPLIT_NAMES[folder.lower()]]
 
 
 def _check_splits(root: Path, names: list[str]) -> None:
-    if not {"train", "test"} <= set(names):
+    splits = [_split(name) for name in names]
+    if len(set(splits)) < len(splits):
+        raise FileNotFoundError(
+            f"{root} has the folders {', '.join(names)}, of which several are the same split; it "
+            "needs one each of train, val and test"
+        )
+    if not {"train", "test"} <= set(splits):
         raise FileNotFoundError(
             f"{root} has the folders {', '.join(names)}; it needs train and test (val may be "
             "missing), or none of the three but one folder a class"

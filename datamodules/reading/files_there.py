@@ -50,6 +50,8 @@ def check_files_there(
     ):
         if broken.any():
             row = int(broken.argmax())
+            if error is FileNotFoundError and os.path.exists(files[row]):
+                words = "are folders or devices"
             where = "" if locations is None else f" ({locations[row]})"
             raise error(
                 f"{broken.sum()} of {len(sizes)} image files of {source} {words}, first "

@@ -83,10 +83,22 @@ def read_picture(
         return _cut(upright, _part(file, box, (width, height)))
 
 
+def check_header(file: str | Path) -> None:
+    """Whether a file begins as a picture; what is wrong with its pixels only `read_picture` finds.
+
+    Raises:
+        ValueError: The file is gone, empty, too large, or not a picture; names the file.
+    """
+    with (
+        _one_sentence(file),
+        Path(file).open("rb") as stream,
+        Image.open(stream, formats=_formats()) as image,
+    ):
+        _check_pixels(*image.size)
+
+
 def picture_size(file: str | Path) -> tuple[int, int]:
     """Width and height of the upright picture, from its header alone.
-
-    A cheap check of a file; what is wrong with the pixels only `read_picture` finds.
 
     Raises:
         ValueError: The file is gone, empty, too large, or not a picture; names the file.

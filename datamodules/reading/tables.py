@@ -105,7 +105,7 @@ class Table(Sequence[Location]):
         """A column as text without blanks around it; empty where there is no value.
 
         Raises:
-            ValueError: There is no such column, or it holds lists.
+            ValueError: There is no such column, or it holds lists, or bytes that are no text.
         """
         import pyarrow
         from pyarrow import compute
@@ -116,7 +116,16 @@ class Table(Sequence[Location]):
                 f"{self.file}: the column {name} holds {column.type}, where one text a row is "
                 "needed"
             )
-        text = column.cast(pyarrow.string()).fill_null("").combine_chunks()
+        if pyarrow.types.is_floating(column.type):
+            # pandas writes no value of a column of numbers as NaN.
+            column = compute.if_else(compute.is_nan(column), None, column)
+        try:
+            text = column.cast(pyarrow.string()).fill_null("").combine_chunks()
+        except pyarrow.ArrowInvalid as error:
+            raise ValueError(
+                f"{self.file}: the column {name} holds {column.type} that is no text in UTF-8, "
+                "where one text a row is needed"
+            ) from error
         return compute.utf8_trim_whitespace(text)
 
     def numbers(self, names: Sequence[str]) -> Float[np.ndarray, "rows k"]:
@@ -139,9 +148,18 @@ class Table(Sequence[Location]):
         import pyarrow
 
         column = self.column(name)
-        if pyarrow.types.is_nested(column.type):
+        kinds = pyarrow.types
+        if (
+            kinds.is_list(column.type)
+            or kinds.is_large_list(column.type)
+            or (kinds.is_fixed_size_list(column.type))
+        ):
             return self._vectors(name, column)
-        if not (pyarrow.types.is_integer(column.type) or pyarrow.types.is_floating(column.type)):
+        if kinds.is_nested(column.type) or kinds.is_temporal(column.type):
+            raise ValueError(
+                f"{self.file}: the column {name} holds {column.type}, where numbers are needed"
+            )
+        if not (kinds.is_integer(column.type) or kinds.is_floating(column.type)):
             return self._written_numbers(name)
         if column.null_count:
             row = int(column.is_null().to_numpy().argmax())
@@ -149,13 +167,19 @@ class Table(Sequence[Location]):
         return np.asarray(column.to_numpy(), np.float64)
 
     def _vectors(self, name: str, column: "pyarrow.ChunkedArray") -> NDArray[np.float64]:
-        from pyarrow import compute
+        from pyarrow import compute, types
 
-        lengths = compute.list_value_length(column).fill_null(-1).to_numpy()
-        if (other := lengths != lengths[0]).any():
-            row = int(other.argmax())
+        of = column.type.value_type
+        if not (types.is_integer(of) or types.is_floating(of)):
             raise ValueError(
-                f"{self[row]}: {name} is a list of {lengths[row]}, and of {lengths[0]} in row 1"
+                f"{self.file}: the column {name} holds lists of {of}, where numbers are needed"
+            )
+        lengths = compute.list_value_length(column).fill_null(0).to_numpy()
+        if (other := lengths != lengths[0]).any() or not lengths[0]:
+            row = int(other.argmax()) if lengths[0] else 0
+            raise ValueError(
+                f"{self[row]}: {name} has {lengths[row]} numbers, and {lengths[0]} in row 1; each "
+                "row needs as many, and at least one"
             )
         values = compute.list_flatten(column).to_numpy(zero_copy_only=False)
         return np.asarray(values, np.float64).reshape(len(column), -1)
@@ -210,25 +234,27 @@ def _parquet(file: Path) -> Table:
     import pyarrow
     from pyarrow import parquet
 
+    def read(name: str) -> "pyarrow.ChunkedArray":
+        try:
+            return content.read([name]).column(name)
+        except (pyarrow.ArrowException, OSError) as error:
+            raise ValueError(
+                f"{file} is damaged in the column {name}: write it again ({error})"
+            ) from error
+
     try:
         content = parquet.ParquetFile(file)
     except pyarrow.ArrowInvalid as error:
         raise ValueError(f"{file} is no readable Parquet file: {error}") from error
-    return Table(
-        file,
-        content.schema_arrow.names,
-        content.metadata.num_rows,
-        lambda name: content.read([name]).column(name),
-    )
+    return Table(file, content.schema_arrow.names, content.metadata.num_rows, read)
 
 
 def _csv(file: Path) -> Table:
     import pyarrow
     from pyarrow import csv as arrow_csv
 
-    content = _utf8(file)
+    content, separator = _separated(_utf8(file))
     heading = io.TextIOWrapper(io.BytesIO(content), "utf-8", newline="")
-    separator = _separator(content)
     names = next(csv.reader(heading, delimiter=separator), [])
     ragged: list[Any] = []
 
@@ -252,27 +278,53 @@ def _csv(file: Path) -> Table:
         raise ValueError(
             f"{file} is no readable CSV file, perhaps for a quote that is not closed: {error}"
         ) from error
+    ragged = [row for row in ragged if row.text.strip()]
     if ragged:
         _refuse_ragged(file, ragged)
     names = [name.strip() for name in names]
+    rows = _without_blank_ends(table)
     return Table(
-        file, names, len(table), lambda name: table.column(names.index(name)), separator != ","
+        file, names, len(rows), lambda name: rows.column(names.index(name)), separator != ","
     )
+
+
+def _without_blank_ends(table: "pyarrow.Table") -> "pyarrow.Table":
+    """Without the rows of separators alone that a spreadsheet leaves at the end."""
+    end = len(table)
+    while end and not any(value.as_py().strip() for value in _row(table, end - 1)):
+        end -= 1
+    return table.slice(0, end)
+
+
+def _row(table: "pyarrow.Table", row: int) -> "list[pyarrow.Scalar]":
+    return [column[row] for column in table.columns]
 
 
 def _refuse_ragged(file: Path, rows: Sequence[Any]) -> None:
     first = rows[0]
+    hint = "a value that holds the separator is written in quotes"
+    if first.text.count('"') % 2 or "\n" in first.text:
+        hint = "a quote is perhaps not closed"
+    elif all(row.actual_columns == first.expected_columns + 1 for row in rows) and all(
+        row.text.rstrip()[-1] in _SEPARATORS for row in rows
+    ):
+        hint = "they end with a separator, and so must the heading, or neither"
     raise ValueError(
         f"{Location(file, first.number - 1, 'row')}: {first.actual_columns} values, where the "
         f"heading has {first.expected_columns} columns ({first.text[:60]!r}; {len(rows)} such "
-        "rows); a value that holds the separator is written in quotes"
+        f"rows); {hint}"
     )
 
 
-def _separator(content: bytes) -> str:
-    """What stands most often between the names of the heading."""
+def _separated(content: bytes) -> tuple[bytes, str]:
+    """A table from its heading on, and what stands most often between the names there.
+
+    Or what Excel's `sep=;` above the heading says.
+    """
+    if stated := re.match(rb"\"?sep=([,;\t])\"?\r?\n", content, re.IGNORECASE):
+        return content[stated.end() :], stated[1].decode()
     line = re.split(rb"[\r\n]", re.sub(rb'"[^"]*"', b"", content[: 1 << 16]), maxsplit=1)[0]
-    return max(_SEPARATORS, key=lambda separator: line.count(separator.encode()))
+    return content, max(_SEPARATORS, key=lambda separator: line.count(separator.encode()))
 
 
 def _utf8(file: Path) -> bytes:
@@ -323,7 +375,8 @@ def _json_object(location: Location, line: bytes) -> dict[str, Any]:
             f'{{"image": "a.png", "label": "cat"}}; column {error.colno}: {error.msg}'
         ) from error
     if not isinstance(row, dict):
-        raise ValueError(f"{location}: needed a JSON object; got {line.strip()[:60].decode()!r}")
+        shown = line.strip().decode()[:60]
+        raise ValueError(f"{location}: needed one JSON object a line; got {shown!r}")
     return row
 
 
@@ -333,6 +386,15 @@ def _of_one_kind(file: Path, name: str, values: list[Any]) -> "pyarrow.ChunkedAr
     try:
         return pyarrow.chunked_array([pyarrow.array(values)])
     except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError) as error:
+        kinds = {None: 0, **{type(value).__name__: row for row, value in enumerate(values, 1)}}
+        found = ", ".join(
+            f"{kind} in row {row}" for kind, row in kinds.items() if kind and kind != "NoneType"
+        )
         raise ValueError(
-            f"{file}: the column {name} holds values of several kinds: {error}"
+            f"{file}: the column {name} holds values of several kinds: {found}; write all as one"
+        ) from error
+    except (OverflowError, UnicodeEncodeError) as error:
+        raise ValueError(
+            f"{file}: the column {name} holds what no table can, as a whole number above 2^64 or "
+            f"half a character: {error}; write it as text"
         ) from error

@@ -22,6 +22,7 @@ from ranklight.pairs import GradedByAttributes
 from tests.trees import SIDE, picture, write
 
 SMALL = {"image_size": 16, "num_workers": 0}
+BOX = ("x1", "y1", "x2", "y2")
 SPLITS = ["train"] * 12 + ["val"] * 4 + ["test"] * 4
 
 
@@ -78,6 +79,33 @@ def test_splits_are_those_of_the_column(table):
     assert data.num_classes == 4
     assert data.train.labels.tolist() == [row % 4 for row in range(12)]
     assert all(file.endswith(f"images/{row}.png") for row, file in enumerate(data.train.files))
+
+
+def test_splits_as_others_write_them(table):
+    written = {"train": "Training", "val": "valid", "test": "TEST"}
+    data = prepared(table(split=[written[split] for split in SPLITS], label=classes(20)))
+    assert rows_of(data.val) == [list(range(12, 16))]
+    file = table(
+        split=["Train"] * 12 + ["Validation_Query", "dev_gallery"] * 2 + ["test"] * 4,
+        label=classes(20),
+    )
+    assert rows_of(prepared(file).val) == [[12, 14], [13, 15]]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("CLASS 0", "nearly equal names"),
+        ("class  0", "nearly equal names"),
+        ("\uff43lass 0", "'class 0' = "),
+        ("nan", "classes 'nan' may stand for images without a label"),
+        ("None", "may stand for images without a label"),
+    ],
+)
+def test_names_of_classes_that_give_something_away(table, name, words):
+    file = table(split=SPLITS, label=[name, *classes(20)[1:]])
+    with pytest.warns(UserWarning, match=words):
+        ImageTable(file, **SMALL).setup("test")
 
 
 def test_columns_may_have_other_names(table):
@@ -189,6 +217,19 @@ def test_queries_may_be_drawn(table):
         assert sorted(queries + gallery) == list(rows)
 
 
+def test_what_is_no_file_here_is_refused(table, tmp_path):
+    file = table(split=SPLITS, label=classes(20))
+    replace(file, "images/3.png", "https://where.org/3.png")
+    with pytest.raises(ValueError, match=r"row 4: image is https://where.org/3.png; .*fetch them"):
+        prepared(file)
+    (tmp_path / "3.png").mkdir()
+    replace(file, "https://where.org/3.png", "3.png")
+    with pytest.raises(
+        FileNotFoundError, match=r"1 of 20 .* are folders or devices, first .*3\.png"
+    ):
+        prepared(file)
+
+
 def test_a_box_is_cut_out_and_may_repeat_its_image(table, tmp_path):
     image = np.zeros((SIDE, SIDE, 3), np.uint8)
     image[:16, :16] = 255
@@ -211,6 +252,19 @@ def test_a_box_outside_its_picture_is_refused(table, box):
     boxes = dict(zip(("x1", "y1", "x2", "y2"), ([side] * 20 for side in box), strict=True))
     with pytest.raises(ValueError, match=r"row 1: the box .* ≤ 32 .*images/0\.png \(20 of 20"):
         prepared(table(split=SPLITS, label=classes(20), **boxes))
+
+
+@pytest.mark.parametrize("suffix", ["tif", "png"])
+def test_boxes_are_those_of_the_upright_picture(table, tmp_path, suffix):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    images = [f"images/{row}.{suffix}" for row in range(20)]
+    (tmp_path / "images").mkdir()
+    for image in images:
+        Image.new("RGB", (40, 10)).save(tmp_path / image, exif=exif)
+    boxes = {name: [side] * 20 for name, side in zip(BOX, (0, 0, 10, 40), strict=True)}
+    data = prepared(table(image=images, split=SPLITS, label=classes(20), **boxes))
+    assert data.train.picture(0).shape == (3, 40, 10)
 
 
 def test_a_box_is_whole(table):
@@ -378,3 +432,21 @@ def test_triplets_follow_relevance(table, tmp_path):
     assert (abs(drawn[:, 0] - drawn[:, 1]) < abs(drawn[:, 0] - drawn[:, 2])).all()
     with pytest.raises(ValueError, match="need graded relevance"):
         prepared(table(split=splits, label=classes(60))).triplets("val")
+
+
+def test_scores_that_tell_nothing_are_warned_of(table):
+    of_test = ["x"] * 4
+    file = table(split=SPLITS, label=[*classes(16), *of_test])
+    with pytest.warns(UserWarning, match="all images of test are of one class: .* will be 1"):
+        ImageTable(file, **SMALL).setup("test")
+    roles = [""] * 12 + ["query", "gallery"] * 4
+    file = table(split=SPLITS, label=[*classes(16), *"abcd"], role=roles)
+    with pytest.warns(UserWarning, match="no two images of test .* will be nan"):
+        ImageTable(file, **SMALL).setup("test")
+
+
+@pytest.mark.parametrize("role", ["distractor", "junk"])
+def test_training_on_what_is_nothing_is_refused(table, role):
+    file = table(split=SPLITS, label=["", *classes(19)], role=[role, *[""] * 19])
+    with pytest.raises(ValueError, match="has 1 images in the split train with the role distract"):
+        prepared(file)

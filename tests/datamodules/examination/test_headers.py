@@ -1,5 +1,4 @@
 import pytest
-from PIL import Image
 
 from ranklight.datamodules.examination import unreadable_headers
 from tests.datamodules.examination.drawn import drawn
@@ -29,9 +28,17 @@ def test_pixels_are_not_looked_at(tmp_path):
 
 def test_more_pixels_than_pillow_takes(tmp_path, monkeypatch):
     drawn(0, (40, 40)).save(file := tmp_path / "large.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 700)
+    monkeypatch.setattr("ranklight.datamodules.reading.pictures.MOST_PIXELS", 700)
     (found,) = unreadable_headers([str(file)])
-    assert "exceeds limit" in found
+    assert "more than 700 pixels" in found
+
+
+def test_what_a_file_is_instead(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+    (tmp_path / "b.jpg").write_bytes(b"\0\0\0\x18ftypheic")
+    eps, heic = unreadable_headers([str(tmp_path / name) for name in ("a.jpg", "b.jpg")])
+    assert "it is none of JPEG, " in eps
+    assert "HEI" in heic
 
 
 @pytest.mark.parametrize("name", ["gone.png", ""])

@@ -99,7 +99,7 @@ def test_numbers_are_weighted(rows):
     assert read.class_names == ()
     with pytest.raises(ValueError, match="2 label columns need as many weights"):
         Numbers(["x", "y"], [1.0])
-    with pytest.raises(ValueError, match="at least one label column"):
+    with pytest.raises(ValueError, match="each once"):
         Numbers([])
 
 
@@ -117,6 +117,38 @@ def test_numbers_beyond_float32_are_refused(rows):
 def test_fractions_are_not_warned_of(rows, recwarn):
     Numbers(["x"]).read(rows("image,x", "a,0.1", "b,0.30000000001", "c,0.1", "d,16777216"))
     assert not recwarn
+
+
+@pytest.mark.parametrize(
+    "kind", [Numbers, lambda *given: GradedRelevance(given[0], None, None, *given[1:])]
+)
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (([],), "label columns must be there, each once; got"),
+        ((["a", "a"],), "each once"),
+        ((["a"], [1, 2]), "1 label columns need as many weights"),
+        ((["a"], [-1]), "weights of label columns must be finite, 0 or more"),
+        ((["a"], [float("nan")]), "must be finite"),
+    ],
+)
+def test_columns_and_weights_that_no_table_can_have(kind, given, message):
+    with pytest.raises(ValueError, match=message):
+        kind(*given)
+
+
+def test_numbers_whose_squares_overflow_are_refused(rows):
+    with pytest.raises(
+        ValueError, match=r"row 2: a .times its weight. is 1e\+30; label dist.*smaller"
+    ):
+        Numbers(["a"]).read(rows("image,a", "a,1", "b,1e30"))
+    with pytest.raises(ValueError, match=r"row 1: a .times its weight. is 1e\+38"):
+        Numbers(["a"], [1e38]).read(rows("image,a", "a,1", "b,2"))
+
+
+def test_numbers_that_1_minus_their_distance_loses_are_warned_of(rows):
+    with pytest.warns(UserWarning, match=r"differ by 5e-06 at most.*weights of about 2e\+05"):
+        Numbers(["a"]).read(rows("image,a", "a,1e-6", "b,6e-6"))
 
 
 def test_attributes_beside_a_class(rows):

@@ -1,3 +1,4 @@
+import datetime
 import json
 import subprocess
 import sys
@@ -63,7 +64,7 @@ def test_vectors_are_columns_of_numbers(tmp_path):
     table = read_table(tmp_path / "table.jsonl")
     assert table.numbers(["f", "g"]).tolist() == [[1, 2, 3], [4, 5.5, 6]]
     write(tmp_path, '{"f": [1, 2]}\n{"f": [4]}\n', "table.jsonl")
-    with pytest.raises(ValueError, match=r"row 2: f is a list of 1, and of 2 in row 1"):
+    with pytest.raises(ValueError, match=r"row 2: f has 1 numbers, and 2 in row 1"):
         read_table(tmp_path / "table.jsonl").numbers(["f"])
 
 
@@ -103,10 +104,84 @@ def test_other_files_are_refused(tmp_path):
         read_table(write(tmp_path, b"PK", "table.parquet"))
     with pytest.raises(ValueError, match=r"line 2: needed one JSON object a line.*column 9"):
         read_table(write(tmp_path, '{"a": 1}\n{"a": 1,}\n', "table.jsonl"))
-    with pytest.raises(ValueError, match=r"line 1: needed a JSON object; got '\[1\]'"):
+    with pytest.raises(ValueError, match=r"line 1: needed one JSON object a line; got '\[1\]'"):
         read_table(write(tmp_path, "[1]\n", "table.jsonl"))
     with pytest.raises(ValueError, match="the column a holds values of several kinds"):
         read_table(write(tmp_path, '{"a": 1}\n{"a": "x"}\n', "table.jsonl")).texts("a")
+
+
+@pytest.mark.parametrize("above", ["sep=;\r\n", "SEP=;\n", ""])
+def test_what_excel_writes_above_and_below_a_table_is_no_row(tmp_path, above):
+    table = read_table(
+        write(tmp_path, f"{above}image;label\r\na.png;x\r\n  \r\nb.png;\r\n;\r\n;\r\n")
+    )
+    assert table.texts("image").to_pylist() == ["a.png", "b.png"]
+    assert table.texts("label").to_pylist() == ["x", ""]
+
+
+def test_why_rows_do_not_fit_the_heading(tmp_path):
+    for rows, why in (
+        ("a.png,x,\nb.png,y,\n", "they end with a separator, and so must the heading"),
+        ('"a.png,x\nb.png,y\n', "a quote is perhaps not closed"),
+        ("a.png,x,y\n", "is written in quotes"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            read_table(write(tmp_path, f"image,label\n{rows}"))
+
+
+DAY = datetime.datetime(2020, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([["a"], ["b"]], r"the column a holds lists of string, where numbers are needed"),
+        ([[[1.0]], [[2.0]]], "holds lists of list"),
+        ([[], []], "row 1: a has 0 numbers"),
+        ([[1.0], None], "row 2: a has 0 numbers, and 1 in row 1"),
+        ([{"b": 1}, {"b": 2}], "holds struct<b: int64>, where numbers are needed"),
+        ([DAY, DAY], "holds timestamp.*, where numbers are needed"),
+        ([DAY - DAY, DAY - DAY], "holds duration.*, where numbers are needed"),
+        ([True, False], "row 1: a is 'true', which is no number"),
+    ],
+)
+def test_columns_of_a_program_that_hold_no_numbers(tmp_path, values, words):
+    parquet.write_table(pyarrow.table({"a": values}), tmp_path / "table.parquet")
+    with pytest.raises(ValueError, match=words):
+        read_table(tmp_path / "table.parquet").numbers(["a"])
+
+
+def test_columns_of_a_program_as_texts(tmp_path):
+    columns = {
+        "missing": [1.0, float("nan")],
+        "half": pyarrow.array(np.array([2, np.nan], np.float16)),
+        "category": pyarrow.array(["x", None]).dictionary_encode(),
+        "bytes": [b"x", b"\xff"],
+    }
+    parquet.write_table(pyarrow.table(columns), tmp_path / "table.parquet")
+    table = read_table(tmp_path / "table.parquet")
+    assert [table.texts(name).to_pylist()[1] for name in ("missing", "half", "category")] == [
+        ""
+    ] * 3
+    with pytest.raises(ValueError, match="the column bytes holds binary that is no text in UTF-8"):
+        table.texts("bytes")
+
+
+def test_a_damaged_page_names_its_column(tmp_path):
+    file = tmp_path / "table.parquet"
+    parquet.write_table(pyarrow.table({"image": ["a"] * 50, "label": ["b"] * 50}), file)
+    content = bytearray(file.read_bytes())
+    content[4:40] = bytes(36)
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=r"table\.parquet is damaged in the column image"):
+        read_table(file).texts("image")
+
+
+@pytest.mark.parametrize("value", [str(2**70), '"\\ud800"'])
+def test_what_no_column_can_hold(tmp_path, value):
+    table = read_table(write(tmp_path, f'{{"a": {value}}}\n', "table.jsonl"))
+    with pytest.raises(ValueError, match="the column a holds what no table can"):
+        table.texts("a")
 
 
 def test_a_column_that_is_missing_is_told_with_those_that_are_there(tmp_path):

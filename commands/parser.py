@@ -1,16 +1,19 @@
-"""`null` on the command line and in YAML, shown as what is built."""
+"""Lightning's parser, which shows what is built and refuses in one sentence."""
 
+import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from jsonargparse import Namespace
 from pytorch_lightning.cli import LightningArgumentParser
 
+from ranklight.commands.errors import refuse
+from ranklight.commands.refusals import sentence_of_parser
 from ranklight.running.nulls import read_nulls
 
 
 class Parser(LightningArgumentParser):
-    """Lightning's, but for `null`: parts within parts take it, and `--print_config` shows it."""
+    """Parts within parts take null, and `--print_config` shows null where a part gets None."""
 
     def parse_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, *more: Any, **options: Any
@@ -27,3 +30,12 @@ class Parser(LightningArgumentParser):
         shown = namespace.clone()
         read_nulls(shown)
         return str(super().dump(shown, *args, **options))
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """End with one sentence; with `--debug true`, behind all that the parser has to say."""
+        if not self.exit_on_error:
+            super().error(message, ex)
+        if "--debug" in " ".join(sys.argv):
+            print(message, file=sys.stderr)
+        command = next(iter(sys.argv[1:2]), "")
+        refuse(f"{sentence_of_parser(message)} (all keys: ranklight {command} --help)", command)
