@@ -9,75 +9,36 @@ from typing import Any
 
 import torch
 from jsonargparse import Namespace
-from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning import Trainer
 from pytorch_lightning.__version__ import version as lightning_version
 from pytorch_lightning.callbacks import Callback
-from pytorch_lightning.callbacks import ProgressBar as AnyProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.loggers.logger import DummyLogger
-from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_warn
 
 from ranklight import __version__ as ranklight_version
-from ranklight.callbacks.embedding_drift import EmbeddingDrift
 from ranklight.callbacks.evaluation.baselines import Baselines
 from ranklight.callbacks.evaluation.label_decision import LabelDecision
-from ranklight.callbacks.pictures.embedding_map import EmbeddingMap
-from ranklight.callbacks.pictures.gallery import Gallery
-from ranklight.callbacks.pictures.training_curves import TrainingCurves
-from ranklight.callbacks.pictures.verification_histograms import VerificationHistograms
-from ranklight.callbacks.sampler_statistics import SamplerStatistics
 from ranklight.commands.config_file import ConfigFile
 from ranklight.commands.errors import Command
+from ranklight.commands.every_run import callbacks_of_every_run
 from ranklight.commands.old_names import check_names
+from ranklight.commands.options import add_options
 from ranklight.commands.parser import Parser
 from ranklight.commands.trainer import RanklightTrainer
-from ranklight.running.batch_norm import WarnOfLocalBatchNorm
+from ranklight.commands.which_run import which_run
 from ranklight.running.best_checkpoint import BestCheckpoint
-from ranklight.running.checkpoint_io import AtomicCheckpointIO, newest_whole
-from ranklight.running.checks_before_training import CheckBeforeTraining
-from ranklight.running.compile_network import CompileNetwork
-from ranklight.running.data_wait import DataWait
+from ranklight.running.checkpoint_io import AtomicCheckpointIO
 from ranklight.running.experiment_name import experiment_name
-from ranklight.running.exponential_moving_average import ExponentialMovingAverage
 from ranklight.running.last_checkpoint import LastCheckpoint
 from ranklight.running.metrics_file import MetricsFile
-from ranklight.running.non_finite import StopOnNonFiniteLoss
 from ranklight.running.nulls import read_nulls
-from ranklight.running.plain_progress import PlainProgress
-from ranklight.running.predictions import SavePredictions
-from ranklight.running.progress_bar import ProgressBar
-from ranklight.running.provenance import Provenance
 from ranklight.running.results_table import ResultsTable
-from ranklight.running.resume import ExactResume
-from ranklight.running.run_directory import (
-    claim,
-    find_checkpoint,
-    latest_run,
-    new_run,
-    release,
-    run_of_checkpoint,
-    run_of_config,
-)
+from ranklight.running.run_directory import release
 from ranklight.running.save_config import SaveConfig
-from ranklight.running.seen_data import SeenData
-from ranklight.running.termination import SaveOnTermination
 from ranklight.running.tracking import wandb_logger
-from ranklight.running.wandb_record import WandbRecord
-from ranklight.running.what_learns import WhatLearns
-from ranklight.running.zero_shot import ZeroShot
 
-_WATCHING = {
-    "evaluation": Callback,
-    "statistics": SamplerStatistics,
-    "drift": EmbeddingDrift,
-    "curves": TrainingCurves,
-    "gallery": Gallery,
-    "map": EmbeddingMap,
-    "histograms": VerificationHistograms,
-    "baselines": Baselines,
-    "average": ExponentialMovingAverage,
-}
 _SCORING = ("test", "validate", "predict")
 # What doctor looks at is the same on any device, and it writes nothing.
 _ON_ONE_CPU = {
@@ -137,65 +98,7 @@ class RanklightCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Options beside Lightning's own."""
-        parser.add_argument(
-            "--runs",
-            type=str | None,
-            default=None,
-            help="Directory of all runs (default: runs; with a run's config.yaml: where it is).",
-        )
-        parser.add_argument(
-            "--experiment",
-            type=str | None,
-            default=None,
-            help="Name of the experiment (default: path below experiments/ of the last YAML that "
-            "is not a trainer's).",
-        )
-        parser.add_argument(
-            "--run",
-            type=str | None,
-            default=None,
-            help="Name of the run (default: the time; for a checkpoint 'best' or 'last': the run "
-            "of the config.yaml, or latest). With the checkpoint file of another run: a new run.",
-        )
-        parser.add_argument("--wandb", type=bool, default=False, help="Log to W&B as well.")
-        parser.add_argument(
-            "--allow_untrained",
-            type=bool,
-            default=False,
-            help="Let test, validate and predict score weights that no checkpoint gave.",
-        )
-        parser.add_argument(
-            "--zero_shot",
-            type=bool,
-            default=False,
-            help="Let test, validate and predict score a pretrained trunk as it was published; "
-            "what would need training is refused, and run.json says so.",
-        )
-        parser.add_argument(
-            "--test_after_fit",
-            type=bool,
-            default=False,
-            help="After fit, test the best checkpoint.",
-        )
-        parser.add_argument(
-            "--check_images",
-            type=bool,
-            default=True,
-            help="Before the first step of fit, look at the headers of all image files.",
-        )
-        parser.add_argument(
-            "--debug", type=bool, default=False, help="Show the traceback of every error."
-        )
-        for name, kind in _WATCHING.items():
-            parser.add_argument(
-                f"--callbacks.{name}",
-                type=kind | None,
-                default=None,
-                help="Watches the run, beside trainer.callbacks; null drops what a base has here.",
-            )
-        parser.add_lightning_class_args(BestCheckpoint, "best")
-        parser.add_lightning_class_args(LastCheckpoint, "last")
-        parser.add_lightning_class_args(CompileNetwork, "network")
+        add_options(parser)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Lightning's, after class paths of before are refused."""
@@ -220,52 +123,11 @@ class RanklightCLI(LightningCLI):
                 config.trainer[key] = value
             config.network.compiled_by = None
             return
-        self.run = self.command.run = self._find_run(config)
+        run, config.ckpt_path = which_run(config, str(self.subcommand))
+        self.run = self.command.run = run
         _check_checkpoint(config.ckpt_path)
         config.trainer.default_root_dir = str(self.run)
         config.best.dirpath = config.last.dirpath = str(self.run / "checkpoints")
-
-    def _find_run(self, config: Namespace) -> Path:
-        """The run that a command belongs to.
-
-        `best` and `last` are those of `--run`, else of the run whose config.yaml is given, else of
-        the latest. A checkpoint's file belongs to the run that it lies in; with another `--run`, a
-        new run of this name starts from it, for trying two continuations of one beginning is what
-        such a command can only mean.
-        """
-        given = [run_of_config(Path(str(file))) for file in config.config or []]
-        named = next((run for run in reversed(given) if run is not None), None)
-        root = Path(config.runs or _root_of(named, config.experiment))
-        checkpoint = config.ckpt_path
-        if checkpoint is None:
-            if self.subcommand != "fit" and not (config.allow_untrained or config.zero_shot):
-                raise ValueError(
-                    f"{self.subcommand} needs trained weights: --ckpt_path best, last or a file "
-                    "(or --zero_shot true to score a pretrained trunk as it is, --allow_untrained "
-                    "true to score weights that never learnt)"
-                )
-            return new_run(root, config.experiment, config.run)
-        if checkpoint in ("best", "last"):
-            if config.run or named is None:
-                named = _run_by_name(root, config.experiment, config.run)
-            config.ckpt_path = str(newest_whole(find_checkpoint(checkpoint, named)))
-            claim(named)
-            return named
-        return self._run_of_file(config, root)
-
-    def _run_of_file(self, config: Namespace, root: Path) -> Path:
-        checkpoint = Path(config.ckpt_path)
-        if not checkpoint.is_file():
-            raise FileNotFoundError(f"there is no checkpoint {checkpoint}")
-        config.ckpt_path = str(newest_whole(checkpoint))
-        owner = run_of_checkpoint(checkpoint)
-        asked = root / config.experiment / config.run if config.run else owner
-        if owner is not None and asked is not None and owner.resolve() == asked.resolve():
-            claim(owner)
-            return owner
-        run = new_run(root, config.experiment, config.run)
-        rank_zero_info(f"the new run {run} starts from {checkpoint}")
-        return run
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The trainer, with the run's loggers and guards."""
@@ -276,17 +138,7 @@ class RanklightCLI(LightningCLI):
         if self.subcommand == "doctor":
             self.save_config_callback = None
             return super().instantiate_trainer(callbacks=callbacks, logger=DummyLogger())
-        callbacks.append(WhatLearns())
-        if config.zero_shot:
-            callbacks.append(ZeroShot())
-        if config.trainer.enable_progress_bar is not False and not any(
-            isinstance(callback, AnyProgressBar) for callback in callbacks
-        ):
-            callbacks.append(ProgressBar() if sys.stdout.isatty() else PlainProgress())
-        callbacks += [_Begin(self.command), Provenance(), CheckBeforeTraining(config.check_images)]
-        callbacks += [ExactResume(), StopOnNonFiniteLoss(), SaveOnTermination()]
-        callbacks += [WarnOfLocalBatchNorm(), SavePredictions(), SeenData(), DataWait()]
-        callbacks += [WandbRecord()] if config.wandb else []
+        callbacks += callbacks_of_every_run(self.command, config, callbacks)
         if self.subcommand in ("test", "validate") and self.config[self.subcommand].verbose:
             callbacks.append(ResultsTable())
             self.config_init[self.subcommand].verbose = False
@@ -328,33 +180,6 @@ class RanklightCLI(LightningCLI):
     def _has_own_table(self) -> bool:
         callbacks: list[Callback] = getattr(self.trainer, "callbacks", [])
         return any(isinstance(callback, Baselines | LabelDecision) for callback in callbacks)
-
-
-class _Begin(Callback):
-    """What fails from the first batch on is no longer a matter of the configuration alone."""
-
-    def __init__(self, command: Command) -> None:
-        self.command = command
-
-    def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Batches begin."""
-        self.command.building = False
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Batches begin."""
-        self.command.building = False
-
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Batches begin."""
-        self.command.building = False
-
-    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Batches begin."""
-        self.command.building = False
-
-    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Batches begin."""
-        self.command.building = False
 
 
 def main(arguments: Sequence[str], command: Command) -> None:
@@ -422,15 +247,3 @@ def _refuse_what_misleads(config: Namespace, command: str) -> None:
     experiment = Path(config.experiment or "unnamed")
     if experiment.is_absolute() or ".." in experiment.parts:
         raise ValueError(f"--experiment must be a path below --runs, got {experiment}")
-
-
-def _root_of(run: Path | None, experiment: str) -> Path:
-    """The directory of all runs: where a given run is, if it lies under its experiment's name."""
-    depth = len(Path(experiment).parts)
-    if run is None or run.parts[-1 - depth : -1] != Path(experiment).parts:
-        return Path("runs")
-    return run.parents[depth]
-
-
-def _run_by_name(root: Path, experiment: str, name: str | None) -> Path:
-    return root / experiment / name if name else latest_run(root, experiment)
