@@ -1,7 +1,5 @@
 """ArcFace with several centers a class, of which the closest counts."""
 
-from functools import reduce
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -83,7 +81,7 @@ class SubCenterArcFaceLoss(nn.Module):
             similarity, relevance, selection, self.centers_per_class
         )
         similarity = where_selected(similarity, selection, -torch.inf)
-        closest = reduce(torch.maximum, similarity.unbind(2))
+        closest = similarity.max(2).values
         positive, selected = split(relevance, selection)[0].any(2), any_of_class(selection)
         cosine = with_wider_angles(closest, positive, self.margin)
         return Logits(self.scale * cosine, positive, selected)

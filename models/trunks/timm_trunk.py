@@ -19,9 +19,10 @@ from ranklight.models.trunks.picture_size import (
 from ranklight.models.trunks.published import check_name, check_weights, fetch, is_file
 from ranklight.models.weights import load_weights, read_weights
 
-# What makes position embeddings follow the pictures, where a network can: the first is what ViTs
-# and EVA take, the second Swin.
+# What makes position embeddings follow the pictures, where a network can: ViTs and EVA take the
+# first key, Swin the second, and older Swins take any key and do nothing by the first.
 _ANY_SIZE: tuple[dict[str, Any], ...] = (
+    {"dynamic_img_size": True, "strict_img_size": False},
     {"dynamic_img_size": True},
     {"strict_img_size": False},
     {},
