@@ -152,6 +152,9 @@ def test_a_run_indexes_images_adds_to_them_and_searches(
     said = capsys.readouterr().out
     assert "7 images are in the index already" in said
     assert "1 images added" in said
+    (Path("new") / "x" / "broken.png").unlink()
+    small_runs.ranklight("index", run, "new", "--output", index, "--add", *few)
+    assert capsys.readouterr().out == "8 images are in the index already\n"
     (added,) = (Path("new") / "z").rglob("*.png")
     small_runs.ranklight("search", index, added, "-k", "1", "--json")
     (answer,) = json.loads(capsys.readouterr().out)
