@@ -168,6 +168,16 @@ def test_a_run_indexes_images_adds_to_them_and_searches(
     assert {path.name for path in tmp_path.iterdir()} == {"new", "index"}
 
 
+def test_an_index_of_nothing_that_can_be_read_is_refused(run, tmp_path, capsys):
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(SystemExit):
+        small_runs.ranklight(
+            "index", run, tmp_path / "broken.png", "--output", tmp_path / "index", "--workers", "0"
+        )
+    assert "none of the 1 images of" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["broken.png"]
+
+
 def test_what_is_embedded_is_kept_when_the_index_cannot_be_written(
     run, pictures, tmp_path, capsys, monkeypatch
 ):
@@ -365,6 +375,7 @@ def test_a_run_that_goes_on_meanwhile_is_refused(run, pictures, tmp_path):
     [
         (["nowhere"], "there is no folder, table or image nowhere"),
         (["README.md"], "is no folder, table or image"),
+        ([str(Path(__file__).parents[2] / "docs"), "--devices", "nonsense"], "torch can use here"),
         ([".", "--decision", "TopK"], "must be a fitted decision of the run (none); got TopK"),
         ([".", "--batch_size", "0"], "--batch_size must be 1 or more; got 0"),
         ([".", "--workers", "-1"], "--workers must be 0 or more; got -1"),
