@@ -60,6 +60,11 @@ def _embed_and_index(given: Namespace) -> None:
         check_layout(_layout(given), model.embedding_size, len(images.files))
     what = ToEmbed(given.run, images, directory, given.batch_size, given.workers)
     with embedded(model, what) as source:
+        if not (source.rows or given.add):
+            raise ValueError(
+                f"none of the {source.broken:,} images of {images.source} can be read: "
+                "`ranklight embed` says of each why"
+            )
         _index(given, source)
 
 

@@ -59,10 +59,14 @@ def embedded(model: TrainedModel, what: ToEmbed) -> Iterator[EmbeddingBlocks]:
 
 def without(images: ImageList, known: Collection[Shown]) -> ImageList:
     """The images whose file, or the box in it, is not known yet."""
+    import pyarrow
+
     shown = zip(images.files, images.boxes or repeat(None), strict=False)
     fresh = [number for number, image in enumerate(shown) if image not in known]
     return images._replace(
         files=[images.files[number] for number in fresh],
         boxes=None if images.boxes is None else [images.boxes[number] for number in fresh],
-        columns=None if images.columns is None else images.columns.take(fresh),
+        columns=None
+        if images.columns is None
+        else images.columns.take(pyarrow.array(fresh, pyarrow.int64())),
     )

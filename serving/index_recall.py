@@ -68,7 +68,16 @@ def measure(index: VectorIndex, file: Path, source: EmbeddingBlocks) -> list[Mea
 
 
 def ask(source: EmbeddingBlocks) -> Asked:
-    """Some of the images and, exact, in one pass over all, their nearest others."""
+    """Some of the images and, exact, in one pass over all, their nearest others.
+
+    Raises:
+        ValueError: There is one image alone.
+    """
+    if source.rows < 2:
+        raise ValueError(
+            f"recall needs 2 images or more, and {source.path} has {source.rows}: build an Exact "
+            "index, or give more"
+        )
     rows = draw(source.rows, _QUERIES, seed=1)
     vectors, k = source.take(rows), min(K, source.rows - 1)
     queries, own = torch.from_numpy(vectors), torch.from_numpy(rows)

@@ -49,7 +49,7 @@ class TrainedModel:
 
     def __init__(self, stored: Stored, device: str | torch.device | None = None) -> None:
         self.stored = stored
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = _usable(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         data: Any = build_data_module(stored.configuration)
         seen = stored.seen_data
         shape = _picture_shape(seen, data)
@@ -211,9 +211,22 @@ def load(path: str | Path, device: str | torch.device | None = None) -> TrainedM
     Raises:
         FileNotFoundError: There is nothing of these.
         ValueError: A checkpoint of another architecture than its configuration describes, or one
-            that cannot be built here.
+            that cannot be built here; there is no such device.
     """
     return TrainedModel(read_stored(path), device)
+
+
+def _usable(device: str | torch.device) -> torch.device:
+    try:
+        found = torch.device(device)
+        torch.empty(1, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"a device must be one that torch can use here, such as cpu or cuda:0; got {device}: "
+            f"{reason}"
+        ) from error
+    return found
 
 
 def _build(stored: Stored, shape: tuple[int, int, int]) -> nn.Module:

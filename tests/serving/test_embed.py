@@ -152,6 +152,9 @@ def test_a_run_indexes_images_adds_to_them_and_searches(
     said = capsys.readouterr().out
     assert "7 images are in the index already" in said
     assert "1 images added" in said
+    (Path("new") / "x" / "broken.png").unlink()
+    small_runs.ranklight("index", run, "new", "--output", index, "--add", *few)
+    assert capsys.readouterr().out == "8 images are in the index already\n"
     (added,) = (Path("new") / "z").rglob("*.png")
     small_runs.ranklight("search", index, added, "-k", "1", "--json")
     (answer,) = json.loads(capsys.readouterr().out)
@@ -163,6 +166,16 @@ def test_a_run_indexes_images_adds_to_them_and_searches(
         small_runs.ranklight("index", run, "x", "--output", index, "--add", *few)
     assert "files of the index are named from" in capsys.readouterr().err
     assert {path.name for path in tmp_path.iterdir()} == {"new", "index"}
+
+
+def test_an_index_of_nothing_that_can_be_read_is_refused(run, tmp_path, capsys):
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(SystemExit):
+        small_runs.ranklight(
+            "index", run, tmp_path / "broken.png", "--output", tmp_path / "index", "--workers", "0"
+        )
+    assert "none of the 1 images of" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["broken.png"]
 
 
 def test_what_is_embedded_is_kept_when_the_index_cannot_be_written(
@@ -362,6 +375,7 @@ def test_a_run_that_goes_on_meanwhile_is_refused(run, pictures, tmp_path):
     [
         (["nowhere"], "there is no folder, table or image nowhere"),
         (["README.md"], "is no folder, table or image"),
+        ([str(Path(__file__).parents[2] / "docs"), "--devices", "nonsense"], "torch can use here"),
         ([".", "--decision", "TopK"], "must be a fitted decision of the run (none); got TopK"),
         ([".", "--batch_size", "0"], "--batch_size must be 1 or more; got 0"),
         ([".", "--workers", "-1"], "--workers must be 0 or more; got -1"),

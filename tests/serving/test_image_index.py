@@ -12,7 +12,12 @@ from pyarrow import parquet
 from ranklight.search.vector_index import Layout
 from ranklight.serving.embedding_blocks import EmbeddingBlocks
 from ranklight.serving.image_index import ImageIndex
-from ranklight.serving.index_building import add_images, build_index, remove_images
+from ranklight.serving.index_building import (
+    add_images,
+    build_index,
+    compare_layouts,
+    remove_images,
+)
 from tests.serving.coloured_pictures import ENCODER, unit, write_embeddings
 
 ROWS, DIMENSIONS = 600, 8
@@ -254,6 +259,12 @@ def test_nothing_but_broken_images_is_refused(tmp_path):
     parquet.write_table(parquet.read_table(path).slice(0, 1), path)
     with pytest.raises(ValueError, match="holds no vector: 1 images"):
         build_index(EmbeddingBlocks(path), tmp_path / "index")
+
+
+def test_one_image_alone_has_no_recall(tmp_path, vectors):
+    source = part(tmp_path, ["a"], list(vectors[:1]))
+    with pytest.raises(ValueError, match=r"recall needs 2 images or more, and .* has 1"):
+        next(compare_layouts(source, [Layout()]))
 
 
 def test_names_that_start_in_another_folder_are_not_added(tmp_path, directory, names, vectors):
