@@ -7,6 +7,7 @@ data set these are), one entry an image, and `__getitems__`, which turns a list 
 """
 
 import atexit
+import os
 import re
 import signal
 import threading
@@ -156,10 +157,14 @@ def _leave_signals_to_the_run(worker: int) -> None:
 
 
 _open: WeakSet[Any] = WeakSet()
+_workers: WeakSet[Any] = WeakSet()
+for _known in (_open, _workers):
+    os.register_at_fork(after_in_child=_known.clear)
 
 
 def _ended_in_time(batches: Any) -> Any:
     _open.add(batches)
+    _workers.update(getattr(batches, "_workers", ()))
     return batches
 
 
@@ -167,11 +172,15 @@ def _ended_in_time(batches: Any) -> Any:
 def _end_workers() -> None:
     """Python ends its children by SIGTERM, which these ignore, and waits for them: tell them first.
 
-    Of a loader that was not read to its end and is still there when the process ends.
+    Of a loader that was not read to its end and is still there when the process ends. What it tells
+    them goes through a queue that is closed at once, so on a busy machine some never hear it.
     """
     for batches in list(_open):
         if hasattr(batches, "_shutdown_workers"):
             batches._shutdown_workers()
+    for worker in list(_workers):
+        if worker.is_alive():
+            worker.kill()
 
 
 @contextmanager
