@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ranklight.kernels.checks import check_counts
 from ranklight.kernels.eager import without_autocast
 from ranklight.kernels.masked import at_least_float32
 from ranklight.models.inputs import Pictures, in_unit_range, inputs_of
@@ -35,7 +36,7 @@ class Encoder(nn.Module):
             training, as the multi-similarity paper's code does; the affine part still learns.
 
     Raises:
-        ValueError: Hidden layers without a projection, or GeM of a class token.
+        ValueError: Hidden layers without a projection, no dimension, or GeM of a class token.
 
     Example:
         >>> import torch
@@ -55,6 +56,8 @@ class Encoder(nn.Module):
         freeze_batch_norm: bool = False,
     ) -> None:
         super().__init__()
+        if embedding_dim is not None:
+            check_counts(embedding_dim=embedding_dim)
         self.inputs = inputs_of(trunk)
         self.trunk = trunk
         self.pooling = AveragePool() if pooling is None else pooling
