@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.checks import check_counts, check_positive
+from ranklight.kernels.checks import check_counts, check_finite, check_positive
 from ranklight.kernels.cross_entropy import Logits
 from ranklight.kernels.margins import check_angle, with_wider_angles
 from ranklight.kernels.masked import where_selected
