@@ -380,7 +380,7 @@ def _leave_out_what_no_user_can_act_on() -> None:
     warnings.filterwarnings("ignore", message="Found .* in eval mode at the start of training")
     warnings.filterwarnings("ignore", message="You have overridden `on_before_batch_transfer`")
     _silence("utilities.rank_zero", "litlogger")
-    _silence("trainer.connectors.callback_connector", "LightningModule.configure_callbacks")
+    _silence("utilities.rank_zero", "LightningModule.configure_callbacks")
     _silence("trainer.connectors.checkpoint_connector", "`weights_only` was not set")
 
 
