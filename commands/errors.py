@@ -5,9 +5,9 @@ The rule, in the order in which it is asked:
 1. Ctrl-C ends with code 130, and says nothing more.
 2. **A user's**: what our code refuses (ValueError, TypeError, ImportError, FloatingPointError that
    is raised in a file of this package), what files, disks and networks refuse (OSError), and what
-   Lightning refuses of a configuration (MisconfigurationException, and what its early stopping says
-   of a score that nothing logs), wherever they are raised: in a
-   constructor, in `setup`, in a worker process, on another rank. Before the first batch also what
+   Lightning refuses of a configuration (MisconfigurationException, a ValueError in a file of its
+   own, and what its early stopping says of a score that nothing logs), wherever they are raised: in
+   a constructor, in `setup`, in a worker process, on another rank. Before the first batch also what
    the constructors of others refuse, for all they know is the configuration.
    One sentence on stderr, code 2. `--debug true` shows the traceback as well.
 3. **The program's**: everything else, RuntimeError and AssertionError of torch and of ours
@@ -90,7 +90,10 @@ def sentence_of(error: BaseException, building: bool = False) -> str | None:
             return one.words
     first = raised[-1] if building else raised[0]
     of_early_stopping = first.file is not None and first.file.name == "early_stopping.py"
-    if of_early_stopping or _named(first, ("OSError", "MisconfigurationException")):
+    of_lightning = first.file is not None and "pytorch_lightning" in first.file.parts
+    if of_early_stopping or (of_lightning and _named(first, ("ValueError",))):
+        return first.words
+    if _named(first, ("OSError", "MisconfigurationException")):
         return first.words
     if building and _named(first, (*_OF_CONFIGURATION, "ZeroDivisionError")):
         return first.words

@@ -1,6 +1,7 @@
 """LightningCLI with run directories, and without ways to fool oneself."""
 
 import logging
+import math
 import sys
 import warnings
 from collections.abc import Sequence
@@ -206,6 +207,7 @@ def _leave_out_what_no_user_can_act_on() -> None:
     warnings.filterwarnings("ignore", message="Found .* in eval mode at the start of training")
     warnings.filterwarnings("ignore", message="You have overridden `on_before_batch_transfer`")
     _silence("utilities.rank_zero", "litlogger")
+    _silence("utilities.rank_zero", "LightningModule.configure_callbacks")
     _silence("trainer.connectors.checkpoint_connector", "`weights_only` was not set")
 
 
@@ -237,13 +239,24 @@ def _refuse_what_misleads(config: Namespace, command: str) -> None:
             "zero_shot scores a pretrained trunk as it is, in test, validate and predict: it goes "
             "with no training and no checkpoint"
         )
-    for key in ("trainer.accumulate_grad_batches", "trainer.log_every_n_steps"):
-        count = config.get(key)
-        if count is not None and count < 1:
-            raise ValueError(f"{key} must be 1 or more, got {count}")
+    _check_trainer(config.trainer)
     for key in ("trainer.default_root_dir", "best.dirpath", "last.dirpath"):
         if config.get(key) is not None:
             raise ValueError(f"{key} is in the run's directory: give --runs and --run, not {key}")
     experiment = Path(config.experiment or "unnamed")
     if experiment.is_absolute() or ".." in experiment.parts:
         raise ValueError(f"--experiment must be a path below --runs, got {experiment}")
+
+
+def _check_trainer(trainer: Namespace) -> None:
+    """Refuse numbers that Lightning divides by, or takes for something else."""
+    for key in ("accumulate_grad_batches", "log_every_n_steps", "check_val_every_n_epoch"):
+        count = trainer[key]
+        if count is not None and count < 1:
+            raise ValueError(f"trainer.{key} must be 1 or more, got {count}")
+    interval = trainer.val_check_interval
+    if isinstance(interval, int | float) and interval <= 0:
+        raise ValueError(f"trainer.val_check_interval must be above 0, got {interval}")
+    clip = trainer.gradient_clip_val
+    if clip is not None and not 0 <= clip < math.inf:
+        raise ValueError(f"trainer.gradient_clip_val must be 0 (off) or more, got {clip}")

@@ -10,9 +10,11 @@ from ranklight.datamodules.batch import Batch
 from ranklight.datamodules.loaders import TrainLoader, evaluation_loader
 from ranklight.datamodules.samplers import BatchSampler
 from ranklight.datamodules.splits import check_same_split
+from ranklight.kernels.checks import check_counts, whole
 
 Split = Dataset[Batch] | Sequence[Dataset[Batch]]
 Loaders = DataLoader[Batch] | list[DataLoader[Batch]]
+_MOST_WORKERS = 1024
 
 
 class SplitData(LightningDataModule):
@@ -29,6 +31,9 @@ class SplitData(LightningDataModule):
         eval_batch_size: Images in a batch of validation and test; no result depends on it.
         num_workers: Processes that prepare batches.
         pin_memory: Put batches in page-locked memory, for faster copies to a GPU.
+
+    Raises:
+        ValueError: No images in a batch, or a number of processes that no machine runs.
 
     Attributes:
         train: The training split.
@@ -55,6 +60,9 @@ class SplitData(LightningDataModule):
         pin_memory: bool = False,
     ) -> None:
         super().__init__()
+        check_counts(eval_batch_size=eval_batch_size)
+        if not 0 <= whole(num_workers, "num_workers") <= _MOST_WORKERS:
+            raise ValueError(f"num_workers must be 0..{_MOST_WORKERS}; got {num_workers}")
         self.allow_zero_length_dataloader_with_multiple_devices = True
         self.split_seed = split_seed
         self.seed = seed or 0

@@ -55,10 +55,10 @@ def hold_out(
         rank = rank_in_class(classes, seed)
         held_out = rank < np.minimum(np.rint(fraction * counts), counts - 1)[classes]
     if not held_out.any():
+        remedy = "hold out single images" if validation == "class_disjoint" else "give each two"
         raise ValueError(
-            f"holding out {fraction:g} of {len(classes)} images in {len(counts)} classes (or "
-            f"groups), {validation}, leaves nothing for evaluation: hold out single images, or "
-            "mark the splits"
+            f"holding out {fraction:g} of {len(classes)} images in {len(counts)} classes, "
+            f"{validation}, leaves nothing for evaluation: {remedy}, or mark the splits"
         )
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 

@@ -5,6 +5,8 @@ looked at where `kernels.eager.eager_on_cpu` says that nothing waits for it: on 
 the host in every step.
 """
 
+import math
+from numbers import Real
 from typing import SupportsIndex
 
 import torch
@@ -85,6 +87,46 @@ def check_counts(**counts: object) -> None:
     for name, count in counts.items():
         if not 1 <= whole(count, name) <= 2**31:
             raise ValueError(f"{name} must be 1 to 2^31; got {count}")
+
+
+def check_positive(**settings: object) -> None:
+    """Refuse a setting that is not a finite number above 0, as temperatures and scales are.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is 0 or below, infinite or NaN.
+    """
+    check_finite(**settings)
+    for name, setting in settings.items():
+        if not setting > 0:  # type: ignore[operator]
+            raise ValueError(f"{name} must be above 0; got {setting}")
+
+
+def check_not_negative(**settings: object) -> None:
+    """Refuse a setting that is not a finite number from 0, as weights are.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is below 0, infinite or NaN.
+    """
+    check_finite(**settings)
+    for name, setting in settings.items():
+        if not setting >= 0:  # type: ignore[operator]
+            raise ValueError(f"{name} must be 0 or more; got {setting}")
+
+
+def check_finite(**settings: object) -> None:
+    """Refuse a setting that is not a finite number, as margins are.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is infinite or NaN.
+    """
+    for name, setting in settings.items():
+        if isinstance(setting, bool) or not isinstance(setting, Real):
+            raise TypeError(f"{name} must be a number; got {setting!r}")
+        if not math.isfinite(setting):
+            raise ValueError(f"{name} must be finite; got {setting}")
 
 
 def whole(number: object, name: str) -> int:

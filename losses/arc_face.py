@@ -3,6 +3,7 @@
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_finite, check_positive
 from ranklight.kernels.cross_entropy import Logits
 from ranklight.kernels.margins import check_angle, with_wider_angles
 from ranklight.pairs.cross_entropy import cross_entropy
@@ -46,6 +47,8 @@ class ArcFaceLoss(nn.Module):
 
     def __init__(self, margin: float = 0.5, scale: float = 64.0) -> None:
         super().__init__()
+        check_finite(margin=margin)
+        check_positive(scale=scale)
         self.margin = check_angle(margin)
         self.scale = scale
 

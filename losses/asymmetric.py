@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_not_negative
 from ranklight.kernels.masked import masked_mean, sum_over_ranks
 from ranklight.pairs.selection import loss_inputs, split
 
@@ -50,6 +51,7 @@ class AsymmetricLoss(nn.Module):
         focus_has_gradient: bool = True,
     ) -> None:
         super().__init__()
+        check_not_negative(positive_focus=positive_focus, negative_focus=negative_focus, clip=clip)
         self.positive_focus = positive_focus
         self.negative_focus = negative_focus
         self.clip = clip

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_finite, check_positive
 from ranklight.kernels.masked import log1p_exp, log_sum_exp, masked_mean, masked_where
 from ranklight.pairs.selection import loss_inputs, split
 
@@ -39,6 +40,8 @@ class CircleLoss(nn.Module):
 
     def __init__(self, margin: float = 0.4, scale: float = 80.0) -> None:
         super().__init__()
+        check_finite(margin=margin)
+        check_positive(scale=scale)
         self.margin = margin
         self.scale = scale
 

@@ -5,6 +5,7 @@ from typing import Literal
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_finite
 from ranklight.kernels.masked import mean_over_ranks
 from ranklight.kernels.pull_push import hinge_pull_push
 from ranklight.pairs.selection import loss_inputs, split
@@ -47,6 +48,7 @@ class ContrastiveLoss(nn.Module):
         average: Literal["pairs", "anchors"] = "pairs",
     ) -> None:
         super().__init__()
+        check_finite(positive_margin=positive_margin, negative_margin=negative_margin)
         self.positive_margin = positive_margin
         self.negative_margin = negative_margin
         self.average = average

@@ -3,6 +3,7 @@
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_finite, check_positive
 from ranklight.kernels.cross_entropy import Logits
 from ranklight.kernels.masked import changed_where
 from ranklight.pairs.cross_entropy import cross_entropy
@@ -37,6 +38,8 @@ class CosFaceLoss(nn.Module):
 
     def __init__(self, margin: float = 0.35, scale: float = 64.0) -> None:
         super().__init__()
+        check_finite(margin=margin)
+        check_positive(scale=scale)
         self.margin = margin
         self.scale = scale
 

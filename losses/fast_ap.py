@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_counts
 from ranklight.kernels.masked import masked_mean
 from ranklight.kernels.rowwise import in_row_blocks
 from ranklight.pairs.selection import loss_inputs, split
@@ -37,6 +38,7 @@ class FastAPLoss(nn.Module):
 
     def __init__(self, bins: int = 10) -> None:
         super().__init__()
+        check_counts(bins=bins)
         self.bins = bins
 
     def forward(

@@ -5,6 +5,7 @@ from typing import Literal
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_finite
 from ranklight.kernels.triplet_hinge import pair_hinge
 from ranklight.pairs.selection import loss_inputs, split
 
@@ -40,6 +41,7 @@ class HingeRankingLoss(nn.Module):
         self, margin: float = 1.0, average: Literal["anchors", "pairs"] = "anchors"
     ) -> None:
         super().__init__()
+        check_finite(margin=margin)
         self.margin = margin
         self.average = average
 

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_positive
 from ranklight.kernels.masked import log1p_exp, log_sum_exp, masked_mean
 from ranklight.kernels.packing import true_columns
 from ranklight.pairs.selection import loss_inputs, split
@@ -38,6 +39,7 @@ class InfoNCELoss(nn.Module):
 
     def __init__(self, temperature: float = 0.1) -> None:
         super().__init__()
+        check_positive(temperature=temperature)
         self.temperature = temperature
 
     def forward(

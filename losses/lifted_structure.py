@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_finite, check_not_negative
 from ranklight.kernels.distances import distances
 from ranklight.kernels.masked import log_sum_exp, masked_mean
 from ranklight.pairs.selection import loss_inputs, split
@@ -37,6 +38,8 @@ class LiftedStructureLoss(nn.Module):
 
     def __init__(self, margin: float = 1.0, epsilon: float = 1e-6) -> None:
         super().__init__()
+        check_finite(margin=margin)
+        check_not_negative(epsilon=epsilon)
         self.margin = margin
         self.epsilon = epsilon
 

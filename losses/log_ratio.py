@@ -3,6 +3,7 @@
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_not_negative
 from ranklight.kernels.log_ratios import squared_log_ratios
 from ranklight.kernels.masked import mean_over_ranks
 from ranklight.pairs.selection import loss_inputs
@@ -42,6 +43,7 @@ class LogRatioLoss(nn.Module):
         self, keep_ties: bool = True, epsilon: float = 1e-6, label_epsilon: float = 1e-6
     ) -> None:
         super().__init__()
+        check_not_negative(epsilon=epsilon, label_epsilon=label_epsilon)
         self.keep_ties = keep_ties
         self.epsilon = epsilon
         self.label_epsilon = label_epsilon

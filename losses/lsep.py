@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_counts
 from ranklight.kernels.masked import (
     log1p_exp,
     log1p_sum_exp,
@@ -38,6 +39,8 @@ class LSEPLoss(nn.Module):
 
     def __init__(self, max_pairs: int | None = None) -> None:
         super().__init__()
+        if max_pairs is not None:
+            check_counts(max_pairs=max_pairs)
         self.max_pairs = max_pairs
 
     def forward(

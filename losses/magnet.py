@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_finite
 from ranklight.kernels.distributed import all_reduce_sum
 from ranklight.kernels.masked import log_sum_exp, masked_mean
 from ranklight.pairs.selection import loss_inputs, split
@@ -36,6 +37,7 @@ class MagnetLoss(nn.Module):
 
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()
+        check_finite(alpha=alpha)
         self.alpha = alpha
 
     def forward(

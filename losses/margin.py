@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_counts, check_finite, check_not_negative
 from ranklight.kernels.distances import distances
 from ranklight.kernels.masked import at_least_float32, mean_over_ranks
 from ranklight.kernels.packing import true_columns
@@ -56,6 +57,10 @@ class MarginLoss(nn.Module):
         epsilon: float = 1e-6,
     ) -> None:
         super().__init__()
+        check_finite(margin=margin, boundary=boundary)
+        check_not_negative(epsilon=epsilon)
+        if num_classes is not None:
+            check_counts(num_classes=num_classes)
         self.margin = margin
         self.num_classes = num_classes
         self.epsilon = epsilon

@@ -3,6 +3,7 @@
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_finite, check_positive
 from ranklight.kernels.pull_push import log_sum_exp_pull_push
 from ranklight.pairs.selection import loss_inputs, split
 
@@ -38,6 +39,8 @@ class MultiSimilarityLoss(nn.Module):
 
     def __init__(self, alpha: float = 2.0, beta: float = 40.0, base: float = 0.5) -> None:
         super().__init__()
+        check_positive(alpha=alpha, beta=beta)
+        check_finite(base=base)
         self.alpha = alpha
         self.beta = beta
         self.base = base

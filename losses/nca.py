@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_positive
 from ranklight.kernels.masked import log_sum_exp, masked_mean
 from ranklight.pairs.selection import loss_inputs, split
 
@@ -32,6 +33,7 @@ class NCALoss(nn.Module):
 
     def __init__(self, scale: float = 1.0) -> None:
         super().__init__()
+        check_positive(scale=scale)
         self.scale = scale
 
     def forward(

@@ -3,6 +3,7 @@
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_positive
 from ranklight.kernels.cross_entropy import Logits
 from ranklight.pairs.cross_entropy import cross_entropy
 from ranklight.pairs.selection import loss_inputs, split
@@ -36,6 +37,7 @@ class NormalizedSoftmaxLoss(nn.Module):
 
     def __init__(self, temperature: float = 0.05) -> None:
         super().__init__()
+        check_positive(temperature=temperature)
         self.temperature = temperature
 
     def forward(

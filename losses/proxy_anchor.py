@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_finite, check_positive
 from ranklight.kernels.masked import log1p_exp, log_sum_exp_over_ranks
 from ranklight.pairs.selection import loss_inputs, split
 
@@ -36,6 +37,8 @@ class ProxyAnchorLoss(nn.Module):
 
     def __init__(self, alpha: float = 32.0, margin: float = 0.1) -> None:
         super().__init__()
+        check_positive(alpha=alpha)
+        check_finite(margin=margin)
         self.alpha = alpha
         self.margin = margin
 

@@ -3,6 +3,7 @@
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_positive
 from ranklight.kernels.cross_entropy import Logits
 from ranklight.pairs.cross_entropy import cross_entropy
 from ranklight.pairs.selection import loss_inputs, split
@@ -42,6 +43,7 @@ class ProxyNCALoss(nn.Module):
 
     def __init__(self, temperature: float = 1 / 9, own_in_sum: bool = True) -> None:
         super().__init__()
+        check_positive(temperature=temperature)
         self.temperature = temperature
         self.own_in_sum = own_in_sum
 

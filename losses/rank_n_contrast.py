@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_not_negative, check_positive
 from ranklight.kernels.distances import distances
 from ranklight.kernels.masked import masked_mean
 from ranklight.kernels.orders import ascending
@@ -35,6 +36,8 @@ class RankNContrastLoss(nn.Module):
 
     def __init__(self, temperature: float = 2.0, epsilon: float = 1e-6) -> None:
         super().__init__()
+        check_positive(temperature=temperature)
+        check_not_negative(epsilon=epsilon)
         self.temperature = temperature
         self.epsilon = epsilon
 

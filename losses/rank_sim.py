@@ -3,6 +3,7 @@
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_positive
 from ranklight.kernels.masked import masked_mean
 from ranklight.kernels.rank_differences import squared_rank_differences
 from ranklight.pairs.selection import loss_inputs
@@ -43,8 +44,7 @@ class RankSimLoss(nn.Module):
 
     def __init__(self, interpolation: float = 200.0) -> None:
         super().__init__()
-        if interpolation <= 0:
-            raise ValueError(f"interpolation must be above 0; got {interpolation}")
+        check_positive(interpolation=interpolation)
         self.interpolation = interpolation
 
     def forward(

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.checks import check_counts
+from ranklight.kernels.checks import check_counts, check_positive
 from ranklight.kernels.masked import masked_mean
 from ranklight.kernels.packing import true_columns
 from ranklight.kernels.soft_ranks import soft_ranks
@@ -50,6 +50,7 @@ class RecallAtKLoss(nn.Module):
         count_temperature: float = 1.0,
     ) -> None:
         super().__init__()
+        check_positive(temperature=temperature, count_temperature=count_temperature)
         if not ks:
             raise ValueError("RecallAtKLoss needs one k or more, got none")
         check_counts(**{f"ks[{place}]": k for place, k in enumerate(ks)})

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_positive
 from ranklight.kernels.masked import masked_mean
 from ranklight.kernels.packing import true_columns
 from ranklight.kernels.rowwise import in_row_blocks
@@ -38,6 +39,7 @@ class SmoothAPLoss(nn.Module):
 
     def __init__(self, temperature: float = 0.01) -> None:
         super().__init__()
+        check_positive(temperature=temperature)
         self.temperature = temperature
 
     def forward(

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.checks import check_counts
+from ranklight.kernels.checks import check_counts, check_finite, check_positive
 from ranklight.kernels.cross_entropy import Logits
 from ranklight.kernels.masked import changed_where, everywhere, where_selected
 from ranklight.pairs.cross_entropy import cross_entropy
@@ -54,6 +54,8 @@ class SoftTripleLoss(nn.Module):
         margin: float = 0.01,
     ) -> None:
         super().__init__()
+        check_positive(scale=scale, gamma=gamma)
+        check_finite(margin=margin)
         check_counts(centers_per_class=centers_per_class)
         self.centers_per_class = centers_per_class
         self.scale = scale

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.checks import check_counts
+from ranklight.kernels.checks import check_counts, check_finite, check_positive
 from ranklight.kernels.cross_entropy import Logits
 from ranklight.kernels.margins import check_angle, with_wider_angles
 from ranklight.kernels.masked import where_selected
@@ -51,6 +51,8 @@ class SubCenterArcFaceLoss(nn.Module):
         self, centers_per_class: int = 3, margin: float = 0.5, scale: float = 64.0
     ) -> None:
         super().__init__()
+        check_finite(margin=margin)
+        check_positive(scale=scale)
         check_counts(centers_per_class=centers_per_class)
         self.centers_per_class = centers_per_class
         self.margin = check_angle(margin)

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_finite, check_positive
 from ranklight.kernels.masked import masked_mean
 from ranklight.kernels.packing import true_columns
 from ranklight.kernels.rowwise import in_row_blocks
@@ -46,6 +47,8 @@ class SupAPLoss(nn.Module):
         self, temperature: float = 0.01, slope: float = 100.0, linear_from: float = 0.05
     ) -> None:
         super().__init__()
+        check_positive(temperature=temperature, slope=slope)
+        check_finite(linear_from=linear_from)
         self.temperature = temperature
         self.slope = slope
         self.linear_from = linear_from

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_positive
 from ranklight.kernels.masked import log_sum_exp, masked_mean
 from ranklight.pairs.selection import loss_inputs, split
 
@@ -34,6 +35,7 @@ class SupConLoss(nn.Module):
 
     def __init__(self, temperature: float = 0.07) -> None:
         super().__init__()
+        check_positive(temperature=temperature)
         self.temperature = temperature
 
     def forward(

@@ -3,6 +3,7 @@
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_finite, check_not_negative
 from ranklight.kernels.masked import mean_over_ranks
 from ranklight.kernels.pull_push import hinge_pull_push
 from ranklight.pairs.selection import loss_inputs, split
@@ -47,6 +48,8 @@ class ThresholdConsistentMarginLoss(nn.Module):
         negative_weight: float = 1.0,
     ) -> None:
         super().__init__()
+        check_finite(positive_margin=positive_margin, negative_margin=negative_margin)
+        check_not_negative(positive_weight=positive_weight, negative_weight=negative_weight)
         self.positive_margin = positive_margin
         self.negative_margin = negative_margin
         self.positive_weight = positive_weight

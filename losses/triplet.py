@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_finite
 from ranklight.kernels.masked import mean_over_ranks
 from ranklight.kernels.orders import count_below
 from ranklight.kernels.packing import true_columns
@@ -57,6 +58,7 @@ class TripletLoss(nn.Module):
         soft_margin: bool = False,
     ) -> None:
         super().__init__()
+        check_finite(margin=margin)
         self.margin = margin
         self.average = average
         self.soft_margin = soft_margin

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_finite
 from ranklight.kernels.masked import masked_mean
 from ranklight.pairs.selection import loss_inputs, split
 
@@ -32,6 +33,7 @@ class TripletCenterLoss(nn.Module):
 
     def __init__(self, margin: float = 5.0) -> None:
         super().__init__()
+        check_finite(margin=margin)
         self.margin = margin
 
     def forward(

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_positive
 from ranklight.kernels.masked import (
     log1p_exp,
     log_sum_exp,
@@ -43,6 +44,9 @@ class TwoWayLoss(nn.Module):
         self, positive_temperature: float = 4.0, negative_temperature: float = 1.0
     ) -> None:
         super().__init__()
+        check_positive(
+            positive_temperature=positive_temperature, negative_temperature=negative_temperature
+        )
         self.positive_temperature = positive_temperature
         self.negative_temperature = negative_temperature
 

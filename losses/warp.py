@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_finite
 from ranklight.kernels.orders import ascending, columns_of
 from ranklight.kernels.triplet_hinge import count_violations, pair_hinge
 from ranklight.pairs.selection import loss_inputs, split
@@ -38,6 +39,7 @@ class WARPLoss(nn.Module):
 
     def __init__(self, margin: float = 1.0, sampled_rank: bool = False) -> None:
         super().__init__()
+        check_finite(margin=margin)
         self.margin = margin
         self.sampled_rank = sampled_rank
 

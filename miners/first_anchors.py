@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_counts
 from ranklight.kernels.distributed import rank_and_world_size
 from ranklight.pairs.selection import miner_inputs
 
@@ -30,6 +31,7 @@ class FirstAnchors(nn.Module):
 
     def __init__(self, anchors: int = 1) -> None:
         super().__init__()
+        check_counts(anchors=anchors)
         self.anchors = anchors
 
     def forward(

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_finite
 from ranklight.kernels.masked import masked_where
 from ranklight.kernels.rowwise import by_rows
 from ranklight.pairs.selection import miner_inputs, split
@@ -35,6 +36,7 @@ class MultiSimilarityMiner(nn.Module):
 
     def __init__(self, epsilon: float = 0.1) -> None:
         super().__init__()
+        check_finite(epsilon=epsilon)
         self.epsilon = epsilon
 
     def forward(

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_finite
 from ranklight.kernels.masked import at_least_float32
 from ranklight.kernels.orders import closest_below
 from ranklight.pairs.selection import miner_inputs, split
@@ -37,6 +38,8 @@ class SemiHard(nn.Module):
 
     def __init__(self, margin: float | None = None) -> None:
         super().__init__()
+        if margin is not None:
+            check_finite(margin=margin)
         self.margin = margin
 
     def forward(

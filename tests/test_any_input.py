@@ -6,6 +6,7 @@ disturbed. Metrics and searches have files of their own.
 A room is covered by a table of good calls that must name all that the room exports.
 """
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -188,6 +189,27 @@ def test_a_number_as_in_float64_or_a_sentence(name):
 @pytest.mark.parametrize("name", CALLS)
 def test_the_call_that_is_disturbed_is_a_good_one(name):
     assert tensors_of(CALLS[name].part(**CALLS[name].arguments))
+
+
+# Settings of the constructors.
+
+_ABOVE_0 = {"temperature", "count_temperature", "scale", "alpha", "beta", "gamma"}
+SETTINGS = [
+    (getattr(room, name), key, parameter.default)
+    for room in (losses, miners)
+    for name in room.__all__
+    for key, parameter in inspect.signature(getattr(room, name)).parameters.items()
+    if isinstance(parameter.default, float) and name != "DistanceWeighted"
+]
+
+
+@pytest.mark.parametrize(("kind", "key", "usual"), SETTINGS)
+def test_a_setting_is_a_finite_number(kind, key, usual):
+    assert outcome(lambda: kind(**{key: usual})) is not None
+    for wrong in (float("nan"), "3", None if usual is None else [usual]):
+        assert outcome(lambda wrong=wrong: kind(**{key: wrong})) is None
+    if key in _ABOVE_0 and kind is not losses.MagnetLoss:
+        assert all(outcome(lambda low=low: kind(**{key: low})) is None for low in (0.0, -1.0))
 
 
 RECORDS = {"ObjectiveOutput", "Pairs", "References"}

@@ -386,10 +386,9 @@ def _of_one_kind(file: Path, name: str, values: list[Any]) -> "pyarrow.ChunkedAr
     try:
         return pyarrow.chunked_array([pyarrow.array(values)])
     except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError) as error:
-        kinds = {None: 0, **{type(value).__name__: row for row, value in enumerate(values, 1)}}
-        found = ", ".join(
-            f"{kind} in row {row}" for kind, row in kinds.items() if kind and kind != "NoneType"
-        )
+        kinds = {type(value).__name__: row for row, value in enumerate(values, 1)}
+        kinds.pop("NoneType", None)
+        found = ", ".join(f"{kind} in row {row}" for kind, row in kinds.items())
         raise ValueError(
             f"{file}: the column {name} holds values of several kinds: {found}; write all as one"
         ) from error

@@ -7,6 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_counts
+
+_GROUPS = 8
+
 
 class SmallConvNet(nn.Module):
     """Four 3×3 convolutions for images of about 32 pixels.
@@ -16,10 +20,13 @@ class SmallConvNet(nn.Module):
 
     Args:
         in_channels: 1 for grey images, 3 for colour.
-        width: Channels of the first convolution; the last has four times as many.
+        width: Channels of the first convolution, a multiple of 8; the last has four times as many.
         coordinates: Show the net where each pixel is, as two more channels from −1 to 1 (CoordConv,
             Liu et al., NeurIPS 2018, arXiv 1807.03247): for labels that depend on the place, which
             a global pooling would lose.
+
+    Raises:
+        ValueError: No channels, or a width that is no multiple of 8.
 
     Example:
         >>> SmallConvNet(in_channels=3, width=8)(torch.zeros(2, 3, 32, 32)).shape
@@ -29,6 +36,9 @@ class SmallConvNet(nn.Module):
     def __init__(self, in_channels: int = 1, width: int = 32, coordinates: bool = False) -> None:
         super().__init__()
         self.in_channels = in_channels
+        check_counts(in_channels=in_channels, width=width)
+        if width % _GROUPS:
+            raise ValueError(f"width must be a multiple of {_GROUPS}, the groups; got {width}")
         self.coordinates = coordinates
         shown = in_channels + 2 if coordinates else in_channels
         widths = [shown, width, 2 * width, 4 * width, 4 * width]
@@ -36,7 +46,7 @@ class SmallConvNet(nn.Module):
             *(
                 nn.Sequential(
                     nn.Conv2d(before, after, 3, padding=1, bias=False),
-                    nn.GroupNorm(8, after),
+                    nn.GroupNorm(_GROUPS, after),
                     nn.ReLU(),
                     nn.MaxPool2d(2) if depth < 3 else nn.Identity(),
                 )

@@ -61,11 +61,11 @@ def test_folders_of_splits_are_taken_as_they_are(tmp_path):
 
 def test_folders_of_splits_as_others_call_them(tmp_path):
     image_folder(tmp_path, {"Train/a": 2, "valid/a": 2, "TEST/a": 2})
-    data = prepared(tmp_path)
+    data = prepared(tmp_path, "test")
     assert [len(split) for split in (data.train, data.val, data.test)] == [2, 2, 2]
     image_folder(tmp_path, {"dev/a": 2})
     with pytest.raises(FileNotFoundError, match="several are the same split"):
-        prepared(tmp_path)
+        prepared(tmp_path, "test")
 
 
 def test_a_missing_val_folder_is_held_out_of_train(tmp_path):

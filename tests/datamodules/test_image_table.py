@@ -344,7 +344,7 @@ def test_what_can_be_held_out_is_said(table):
         ({"split": ["train"] * 18 + ["val", "test"]}, "val is one image"),
         (
             {"split": SPLITS, "label": [*classes(16), *"wxyz"]},
-            "no two of the 4 images of test are of one class",
+            "no two images of test are of one class",
         ),
         (
             {"split": SPLITS, "label": [*classes(12), *"vvvv", "x", "x", "class 0", "class 0"]},

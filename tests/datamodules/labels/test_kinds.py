@@ -120,15 +120,15 @@ def test_fractions_are_not_warned_of(rows, recwarn):
 
 
 @pytest.mark.parametrize(
-    "kind", [Numbers, lambda *given: GradedRelevance(given[0], None, None, *given[1:])]
+    "kind", [Numbers, lambda *given: GradedRelevance(given[0], ByFeatures(), None, *given[1:])]
 )
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         (([],), "label columns must be there, each once; got"),
         ((["a", "a"],), "each once"),
-        ((["a"], [1, 2]), "1 label columns need as many weights"),
-        ((["a"], [-1]), "weights of label columns must be finite, 0 or more"),
+        ((["a"], [1.0, 2.0]), "1 label columns need as many weights"),
+        ((["a"], [-1.0]), "weights of label columns must be finite, 0 or more"),
         ((["a"], [float("nan")]), "must be finite"),
     ],
 )

@@ -137,7 +137,7 @@ DAY = datetime.datetime(2020, 1, 1)
     [
         ([["a"], ["b"]], r"the column a holds lists of string, where numbers are needed"),
         ([[[1.0]], [[2.0]]], "holds lists of list"),
-        ([[], []], "row 1: a has 0 numbers"),
+        ([[], [1.0]], "row 1: a has 0 numbers, and 0 in row 1"),
         ([[1.0], None], "row 2: a has 0 numbers, and 1 in row 1"),
         ([{"b": 1}, {"b": 2}], "holds struct<b: int64>, where numbers are needed"),
         ([DAY, DAY], "holds timestamp.*, where numbers are needed"),
