@@ -47,7 +47,7 @@ soak: .venv/installed ## Kill a run at random, 20 times on one rank and 6 on two
 	RANKLIGHT_KILLS=20 $(BIN)/python -m pytest --quiet tests/resume/test_killed.py
 
 results: .venv/installed ## Whether the tables are what their runs give; one seed of each anew, and what moved
-	$(BIN)/ranklight results --check experiments/*/RESULTS.md docs/claims.md
+	$(BIN)/ranklight results --check README.md experiments/*/RESULTS.md docs/claims.md
 	$(BIN)/ranklight results --rerun $(patsubst %results.csv,%RESULTS.md,$(wildcard experiments/*/results.csv))
 
 check: .venv/installed .types/ranklight ## Formatting, lint and types

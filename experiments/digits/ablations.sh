@@ -21,8 +21,8 @@ run() { # arm, more
 }
 run ""
 run /mining_only $same_weight
-run /weighting_only $objective.miner null
-run /neither $same_weight $objective.miner null
+run /weighting_only $objective.miner ranklight.miners.KeepAll
+run /neither $same_weight $objective.miner ranklight.miners.KeepAll
 for size in 8 32; do run /size_$size $encoder.embedding_dim $size; done
 for alpha in 1 8; do run /alpha_$alpha $objective.loss.init_args.alpha $alpha.0; done
 for beta in 10 80; do run /beta_$beta $objective.loss.init_args.beta $beta.0; done

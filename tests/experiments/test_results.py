@@ -15,7 +15,7 @@ KEPT = [page for page in PAGES if page.with_name(RUNS).exists()]
 CLAIMS = [claim for of in read_claims(Path("docs/claims.yaml")).values() for claim in of]
 
 
-@pytest.mark.parametrize("page", [*KEPT, Path("docs/claims.md")], ids=str)
+@pytest.mark.parametrize("page", [*KEPT, Path("docs/claims.md"), Path("README.md")], ids=str)
 def test_a_page_is_what_its_runs_give(page):
     text = page.read_text()
     assert "<!-- end -->" in text
