@@ -24,10 +24,19 @@ class EvaluationData(ImageFileData):
     Attributes:
         class_names: Those of `training`.
         split_hash: That of `training`.
+
+    Raises:
+        ValueError: `split_seed` or `train_transforms`, which are for `training` to have.
     """
 
     def __init__(self, training: SplitData | None = None, **options: Any) -> None:
         super().__init__(**options)
+        for key in ("split_seed", "train_transforms"):
+            if options.get(key):
+                raise ValueError(
+                    f"{key} of {type(self).__name__} changes nothing, for none of its own images "
+                    f"is trained on: give it to the data that is (--data.training.{key})"
+                )
         self.training = training
         if training is not None:
             training.seed = self.seed

@@ -78,7 +78,7 @@ class LFWPairs(EvaluationData):
         )
         self.class_names = self.class_names or people.tolist()
         self._pairs = {
-            stage: _indexed(pairs, index)
+            stage: (*_indexed(pairs, index), *_folds(pairs))
             for stage, pairs in zip(("val", "test"), both, strict=True)
         }
         rank_zero_info(
@@ -86,8 +86,11 @@ class LFWPairs(EvaluationData):
             f"{len(both[1].same)} pairs of {len(rows[1])} images"
         )
 
-    def pairs(self, stage: Literal["val", "test"]) -> tuple[Int[Tensor, "p 2"], Bool[Tensor, "p"]]:
-        """Pairs of image indices, and whether both show one person."""
+    def pairs(self, stage: Literal["val", "test"]) -> tuple[Tensor, ...]:
+        """Pairs of image indices, whether both show one person, and the set where there are sets.
+
+        The arguments of `callbacks.evaluation.listed_pairs.ListedPairs`.
+        """
         return self._pairs[stage]
 
     def _read(self, name: str) -> PairFile:
@@ -104,3 +107,7 @@ def _indexed(
 ) -> tuple[Int[Tensor, "p 2"], Bool[Tensor, "p"]]:
     both = [(index[one], index[two]) for one, two in zip(pairs.first, pairs.second, strict=True)]
     return torch.tensor(both), torch.from_numpy(pairs.same)
+
+
+def _folds(pairs: PairFile) -> list[Int[Tensor, "p"]]:
+    return [] if pairs.folds is None else [torch.from_numpy(pairs.folds)]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 
 from ranklight.datamodules.reading.annotations import Location, integer, rows
 
@@ -17,19 +17,21 @@ class PairFile(NamedTuple):
         first: The file of each pair's first image, from the root: Name/Name_0001.jpg.
         second: The file of its second.
         same: Whether they show the same person.
+        folds: The set of each pair, from 0; None where the file is not of sets.
     """
 
     first: list[str]
     second: list[str]
     same: Bool[np.ndarray, "n"]
+    folds: Int[np.ndarray, "n"] | None = None
 
 
 def read_pairs(file: Path) -> PairFile:
     """A file of pairs as LFW has them, pairs.txt or pairsDevTrain.txt.
 
     The first line says how many pairs of each kind follow, or how many sets and how many of each
-    kind a set has. A pair of one person is a line "name 1 2", a pair of two people "name 1 other
-    3"; the image is name/name_0001.jpg.
+    kind a set has; the sets follow one another. A pair of one person is a line "name 1 2", a pair
+    of two people "name 1 other 3"; the image is name/name_0001.jpg.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -38,7 +40,8 @@ def read_pairs(file: Path) -> PairFile:
     lines = [(location, line.split()) for location, (line,) in rows(file, 1, "name 1 2")]
     if not lines:
         raise ValueError(f"{file} is empty: its first line says how many pairs follow")
-    announced = _announced(*lines[0])
+    numbers = _announced(*lines[0])
+    announced = prod(numbers)
     pairs = [_pair(location, fields) for location, fields in lines[1:]]
     same = np.array([of_one for _, _, of_one in pairs], dtype=bool)
     if [same.sum(), (~same).sum()] != [announced, announced]:
@@ -46,17 +49,19 @@ def read_pairs(file: Path) -> PairFile:
             f"{file}: its first line says {announced} pairs of one person and as many of two; it "
             f"has {same.sum()} and {(~same).sum()}"
         )
-    return PairFile([first for first, _, _ in pairs], [second for _, second, _ in pairs], same)
+    folds = np.arange(len(same)) // (2 * numbers[1]) if len(numbers) == 2 else None
+    firsts, seconds, _ = zip(*pairs, strict=True)
+    return PairFile([*firsts], [*seconds], same, folds)
 
 
-def _announced(location: Location, fields: list[str]) -> int:
+def _announced(location: Location, fields: list[str]) -> list[int]:
     if len(fields) > 2:
         raise ValueError(
             f"{location}: needed the number of pairs of each kind, or of sets and of pairs in each "
             "set; "
             f"got {' '.join(fields)!r}"
         )
-    return prod(integer(location, field, "a number of pairs or sets", 1) for field in fields)
+    return [integer(location, field, "a number of pairs or sets", 1) for field in fields]
 
 
 def _pair(location: Location, fields: list[str]) -> tuple[str, str, bool]:

@@ -17,26 +17,17 @@ from pytorch_lightning import LightningDataModule
 from scipy.io import savemat
 
 from ranklight import datamodules
-from ranklight.datamodules import evaluation_loader
+from ranklight.datamodules import Mining, evaluation_loader
+from ranklight.datamodules.batches import Batches
 from ranklight.datamodules.class_data import ClassData
 from ranklight.datamodules.evaluation_data import EvaluationData
 from ranklight.datamodules.multi_label_data import MultiLabelData
 from ranklight.datamodules.query_gallery_data import QueryGalleryData
 from ranklight.datamodules.split_data import SplitData
 from tests.commands.command_line import CommandLine, Refusal, keys, part
-from tests.trees import TREES, picture, write
+from tests.trees import TREES, image_folder, in_shop, picture, write
 
 ABSTRACT = {SplitData, ClassData, MultiLabelData, EvaluationData, QueryGalleryData}
-# Their keys are turned in tests/datamodules/published, in Python.
-IN_PYTHON = {
-    "GLDv2",
-    "INaturalist2018",
-    "InShop",
-    "LFWPairs",
-    "Market1501",
-    "ROxfordParis",
-    "VehicleID",
-}
 
 
 class Turn(NamedTuple):
@@ -405,10 +396,122 @@ def groups_apart(base, turned):
     assert apart == [False, True]
 
 
-def kept_on_disk(base, turned):
-    assert any(Path("lists").iterdir())
+def in_boxes(base, turned):
+    assert [data.train.boxes is None for data in (base, turned)] == [True, False]
+    other_pixels(base, turned)
 
 
+def with_another_landmark(base, turned):
+    assert {*turned.class_names} - {*base.class_names} == {"7"}
+
+
+def of_tested(looked_at, before, after):
+    """What is seen of the last test loader, and of what it yields first."""
+
+    def sees(base, turned):
+        found = [
+            looked_at(loader, first(loader))
+            for loader in (each(data.test_dataloader())[-1] for data in (base, turned))
+        ]
+        assert found == [before, after]
+
+    return sees
+
+
+def other_tested_pixels(base, turned):
+    one, other = (first(each(data.test_dataloader())[0]) for data in (base, turned))
+    assert torch.equal(one.index, other.index)
+    assert not torch.equal(one.images, other.images)
+
+
+def fewer_pairs(stage):
+    def sees(base, turned):
+        assert [len(data.pairs(stage)[1]) for data in (base, turned)] == [4, 2]
+
+    return sees
+
+
+def other_city(base, turned):
+    shown = [{*data.test[1].files} for data in (base, turned)]
+    assert shown[0].isdisjoint(shown[1])
+
+
+def super_classes_in_a_batch(count):
+    def sees(base, turned):
+        found = [
+            len(data.train.levels["super_class"][batches(data)[0]].unique())
+            for data in (base, turned)
+        ]
+        assert found == [1, count]
+
+    return sees
+
+
+def mined(**expected):
+    def sees(base, turned):
+        mining = turned.train_sampler.mining
+        assert mining == Mining(**expected) != base.train_sampler.mining
+
+    return sees
+
+
+def once_lists_are_there(base, turned):
+    """Batches differ by which images are hard: those of the next class, and of the one after."""
+    other_lists = []
+    for data in (base, turned):
+        labels = data.train.labels
+        classes = labels.unique().tolist()
+        further = [
+            (classes.index(label) + step) % len(classes) for label in labels for step in (1, 2)
+        ]
+        found = [int((labels == classes[of]).nonzero()[0]) for of in further]
+        data.train_sampler.take_lists(torch.tensor(found).reshape(len(labels), 2))
+        other_lists.append(batches(data))
+    assert other_lists[0] != other_lists[1]
+
+
+def kept_in(folder):
+    def sees(base, turned):
+        assert any(Path(folder).iterdir())
+
+    return sees
+
+
+QUERIES = [
+    *PUBLISHED,
+    *OF_PICTURES[2:],
+    [BY_WEIGHT, RESIZE],
+    [
+        Turn("classes_per_batch", 3, classes_in_a_batch(3)),
+        Turn("samples_per_class", 2, images_of_a_class(2)),
+    ],
+]
+FACES = {**FILES, **BALANCED, "root": "faces"}
+TRAINED_ELSEWHERE = {
+    **FILES,
+    "check_counts": False,
+    "training": part("ranklight.datamodules.ImageFolder", **FACES),
+}
+EVALUATED = [
+    NOWHERE,
+    SEED,
+    [Turn("check_counts", True, refused("was published"))],
+    [
+        Turn("eval_batch_size", 1, of_tested(lambda _, batch: len(batch.index) > 1, True, False)),
+        Turn("num_workers", 1, of_tested(lambda loader, _: loader.num_workers, 0, 1)),
+        Turn("pin_memory", True, of_tested(lambda loader, _: loader.pin_memory, False, True)),
+        Turn("image_size", 24, of_tested(lambda _, batch: batch.images.shape[2], 16, 24)),
+    ],
+    [Turn("resize", 32, other_tested_pixels)],
+    [
+        Turn("eval_transforms", INVERTED, other_tested_pixels),
+        Turn("resize", None, other_tested_pixels),
+    ],
+    OF_PICTURES[-1],
+    [Turn("split_seed", 5, refused("split_seed of", "changes nothing", "training"))],
+    [Turn("train_transforms", INVERTED, refused("train_transforms of", "changes nothing"))],
+    [Turn("training", None, refused("no images to train on"))],
+]
 AMONG_ANCHORS = [
     [Turn("batch_size", 9, batch_of(9))],
     [Turn("neighbours", 3, nearest_follow(3))],
@@ -559,7 +662,7 @@ SUBJECTS = {
             [Turn("labels", ["age"], one_column)],
             [
                 Turn("weights", [1.0, 3.0], columns(1, 2, 3)),
-                Turn("cache_dir", "lists", kept_on_disk),
+                Turn("cache_dir", "lists", kept_in("lists")),
             ],
             [Turn("lists", "nowhere.npz", refused("nowhere.npz"))],
             [Turn("batch_size", 7, batch_of(7))],
@@ -610,12 +713,185 @@ SUBJECTS = {
     "NABirds": ({}, WITHOUT_VALIDATION),
     "StanfordDogs": ({}, WITHOUT_VALIDATION),
     "StanfordOnlineProducts": ({}, WITHOUT_VALIDATION),
+    "INaturalist2018": ({}, [LOADERS, PUBLISHED[3]]),
+    "InShop": ({}, [*QUERIES, [Turn("boxes", True, in_boxes)]]),
+    "Market1501": ({}, [LOADERS, PUBLISHED[3]]),
+    "VehicleID": (
+        {},
+        [
+            LOADERS,
+            NOWHERE,
+            [Turn("test_list", "medium", images("test", [4, 2]))],
+            [Turn("protocol", "retrieval", images("test", [9]))],
+        ],
+    ),
+    "GLDv2": (
+        {"official_validation": False},
+        [
+            *PUBLISHED,
+            *OF_PICTURES[2:],
+            [*SHUFFLED, RESIZE],
+            OTHER_BATCHES,
+            [
+                Turn("classes_per_batch", 3, classes_in_a_batch(3)),
+                Turn("samples_per_class", 2, images_of_a_class(2)),
+            ],
+            [Turn("clean", False, with_another_landmark)],
+            [Turn("official_validation", True, images("val", [1, 6]))],
+        ],
+    ),
+    "LFWPairs": (
+        TRAINED_ELSEWHERE,
+        [
+            *EVALUATED,
+            [Turn("val_pairs", "two.txt", fewer_pairs("val"))],
+            [Turn("test_pairs", "two.txt", fewer_pairs("test"))],
+        ],
+    ),
+    "ROxfordParis": (
+        TRAINED_ELSEWHERE,
+        [
+            [Turn("city", "rparis6k", other_city)],
+            PUBLISHED[3],
+            [Turn("distractors", True, images("test", [2, 6]))],
+        ],
+    ),
 }
-ROWS = [
-    pytest.param(name, turns, id=f"{name}.{'+'.join(turn.key for turn in turns)}")
-    for name, (_, rows) in SUBJECTS.items()
-    for turns in rows
+# Other keys are those of the same base as the other's, where they are turned.
+LIKE = {
+    "INaturalist2018": "StanfordOnlineProducts",
+    "Market1501": "InShop",
+    "ROxfordParis": "LFWPairs",
+    "VehicleID": "InShop",
+}
+# Of batches: a data module, its further keys, what the batches are given, and what is turned.
+SHOP = ("InShop", {})
+PK = {"classes_per_batch": 2, "samples_per_class": 2}
+K_IMAGES = [
+    [
+        Turn("samples_per_class", 3, images_of_a_class(3)),
+        Turn("batches_per_epoch", 7, epoch_of(7)),
+    ],
+    [
+        Turn("samples_per_class", 4, images_of_a_class(4)),
+        Turn("short_classes", "drop", no_short_class),
+    ],
 ]
+P_CLASSES = [[Turn("classes_per_batch", 3, classes_in_a_batch(3))], *K_IMAGES]
+OF_MINING = [
+    Turn("mining.every_n_epochs", 3, mined(every_n_epochs=3, negatives=4)),
+    Turn("mining.negatives", 4, mined(every_n_epochs=3, negatives=4)),
+]
+BATCHES = {
+    "PxK": (*SHOP, PK, P_CLASSES),
+    "WeightedPxK": (
+        *SHOP,
+        PK,
+        [
+            *P_CLASSES,
+            [Turn("power", 4.0, other_batches)],
+            [Turn("weights", {"id_00000001": 9.0, "id_00000002": 9.0}, other_batches)],
+            [Turn("weights", {"nobody": 9.0}, refused("weights name 'nobody'"))],
+        ],
+    ),
+    "SuperClassBatches": (
+        *SHOP,
+        {
+            "super_classes_per_batch": 1,
+            "classes_per_super_class": 1,
+            "samples_per_class": 2,
+        },
+        [
+            *K_IMAGES,
+            [Turn("super_classes_per_batch", 2, super_classes_in_a_batch(2))],
+            [Turn("classes_per_super_class", 2, classes_in_a_batch(2))],
+            [Turn("power", 1.0, other_batches)],
+            [Turn("level", "kind", refused("need the level kind", "super_class"))],
+        ],
+    ),
+    "HardClassBatches": (
+        *SHOP,
+        {**PK, "classes_per_batch": 4, "around": 1, "hard_classes": 1},
+        [
+            K_IMAGES[0],
+            [*K_IMAGES[1], Turn("classes_per_batch", 2, classes_in_a_batch(2))],
+            [Turn("classes_per_batch", 3, classes_in_a_batch(3)), *OF_MINING],
+            [Turn("around", 2, once_lists_are_there)],
+            [Turn("hard_classes", 2, once_lists_are_there)],
+        ],
+    ),
+    "HardNegativeBatches": (
+        *SHOP,
+        {"batch_size": 8, "anchors": 1, "positives": 1, "negatives": 1},
+        [
+            [
+                Turn("batch_size", 9, batch_of(9)),
+                Turn("batches_per_epoch", 7, epoch_of(7)),
+                *OF_MINING,
+            ],
+            [Turn("anchors", 2, once_lists_are_there)],
+            [Turn("positives", 2, once_lists_are_there)],
+            [Turn("negatives", 2, once_lists_are_there)],
+        ],
+    ),
+    "ViewBatches": (
+        *SHOP,
+        {"batches": part("ranklight.datamodules.PxK", **PK)},
+        [
+            [Turn("views", 3, batch_of(12))],
+            [
+                Turn(
+                    "batches",
+                    part("ranklight.datamodules.ShuffledBatches", batch_size=5),
+                    batch_of(10),
+                )
+            ],
+        ],
+    ),
+    "ShuffledBatches": (*SHOP, {"batch_size": 4}, [[Turn("batch_size", 5, batch_of(5))]]),
+    "NearestBatches": (
+        "ImageTable",
+        {"labels": part("ranklight.datamodules.Numbers", columns=["age", "weight"])},
+        {"batch_size": 8},
+        [
+            [Turn("batch_size", 7, batch_of(7))],
+            [Turn("neighbours", 3, nearest_follow(3)), Turn("cache_dir", "near", kept_in("near"))],
+            [Turn("anchors", 2, epoch_of(13)), Turn("neighbours", 2, epoch_of(13))],
+            [Turn("lists", "nowhere.npz", refused("nowhere.npz"))],
+        ],
+    ),
+    "TripletBatches": (
+        "ImageTable",
+        {
+            "labels": part(
+                "ranklight.datamodules.GradedRelevance",
+                columns=["age", "weight"],
+                relevance="ranklight.pairs.GradedByAttributes",
+                class_column="label",
+            )
+        },
+        {"triplets_per_batch": 4, "batches_per_epoch": 3, "buffer_size": 3},
+        [
+            [
+                Turn("triplets_per_batch", 5, batch_of(15)),
+                Turn("batches_per_epoch", 2, epoch_of(2)),
+            ],
+            [Turn("buffer_size", 2, other_batches)],
+            [Turn("out_of_class", 0.9, other_batches)],
+            [Turn("margin", 0.9, other_batches)],
+            [Turn("weighted", False, other_batches)],
+            [Turn("corrected", False, other_batches)],
+        ],
+    ),
+}
+
+
+def rows_of(table):
+    return [
+        pytest.param(name, turns, id=f"{name}.{'+'.join(turn.key for turn in turns)}")
+        for name, (*_, rows) in table.items()
+        for turns in rows
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -647,7 +923,7 @@ def base_on_files(kind, root):
     base = {"root": str(root)} if kind is not datamodules.RegressionTable else {}
     if kind is datamodules.ImageTable:
         base = {"table": str(root / "table.csv")}
-    if issubclass(kind, (ClassData, MultiLabelData)):
+    if issubclass(kind, (ClassData, MultiLabelData, QueryGalleryData, datamodules.GLDv2)):
         base |= {"check_counts": False, "validation_fraction": 0.2}
         several = issubclass(kind, MultiLabelData)
         base |= {**PICTURES, "batch_size": 3} if several else {**FILES, **BALANCED}
@@ -656,15 +932,15 @@ def base_on_files(kind, root):
 
 def tree(name, root):
     """The small tree of a data set, with what some keys need to be seen."""
-    if name in THREE_CLASSES:
-        return THREE_CLASSES[name](root)
+    if name in INSTEAD:
+        return INSTEAD[name](root)
     TREES[name](root)
     if name == "ImageFolder":
         for label in "aceg":
             for number in (3, 4):
                 picture(root / label / f"{number}.png")
-    if name in ONE_UNLABELLED:
-        ONE_UNLABELLED[name](root)
+    if name in CHANGED:
+        CHANGED[name](root)
     return None
 
 
@@ -718,11 +994,42 @@ def voc2007_unlabelled(root):
         write(file, [first.replace(" 1", "-1"), second, *others])
 
 
-THREE_CLASSES = {"FGVCAircraft": aircraft, "Flowers102": flowers, "StanfordDogs": dogs}
-ONE_UNLABELLED = {
+def shop(root):
+    """Half of the items of either kind have five images, the others three."""
+    train = {item: "ttttt" if item % 4 < 2 else "ttt" for item in range(1, 9)}
+    in_shop(root, {**train, **dict.fromkeys(range(11, 14), "qqgg")})
+
+
+def short_list(root):
+    """Two of three vehicles on the list of 1,600."""
+    file = root / "train_test_split" / "test_list_1600.txt"
+    write(file, file.read_text().splitlines()[:6])
+
+
+def less_clean(root):
+    """One landmark is in the full table alone."""
+    file = root / "train_clean.csv"
+    write(file, file.read_text().splitlines()[:-1])
+
+
+def faces(root):
+    image_folder(Path("faces"))
+
+
+def with_two_pairs(root):
+    faces(root)
+    write(root / "two.txt", ["1", "Ann_Lee\t1\t2", "Ann_Lee\t1\tBo\t2"])
+
+
+INSTEAD = {"FGVCAircraft": aircraft, "Flowers102": flowers, "InShop": shop, "StanfordDogs": dogs}
+CHANGED = {
     "COCO": coco_unlabelled,
+    "GLDv2": less_clean,
+    "LFWPairs": with_two_pairs,
     "NUSWIDE": nus_wide_unlabelled,
+    "ROxfordParis": faces,
     "VOC2007": voc2007_unlabelled,
+    "VehicleID": short_list,
 }
 
 
@@ -739,7 +1046,7 @@ def configuration(name, arguments):
 
 
 @pytest.mark.filterwarnings("ignore:.*never occur in training")
-@pytest.mark.parametrize(("name", "turns"), ROWS)
+@pytest.mark.parametrize(("name", "turns"), rows_of(SUBJECTS))
 def test_turning_keys(set_up, name, turns):
     base = set_up(name)
     assert not isinstance(base, Refusal), base.words
@@ -748,10 +1055,39 @@ def test_turning_keys(set_up, name, turns):
         turn.sees(base, turned)
 
 
+@pytest.mark.parametrize(("name", "turns"), rows_of(BATCHES))
+def test_turning_keys_of_batches(set_up, name, turns):
+    data, options, arguments, _ = BATCHES[name]
+    drawn = {"batches": part(f"ranklight.datamodules.{name}", **arguments), **options}
+    base = set_up(data, **drawn)
+    assert not isinstance(base, Refusal), base.words
+    turned = {f"batches.init_args.{turn.key}": turn.value for turn in turns}
+    for turn in turns:
+        turn.sees(base, set_up(data, **drawn, **turned))
+
+
 @pytest.mark.parametrize("name", SUBJECTS)
 def test_every_key_is_turned(name):
+    wanted = set(keys(getattr(datamodules, name)))
     turned = {turn.key for turns in SUBJECTS[name][1] for turn in turns}
+    if name in LIKE:
+        turned |= {turn.key for turns in SUBJECTS[LIKE[name]][1] for turn in turns} & wanted
+    assert turned == wanted
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_every_key_of_batches_is_turned(name):
+    turned = {turn.key.split(".")[0] for turns in BATCHES[name][3] for turn in turns}
     assert turned == set(keys(getattr(datamodules, name)))
+
+
+def test_all_batches_are_here():
+    kinds = {
+        kind.__name__
+        for kind in vars(datamodules).values()
+        if inspect.isclass(kind) and issubclass(kind, Batches)
+    }
+    assert kinds == {*BATCHES}
 
 
 def test_every_data_module_is_here():
@@ -759,4 +1095,4 @@ def test_every_data_module_is_here():
     modules = {
         kind for kind in public if inspect.isclass(kind) and issubclass(kind, LightningDataModule)
     }
-    assert {kind.__name__ for kind in modules - ABSTRACT} == {*SUBJECTS, *IN_PYTHON}
+    assert {kind.__name__ for kind in modules - ABSTRACT} == {*SUBJECTS}

@@ -177,8 +177,11 @@ def smaller_files(kind, root, given):
 def small_table(labels, root):
     name = (labels if isinstance(labels, str) else labels["class_path"]).rpartition(".")[2]
     options = {"batches": json.dumps(SMALL_BATCHES[name])}
-    pairs = {"labels.init_args.pairs": root / "pairs.csv"}
-    return options | pairs if name == "PairRelevance" else options
+    if name == "PairRelevance":
+        options["labels.init_args.pairs"] = root / "pairs.csv"
+    if "column" in (labels.get("init_args", {}) if isinstance(labels, dict) else {}):
+        options["labels.init_args.column"] = "label"
+    return options
 
 
 def few(kind, given):

@@ -20,7 +20,7 @@ def test_pairs_name_images_of_their_split(root):
     data = built(root)
     assert data.class_names == ["Ann_Lee", "Bo", "Cy_Day"]
     for stage, split in (("val", data.val), ("test", data.test)):
-        pairs, same = data.pairs(stage)
+        pairs, same, *_ = data.pairs(stage)
         file = dict(zip(split.indices.tolist(), split.files, strict=True))
         found = [tuple(file[image].rpartition("/")[2] for image in pair) for pair in pairs.tolist()]
         assert set(found) == {
@@ -33,6 +33,12 @@ def test_pairs_name_images_of_their_split(root):
         assert len(split) == 6
         people = [data.class_names[label] for label in split.labels.tolist()]
         assert people == [file.split("/")[-2] for file in split.files]
+
+
+def test_the_ten_sets_of_view_2_are_folds(root):
+    data = built(root)
+    assert data.pairs("test")[2].tolist() == [0, 0, 1, 1]
+    assert len(data.pairs("val")) == 2
 
 
 def test_training_is_on_other_faces(root, tmp_path):
