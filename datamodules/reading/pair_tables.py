@@ -47,8 +47,7 @@ def read_pair_table(file: Path) -> PairTable:
         ValueError: A column is missing, or what is in it is no name, not 1 or 0, or no number.
     """
     if file.suffix == ".txt":
-        pairs = read_pairs(file)
-        return PairTable(*pairs, _sets(file, len(pairs.same)))
+        return PairTable(*read_pairs(file))
     table = read_table(file)
     table.check_has("first", "second", "same")
     first, second = (table.texts(name).to_pylist() for name in ("first", "second"))
@@ -68,8 +67,3 @@ def _folds(table: Table) -> Int[np.ndarray, "p"] | None:
         return None
     _, folds = np.unique(table.texts("fold").to_pylist(), return_inverse=True)
     return folds
-
-
-def _sets(file: Path, pairs: int) -> Int[np.ndarray, "p"] | None:
-    announced = file.read_text().split("\n", 1)[0].split()
-    return np.arange(pairs) // (2 * int(announced[1])) if len(announced) == 2 else None
