@@ -790,7 +790,7 @@ BATCHES = {
         [
             *P_CLASSES,
             [Turn("power", 4.0, other_batches)],
-            [Turn("weights", {"id_00000001": 9.0, "id_00000002": 9.0}, other_batches)],
+            [Turn("weights", {"id_00000002": 9.0, "id_00000003": 9.0}, other_batches)],
             [Turn("weights", {"nobody": 9.0}, refused("weights name 'nobody'"))],
         ],
     ),
@@ -866,11 +866,11 @@ BATCHES = {
             "labels": part(
                 "ranklight.datamodules.GradedRelevance",
                 columns=["age", "weight"],
-                relevance="ranklight.pairs.GradedByAttributes",
+                relevance=part("ranklight.pairs.GradedByAttributes", length=8.0),
                 class_column="label",
             )
         },
-        {"triplets_per_batch": 4, "batches_per_epoch": 3, "buffer_size": 3},
+        {"triplets_per_batch": 4, "batches_per_epoch": 3, "buffer_size": 4},
         [
             [
                 Turn("triplets_per_batch", 5, batch_of(15)),
@@ -878,7 +878,7 @@ BATCHES = {
             ],
             [Turn("buffer_size", 2, other_batches)],
             [Turn("out_of_class", 0.9, other_batches)],
-            [Turn("margin", 0.9, other_batches)],
+            [Turn("margin", 0.3, other_batches)],
             [Turn("weighted", False, other_batches)],
             [Turn("corrected", False, other_batches)],
         ],
