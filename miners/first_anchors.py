@@ -23,6 +23,9 @@ class FirstAnchors(nn.Module):
     Args:
         anchors: How many; larger uses more rows as anchors.
 
+    Raises:
+        ValueError: No anchors.
+
     Example:
         >>> mask = torch.ones(2, 2, dtype=torch.bool)
         >>> FirstAnchors(1)(torch.zeros(2, 2), torch.zeros(2, 2), mask).tolist()
