@@ -9,6 +9,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from ranklight.datamodules import Batch
+from ranklight.models.evaluation_mode import in_evaluation_mode
 
 
 class EmbeddingDrift(Callback):
@@ -93,11 +94,7 @@ class EmbeddingDrift(Callback):
 
     @torch.no_grad()
     def _embedded(self, trainer: Trainer, module: LightningModule) -> Float[Tensor, "n d"]:
-        training = {each: each.training for each in module.modules()}
-        module.eval()
-        with trainer.precision_plugin.forward_context():
+        with in_evaluation_mode(module), trainer.precision_plugin.forward_context():
             rows: Tensor = module.embed(self._batch.images[: self.images])  # type: ignore[operator]
-        for each, mode in training.items():
-            each.training = mode
         # A copy: what a module gives may be its own weights.
         return rows.float().clone()

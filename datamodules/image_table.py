@@ -12,6 +12,7 @@ from ranklight.datamodules.batches import Batches
 from ranklight.datamodules.graded_triplets import graded_triplets
 from ranklight.datamodules.labels.kind import Labels, Rows
 from ranklight.datamodules.labels.one_class import OneClass
+from ranklight.datamodules.reading.boxes import SIDES
 from ranklight.datamodules.reading.tables import Table, read_table
 from ranklight.datamodules.reading.transforms import Transform
 from ranklight.datamodules.splits import Fold
@@ -19,7 +20,6 @@ from ranklight.datamodules.table_data import LabelledFiles, TableData
 from ranklight.datamodules.table_splits import HeldOutBy, HoldOut, read_places
 
 _SPLIT, _ROLE, _GROUP = "split", "role", "group"
-_BOX = ("x1", "y1", "x2", "y2")
 
 
 class ImageTable(TableData):
@@ -76,7 +76,7 @@ class ImageTable(TableData):
         split: str | None = _SPLIT,
         role: str | None = _ROLE,
         group: str | None = _GROUP,
-        box: Sequence[str] | None = _BOX,
+        box: Sequence[str] | None = SIDES,
         batches: Batches | None = None,
         hold_out: HeldOutBy | None = None,
         test_fraction: float = 0.2,
@@ -88,7 +88,7 @@ class ImageTable(TableData):
         self.kind = labels or OneClass()
         super().__init__(**options)
         if box is not None and len(box) != 4:
-            raise ValueError(f"a box has four columns, such as {', '.join(_BOX)}; got {box}")
+            raise ValueError(f"a box has four columns, such as {', '.join(SIDES)}; got {box}")
         self.table = Path(table)
         self.root = self.table.parent if root is None else Path(root)
         self.image = image
@@ -179,7 +179,7 @@ def _files(table: Table, name: str, root: Path) -> list[str]:
 
 
 def _boxes(table: Table, names: Sequence[str] | None) -> Float[np.ndarray, "rows 4"] | None:
-    if names is None or not any([*map(table.has, names, _BOX)]):
+    if names is None or not any([*map(table.has, names, SIDES)]):
         return None
     table.check_has(*names)
     return table.numbers(names)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ranklight.datamodules import Batch, Mined, hardest_negatives
 from ranklight.kernels.masked import at_least_float32
+from ranklight.models.evaluation_mode import in_evaluation_mode
 from ranklight.search import Embedded, shard
 
 
@@ -63,17 +64,13 @@ def _sampler(trainer: Trainer) -> Any:
 @torch.no_grad()
 def _embedded(trainer: Trainer, module: LightningModule) -> Embedded:
     """This rank's share of the training images."""
-    training = {each: each.training for each in module.modules()}
-    module.eval()
     parts = []
-    with trainer.precision_plugin.forward_context():
+    with in_evaluation_mode(module), trainer.precision_plugin.forward_context():
         batches = trainer.datamodule.train_as_evaluated()  # type: ignore[attr-defined]
         for batch in _with_bar(batches, trainer.progress_bar_callback):
             here: Batch = trainer.strategy.batch_to_device(batch)
             embeddings = module.embed(here.images)  # type: ignore[operator]
             parts.append((at_least_float32(embeddings), here.labels, here.index))
-    for each, mode in training.items():
-        each.training = mode
     embeddings, labels, ids = (torch.cat(each) for each in zip(*parts, strict=True))
     rows, shards = shard(ids)
     return Embedded(embeddings[rows], labels[rows], ids[rows], shards)

@@ -1,7 +1,9 @@
 """The parts of pictures that rows of a table are of."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from ranklight.datamodules.reading.boxes import SIDES
 from ranklight.datamodules.reading.pictures import Box
 
 if TYPE_CHECKING:
@@ -9,15 +11,19 @@ if TYPE_CHECKING:
 
 Shown = tuple[str, Box | None]
 """What is looked at: a file, or a box in it."""
-SIDES = ("x1", "y1", "x2", "y2")
-"""The columns of a box, in pixels of the upright picture."""
 
 
 def boxes_of(table: "pyarrow.Table") -> list[Box | None]:
     """The box of each row; None where it is of a whole picture."""
-    if not set(SIDES) <= set(table.column_names):
-        return [None] * table.num_rows
-    sides = zip(*(table[name].to_pylist() for name in SIDES), strict=True)
+    names = [name for name in SIDES if name in table.column_names]
+    return boxes_in({name: table[name].to_pylist() for name in names}, table.num_rows)
+
+
+def boxes_in(columns: Mapping[str, Sequence[Any]], rows: int) -> list[Box | None]:
+    """The box of each of so many rows, from the columns that are there."""
+    if not set(SIDES) <= columns.keys():
+        return [None] * rows
+    sides = zip(*(columns[name] for name in SIDES), strict=True)
     return [None if None in box else box for box in sides]
 
 

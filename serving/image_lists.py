@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ranklight.datamodules.reading.annotations import SPLITS
-from ranklight.datamodules.reading.boxes import whole_pixels
+from ranklight.datamodules.reading.boxes import SIDES, whole_pixels
 from ranklight.datamodules.reading.found import LeftOut
 from ranklight.datamodules.reading.pictures import Box
 from ranklight.datamodules.reading.suffixes import suffixes, why_no_picture
 from ranklight.datamodules.reading.tables import read_table
-from ranklight.serving.boxes import SIDES
 
 if TYPE_CHECKING:
     import pyarrow

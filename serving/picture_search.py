@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32, UInt8
 
+from ranklight.datamodules.reading.boxes import SIDES
 from ranklight.datamodules.reading.pictures import picture_size, read_picture
-from ranklight.serving.boxes import SIDES
 from ranklight.serving.found import as_json, found_images
 from ranklight.serving.image_index import ImageIndex
 from ranklight.serving.queries import Embeds

@@ -58,9 +58,10 @@ class Baselines(Callback):
             "untrained": _score(untrained, trainer),
         }
         for name, scores in self._scores.items():
-            for column in (column for column in self.columns if column in scores):
-                value = scores[column]
-                pl_module.log(_logged(column, name), value, sync_dist=True, reduce_fx="max")
+            for column in self.columns:
+                if column in scores:
+                    logged = _logged(column, name)
+                    pl_module.log(logged, scores[column], sync_dist=True, reduce_fx="max")
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print the table."""

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from ranklight.datamodules.reading.annotations import Location
 from ranklight.datamodules.reading.pictures import Box, picture_size
 
+SIDES = ("x1", "y1", "x2", "y2")
+"""The columns of a box, in pixels of the upright picture."""
 _THREADS = 16
 
 

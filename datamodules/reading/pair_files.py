@@ -14,10 +14,11 @@ class PairFile(NamedTuple):
     """Pairs of images by their names.
 
     Args:
-        first: The file of each pair's first image, from the root: Name/Name_0001.jpg.
-        second: The file of its second.
-        same: Whether they show the same person.
-        folds: The set of each pair, from 0; None where the file is not of sets.
+        first: The first image of each pair. In LFW's files from the root: Name/Name_0001.jpg; in a
+            table by as much of the end of its path as tells it from others, or an image's index.
+        second: Its second.
+        same: Whether they show the same.
+        folds: The fold of each pair, from 0, for accuracy by folds (LFW's sets); None without.
     """
 
     first: list[str]

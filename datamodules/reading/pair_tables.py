@@ -1,35 +1,17 @@
 """Lists of pairs of images that show the same, or not: a table, or a file in the format of LFW."""
 
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Int
 
-from ranklight.datamodules.reading.pair_files import read_pairs
+from ranklight.datamodules.reading.pair_files import PairFile, read_pairs
 from ranklight.datamodules.reading.tables import Table, read_table
 
 _SAME = {"1": True, "true": True, "0": False, "false": False}
 
 
-class PairTable(NamedTuple):
-    """Pairs of images by their names.
-
-    Args:
-        first: The first image of each pair: a file, by as much of the end of its path as tells it
-            from others, or an image's index.
-        second: Its second.
-        same: Whether they show the same.
-        folds: The fold of each pair, for accuracy by folds; None without folds.
-    """
-
-    first: list[str]
-    second: list[str]
-    same: Bool[np.ndarray, "p"]
-    folds: Int[np.ndarray, "p"] | None
-
-
-def read_pair_table(file: Path) -> PairTable:
+def read_pair_table(file: Path) -> PairFile:
     r"""A table with the columns first, second and same (1 or 0), and fold where there are folds.
 
     A file that ends in .txt is one of LFW, see `read_pairs`; where its first line announces several
@@ -47,11 +29,11 @@ def read_pair_table(file: Path) -> PairTable:
         ValueError: A column is missing, or what is in it is no name, not 1 or 0, or no number.
     """
     if file.suffix == ".txt":
-        return PairTable(*read_pairs(file))
+        return read_pairs(file)
     table = read_table(file)
     table.check_has("first", "second", "same")
     first, second = (table.texts(name).to_pylist() for name in ("first", "second"))
-    return PairTable(first, second, _same(table), _folds(table))
+    return PairFile(first, second, _same(table), _folds(table))
 
 
 def _same(table: Table) -> Bool[np.ndarray, "p"]:

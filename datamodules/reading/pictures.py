@@ -89,12 +89,8 @@ def check_header(file: str | Path) -> None:
     Raises:
         ValueError: The file is gone, empty, too large, or not a picture; names the file.
     """
-    with (
-        _one_sentence(file),
-        Path(file).open("rb") as stream,
-        Image.open(stream, formats=_formats()) as image,
-    ):
-        _check_pixels(*image.size)
+    with _header(file):
+        pass
 
 
 def picture_size(file: str | Path) -> tuple[int, int]:
@@ -103,15 +99,21 @@ def picture_size(file: str | Path) -> tuple[int, int]:
     Raises:
         ValueError: The file is gone, empty, too large, or not a picture; names the file.
     """
+    with _header(file) as image:
+        # Pillow has turned the size of TIFF.
+        turned = image.format != "TIFF"
+        return _turned_size(image.size, _orientation(image)) if turned else image.size
+
+
+@contextmanager
+def _header(file: str | Path) -> Iterator[Image.Image]:
     with (
         _one_sentence(file),
         Path(file).open("rb") as stream,
         Image.open(stream, formats=_formats()) as image,
     ):
         _check_pixels(*image.size)
-        # Pillow has turned the size of TIFF.
-        turned = image.format != "TIFF"
-        return _turned_size(image.size, _orientation(image)) if turned else image.size
+        yield image
 
 
 def _of_jpeg(

@@ -291,13 +291,9 @@ def _csv(file: Path) -> Table:
 def _without_blank_ends(table: "pyarrow.Table") -> "pyarrow.Table":
     """Without the rows of separators alone that a spreadsheet leaves at the end."""
     end = len(table)
-    while end and not any(value.as_py().strip() for value in _row(table, end - 1)):
+    while end and not any(column[end - 1].as_py().strip() for column in table.columns):
         end -= 1
     return table.slice(0, end)
-
-
-def _row(table: "pyarrow.Table", row: int) -> "list[pyarrow.Scalar]":
-    return [column[row] for column in table.columns]
 
 
 def _refuse_ragged(file: Path, rows: Sequence[Any]) -> None:

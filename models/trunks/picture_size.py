@@ -1,13 +1,14 @@
 """Which pictures a network takes, and what it gives for them, without computing anything."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from itertools import chain, islice
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+
+from ranklight.models.evaluation_mode import in_evaluation_mode
 
 Shape = tuple[int, int, int]
 """Channels, height and width."""
@@ -90,18 +91,6 @@ def _on_no_device(network: nn.Module) -> dict[str, Tensor]:
 
 
 def _dry_run(network: nn.Module, tensors: dict[str, Tensor], shape: Shape) -> Tensor:
-    with _evaluating(network):
+    with in_evaluation_mode(network):
         picture = torch.zeros(1, *shape, device="meta")
         return cast(Tensor, functional_call(network, tensors, picture))
-
-
-@contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
-    modes = {module: module.training for module in network.modules()}
-    for module in modes:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Int
 
-from ranklight.datamodules.reading.pictures import Box
-from ranklight.serving.boxes import SIDES
+from ranklight.datamodules.reading.boxes import SIDES
+from ranklight.serving.boxes import boxes_in
 from ranklight.serving.embeddings_file import EmbeddingsFile, vectors_of
 
 _UNSCORED = "not scored"
@@ -51,7 +51,7 @@ class Vectors:
             if error is not None
         }
         self.files: list[str] = kept["file"]
-        self.boxes = _boxes(kept)
+        self.boxes = boxes_in(kept, len(self.files))
         self.classes = _classes(kept.get("label"))
         self.labels = _sets(kept.get("label"))
         self.decided = _sets(kept.get("decided"))
@@ -104,13 +104,6 @@ def _columns(files: Sequence[EmbeddingsFile]) -> dict[str, list[Any]]:
             for name, values in block.to_pydict().items():
                 found[name] += values
     return found
-
-
-def _boxes(columns: dict[str, list[Any]]) -> list[Box | None]:
-    if not set(SIDES) <= columns.keys():
-        return [None] * len(columns["file"])
-    boxes = zip(*(columns[name] for name in SIDES), strict=True)
-    return [None if None in box else box for box in boxes]
 
 
 def _names(values: list[Any] | None) -> list[str] | None:
