@@ -158,8 +158,8 @@ def _count_each(
         active = triplet & (own.unsqueeze(1) > (own - gap).unsqueeze(2))
         as_better, as_worse = active.sum(2), active.sum(1)
         counts.append((as_worse - as_better, as_better.sum(1), lower.sum(1), (lower > 0).sum(1)))
-    weight, *others = map(torch.cat, zip(*counts, strict=True))
-    return weight.to(similarity.dtype), *others
+    weight, active_triplets, triplets, pairs = map(torch.cat, zip(*counts, strict=True))
+    return weight.to(similarity.dtype), active_triplets, triplets, pairs
 
 
 def _count_two_levels(
