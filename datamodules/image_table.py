@@ -15,7 +15,7 @@ from ranklight.datamodules.labels.one_class import OneClass
 from ranklight.datamodules.reading.boxes import SIDES
 from ranklight.datamodules.reading.tables import Table, read_table
 from ranklight.datamodules.reading.transforms import Transform
-from ranklight.datamodules.splits import Fold
+from ranklight.datamodules.splits import Fold, fold_or_fraction
 from ranklight.datamodules.table_data import LabelledFiles, TableData
 from ranklight.datamodules.table_splits import HeldOutBy, HoldOut, read_places
 
@@ -95,7 +95,9 @@ class ImageTable(TableData):
         self.split, self.role, self.group, self.box = split, role, group, box
         self.batches = batches or self.kind.batches()
         by = hold_out or self.kind.held_out_by
-        self.held_out = HoldOut(by, by, test_fraction, fold or validation_fraction, query_fraction)
+        self.held_out = HoldOut(
+            by, by, test_fraction, fold_or_fraction(fold, validation_fraction), query_fraction
+        )
 
     def default_train_transforms(self) -> list[Transform]:
         """As suits the labels."""

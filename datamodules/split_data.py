@@ -65,6 +65,7 @@ class SplitData(LightningDataModule):
             raise ValueError(f"num_workers must be 0..{_MOST_WORKERS}; got {num_workers}")
         self.allow_zero_length_dataloader_with_multiple_devices = True
         self.split_seed = split_seed
+        self.has_seed = seed is not None
         self.seed = seed or 0
         self.eval_batch_size = eval_batch_size
         self.num_workers = num_workers

@@ -1,6 +1,7 @@
 """Which rows of a table are for training, validation and test, and which are queries."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 
 from ranklight.datamodules.reading.annotations import SPLIT_NAMES, SPLITS
 from ranklight.datamodules.reading.tables import Table
-from ranklight.datamodules.splits import Fold, hold_out
+from ranklight.datamodules.splits import Fold, check_fold, check_fractions, hold_out
+from ranklight.kernels.checks import check_choice
 
 ROLES = ("query", "gallery", "distractor", "junk")
 _QUERY, _DISTRACTOR, _JUNK = 0, 2, 3
@@ -27,7 +29,8 @@ _WRITTEN = {
 HeldOutBy = Literal["class", "image", "group"]
 
 
-class HoldOut(NamedTuple):
+@dataclass(frozen=True)
+class HoldOut:
     """What is held out where no column says it, or where there is no validation split.
 
     Args:
@@ -38,6 +41,10 @@ class HoldOut(NamedTuple):
             training and validation together.
         query_fraction: How much of validation and of test is drawn as queries, the rest being the
             gallery, where no role says it; None: everything is compared with everything else.
+
+    Raises:
+        TypeError: A fraction is no number.
+        ValueError: It is not between 0 and 1, there is no such fold, or no such way to hold out.
     """
 
     test_by: HeldOutBy
@@ -45,6 +52,18 @@ class HoldOut(NamedTuple):
     test_fraction: float
     validation_fraction: float | Fold
     query_fraction: float | None = None
+
+    def __post_init__(self) -> None:
+        """Look at all, also where columns will say which rows are held out."""
+        check_choice(HeldOutBy, hold_out=self.test_by)
+        check_choice(HeldOutBy, validation=self.validation_by)
+        check_fractions(test_fraction=self.test_fraction)
+        if isinstance(self.validation_fraction, tuple):
+            check_fold(self.validation_fraction)
+        else:
+            check_fractions(validation_fraction=self.validation_fraction)
+        if self.query_fraction is not None:
+            check_fractions(query_fraction=self.query_fraction)
 
 
 class Places(NamedTuple):
