@@ -27,7 +27,7 @@ def check_fractions(**fractions: float) -> None:
     check_finite(**fractions)
     for name, fraction in fractions.items():
         if not 0 < fraction < 1:
-            raise ValueError(f"{name} must be between 0 and 1, such as 0.2; got {fraction}")
+            raise ValueError(f"{name} must be between 0 and 1; got {fraction}")
 
 
 def check_fold(fold: Fold) -> None:
@@ -99,7 +99,11 @@ def hold_out(
         rank = rank_in_class(classes, seed)
         held_out = rank < np.minimum(np.rint(fraction * counts), counts - 1)[classes]
     if not held_out.any():
-        remedy = "hold out single images" if validation == "class_disjoint" else "give each two"
+        remedy = (
+            "hold out single images"
+            if validation == "class_disjoint"
+            else "give more images of each, or a larger fraction"
+        )
         raise ValueError(
             f"holding out {fraction:g} of {len(classes)} images in {len(counts)} classes, "
             f"{validation}, leaves nothing for evaluation: {remedy}, or mark the splits"

@@ -159,7 +159,7 @@ def split_rows(
         split, places = _validation_in_training(split, places)
     if not (split == 1).any():
         train = np.flatnonzero(split == 0)
-        by = _held_out_by(held_out.validation_by, places, classes, train)
+        by = _held_out_by(held_out.validation_by, places, classes, train, "validation")
         split[train[_drawn(by, held_out.validation_by, held_out.validation_fraction, seed + 1)]] = 1
     for number, name in enumerate(SPLITS):
         if not (split == number).any():
@@ -193,7 +193,7 @@ def _stated_or_held_out(
         return places.split.copy()
     split = np.where(np.isin(places.role, (_DISTRACTOR, _JUNK)), 2, 0)
     rows = np.flatnonzero(split == 0)
-    by = _held_out_by(held_out.test_by, places, classes, rows)
+    by = _held_out_by(held_out.test_by, places, classes, rows, "test")
     split[rows[_drawn(by, held_out.test_by, held_out.test_fraction, seed)]] = 2
     return split
 
@@ -212,6 +212,7 @@ def _held_out_by(
     places: Places,
     classes: Int[np.ndarray, "rows"] | None,
     rows: NDArray[np.int64],
+    part: str,
 ) -> NDArray[np.int64]:
     """What the held-out part is drawn of: classes, groups; of images by class, where there are."""
     if by == "class" and classes is None:
@@ -225,8 +226,16 @@ def _held_out_by(
             raise ValueError(
                 f"hold_out is group, but {(groups < 0).sum()} of {len(rows)} images have no group"
             )
-        return groups
-    return np.zeros_like(rows) if classes is None else classes[rows]
+        of = groups
+    else:
+        of = np.zeros_like(rows) if classes is None else classes[rows]
+    if by != "image" and len(np.unique(of)) < 2:
+        raise ValueError(
+            f"nothing can be held out by {by} for {part}: the {len(rows)} images that are left for "
+            f"it and for training are of one {by}; hold out by image, or say which images are for "
+            "what, by a column split or by folders train and test"
+        )
+    return of
 
 
 def _drawn(
@@ -256,6 +265,11 @@ def _sides(
     is_query = roles == _QUERY
     if without.any():
         assert held_out.query_fraction is not None
+        if round(held_out.query_fraction * without.sum()) < 1:
+            raise ValueError(
+                f"query_fraction {held_out.query_fraction:g} of {without.sum()} images of {name} "
+                f"in {source} draws no query: give a larger one"
+            )
         drawn = _drawn(rows[without] * 0, "image", held_out.query_fraction, seed)
         is_query[np.flatnonzero(without)[drawn]] = True
     if is_query.all() or not is_query.any():

@@ -16,6 +16,7 @@ from ranklight.callbacks.evaluation.progress import stage_progress
 from ranklight.callbacks.evaluation.scores_file import save_class_scores, values_of
 from ranklight.callbacks.evaluation.views import View
 from ranklight.datamodules import Batch
+from ranklight.kernels.checks import check_choice, check_counts
 from ranklight.metrics import (
     ClassAnswers,
     GradedAnswers,
@@ -30,6 +31,8 @@ from ranklight.metrics.answers import Apart, Judge
 from ranklight.search import ApproximateSearch, Embedded, ExactSearch, index_recall
 from ranklight.search.after import Step
 from ranklight.search.neighbours import AnySearch, Prepare
+
+Index = Literal["exact", "IVFFlat", "IVFPQ", "HNSW"]
 
 
 class RetrievalEvaluation(EmbeddingEvaluation):
@@ -121,7 +124,7 @@ class RetrievalEvaluation(EmbeddingEvaluation):
         cluster_every_n_epochs: int = 1,
         restarts: int = 1,
         seed: int = 0,
-        index: Literal["exact", "IVFFlat", "IVFPQ", "HNSW"] = "exact",
+        index: Index = "exact",
         effort: int = 32,
         cluster_at_most: int = 1_000_000,
         prefixes: Sequence[int] | None = None,
@@ -130,8 +133,14 @@ class RetrievalEvaluation(EmbeddingEvaluation):
         scores: bool = True,
     ) -> None:
         super().__init__(scores)
-        if cluster_every_n_epochs < 1:
-            raise ValueError(f"cluster_every_n_epochs is 1 or more, not {cluster_every_n_epochs}")
+        check_counts(
+            cluster_every_n_epochs=cluster_every_n_epochs,
+            restarts=restarts,
+            effort=effort,
+            cluster_at_most=cluster_at_most,
+        )
+        check_choice(Apart, apart=apart)
+        check_choice(Index, index=index)
         if relevance is not None and apart == "class_and_group":
             raise ValueError(
                 "apart=class_and_group is for labels that are classes; with a relevance give "

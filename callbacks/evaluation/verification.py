@@ -15,6 +15,7 @@ from ranklight.callbacks.evaluation.embedding_evaluation import EmbeddingEvaluat
 from ranklight.callbacks.evaluation.listed_pairs import ListedPairs, pairs_of_file
 from ranklight.callbacks.evaluation.progress import stage_progress
 from ranklight.callbacks.evaluation.scores_file import dataset_of, loaders_of, write_scores
+from ranklight.kernels.checks import check_choice
 from ranklight.metrics import (
     PairCounts,
     bootstrap_identities,
@@ -101,6 +102,7 @@ class VerificationEvaluation(EmbeddingEvaluation):
     ) -> None:
         super().__init__(scores)
         check_fars(fars)
+        check_choice(Apart, apart=apart)
         if bootstrap < 0:
             raise ValueError(f"bootstrap is a number of draws, 0 for none; got {bootstrap}")
         self.files = {"val": val_pairs, "test": test_pairs}

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from ranklight.datamodules import GradedRelevance, LabelSet, Numbers, OneClass, PairRelevance
+from ranklight.datamodules.labels.class_names import warn_of_names
 from ranklight.datamodules.labels.kind import Rows
 from ranklight.datamodules.reading.tables import read_table
 from ranklight.pairs import ByFeatures, GradedByAttributes
@@ -10,12 +11,13 @@ from ranklight.pairs import ByFeatures, GradedByAttributes
 
 @pytest.fixture
 def rows(tmp_path):
-    """`rows(lines, distractors, name)`: a table of these lines, the heading first."""
+    """`rows(lines, distractors, junk, name)`: a table of these lines, the heading first."""
 
-    def written(*lines, distractors=(), name="table.csv"):
+    def written(*lines, distractors=(), junk=(), name="table.csv"):
         (tmp_path / name).write_text("\n".join(lines) + "\n")
         table = read_table(tmp_path / name)
-        return Rows(table, "image", np.isin(np.arange(len(table)), distractors))
+        row = np.arange(len(table))
+        return Rows(table, "image", np.isin(row, distractors), np.isin(row, junk))
 
     return written
 
@@ -37,6 +39,16 @@ def test_distractors_need_no_class_and_may_have_none_of_the_others(rows):
     assert read.values.tolist() == [1, 0, 2]
     with pytest.raises(ValueError, match=r"row 2: a distractor of the class 'x', which other im"):
         OneClass().read(rows("image,label", "a,x", "b,x", distractors=(1,)))
+
+
+def test_junk_may_be_of_any_class_or_none(rows):
+    read = OneClass().read(rows("image,label", "a,x", "b,x", "c,", junk=(1, 2)))
+    assert read.class_names == ("distractor", "x")
+
+
+def test_a_class_that_goes_over_lines_is_warned_of():
+    with pytest.warns(UserWarning, match=r"over several lines, which a quote .*'c1\\nb.png,c2'"):
+        warn_of_names(["c0", "c1\nb.png,c2"])
 
 
 def test_sets_are_multi_hot(rows):
