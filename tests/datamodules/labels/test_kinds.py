@@ -97,11 +97,39 @@ def test_columns_of_yes_no_and_unknown(rows):
         ({"names": []}, "must be there, each once"),
         ({"columns": ["a", "a"]}, "must be there, each once"),
         ({"separator": ""}, "must not be empty"),
+        ({"names": ["a", " "]}, "must be there, each once"),
+        ({"names": ["a", 3]}, "must be there, each once"),
     ],
 )
 def test_sets_that_cannot_be_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         LabelSet(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (('{"labels": [["a"]]}',), r"holds list<.*list<.*, where a text or a list of texts a row"),
+        (('{"labels": {"a": 1}}',), "holds struct<a: int64>, where a text or a list of texts"),
+        (
+            ('{"labels": "a"}', "{\"labels\": \"['a', 'b']\"}"),
+            r"row 2: .* a printed list: write cat",
+        ),
+    ],
+)
+def test_columns_that_hold_no_sets(rows, lines, words):
+    with pytest.raises(ValueError, match=words):
+        LabelSet().read(rows(*lines, name="table.jsonl"))
+
+
+def test_another_separator_than_is_written_is_warned_of(rows):
+    with pytest.warns(UserWarning, match=r"1 of 2 names .* hold ';', and '\|' separates .*'a;b'"):
+        LabelSet().read(rows("image,labels", "x,a;b", "y,c"))
+
+
+def test_columns_without_a_single_label_are_refused(rows):
+    with pytest.raises(ValueError, match="no row has a label in the columns cat, dog"):
+        LabelSet(columns=["cat", "dog"]).read(rows("image,cat,dog", "a,?,0", "b,,0"))
 
 
 def test_numbers_are_weighted(rows):
