@@ -157,8 +157,7 @@ def split_rows(
     split = _stated_or_held_out(places, classes, held_out, seed)
     if isinstance(held_out.validation_fraction, tuple):
         split, places = _validation_in_training(split, places)
-    if not (split == 1).any():
-        train = np.flatnonzero(split == 0)
+    if len(train := np.flatnonzero(split == 0)) and not (split == 1).any():
         by = _held_out_by(held_out.validation_by, places, classes, train, "validation")
         split[train[_drawn(by, held_out.validation_by, held_out.validation_fraction, seed + 1)]] = 1
     for number, name in enumerate(SPLITS):
@@ -268,7 +267,7 @@ def _sides(
         if round(held_out.query_fraction * without.sum()) < 1:
             raise ValueError(
                 f"query_fraction {held_out.query_fraction:g} of {without.sum()} images of {name} "
-                f"in {source} draws no query: give a larger one"
+                f"in {source} draws no query: give a larger one, or more images"
             )
         drawn = _drawn(rows[without] * 0, "image", held_out.query_fraction, seed)
         is_query[np.flatnonzero(without)[drawn]] = True

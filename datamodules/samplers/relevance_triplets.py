@@ -151,7 +151,10 @@ def _check(total: NDArray[np.float64], triplets: int, world_size: int) -> None:
     broken = ~(np.isfinite(total) & (total >= 0))
     if broken.any():
         row = int(broken.argmax())
-        raise ValueError(f"the total relevance of image {row} is {total[row]}: not a number from 0")
+        raise ValueError(
+            f"the total relevance of image {row} is {total[row]:g}, and relevance must be 0..1, as "
+            "that of pairs.ByFeatures and pairs.GradedByAttributes is"
+        )
     if not total.any():
         raise ValueError("relevance is 0 for every pair of images of one class: no triplets")
     if triplets < 1 or triplets % world_size:

@@ -64,7 +64,7 @@ def test_resize_follows_image_size(size, resize):
         ({"train_transforms": [v2.Resize(224)]}, "train_transforms must give pictures of"),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_is_read(options, words):
+def test_what_cannot_be_is_refused_before_anything_is_read(options, words, unchecked):
     with pytest.raises(ValueError, match=words):
         ImageFileData(**options)
 

@@ -293,7 +293,7 @@ def test_a_box_is_whole(table):
         ({"hold_out": "classes"}, "hold_out must be one of class, image, group"),
     ],
 )
-def test_fractions_that_no_split_has_are_refused_whatever_columns_say(options, words):
+def test_fractions_that_no_split_has_are_refused_whatever_columns_say(options, words, unchecked):
     with pytest.raises(ValueError, match=words):
         ImageTable("table.csv", **options)
 

@@ -101,7 +101,7 @@ def test_columns_of_yes_no_and_unknown(rows):
         ({"names": ["a", 3]}, "must be there, each once"),
     ],
 )
-def test_sets_that_cannot_be_are_refused(arguments, message):
+def test_sets_that_cannot_be_are_refused(arguments, message, unchecked):
     with pytest.raises(ValueError, match=message):
         LabelSet(**arguments)
 
@@ -201,6 +201,19 @@ def test_attributes_beside_a_class(rows):
     of_some = read.of(np.array([2, 3]))
     assert of_some.values.tolist() == [[1, 2], [1, 198]]
     np.testing.assert_allclose(of_some.of_pairs(np.array([0]), np.array([1])), [0.25])
+
+
+@pytest.mark.parametrize(
+    ("relevance", "class_column", "error", "words"),
+    [
+        (GradedByAttributes(), None, ValueError, "compares classes .* give class_column"),
+        (ByFeatures(), "label", ValueError, "takes every number for a feature"),
+        (torch.nn.Linear(1, 1), None, TypeError, "must compare two sets of labels.*got Linear"),
+    ],
+)
+def test_relevances_that_do_not_suit_the_columns(relevance, class_column, error, words):
+    with pytest.raises(error, match=words):
+        GradedRelevance(["x"], relevance, class_column)
 
 
 def test_features_without_a_class(rows):

@@ -85,7 +85,7 @@ def test_entries_that_cannot_be(root, key, entry, message):
         built(root)
 
 
-def test_another_year_is_refused(root):
+def test_another_year_is_refused(root, unchecked):
     with pytest.raises(ValueError, match="year must be one of 2014, 2017; got 1"):
         COCO(str(root), year=1)
 

@@ -50,7 +50,7 @@ def test_lines_that_cannot_be(root, line, message):
         built(root)
 
 
-def test_counts_are_those_of_the_list(root):
+def test_counts_are_those_of_the_list(root, unchecked):
     with pytest.raises(ValueError, match="113346 train images, but 24 were read"):
         built(root, check_counts=True)
     with pytest.raises(
