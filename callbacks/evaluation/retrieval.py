@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ranklight.callbacks.evaluation.after_encoder import AfterEncoder, Variant, show_variants
 from ranklight.callbacks.evaluation.embedding_evaluation import EmbeddingEvaluation, Sides, Stage
+from ranklight.callbacks.evaluation.known_of_images import check_known
 from ranklight.callbacks.evaluation.prefixes import Prefixes
 from ranklight.callbacks.evaluation.progress import stage_progress
 from ranklight.callbacks.evaluation.scores_file import save_class_scores, values_of
@@ -172,8 +173,9 @@ class RetrievalEvaluation(EmbeddingEvaluation):
         self._told: set[str] = set()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse steps after the encoder that cannot be done, and prefixes that are too long."""
+        """Refuse steps after the encoder, prefixes, groups and levels that cannot be."""
         self.prefixes.ask(pl_module)
+        check_known(trainer, self.apart, self.levels)
         if stage != "predict":
             self.after_encoder.check(trainer, pl_module)
 

@@ -12,6 +12,7 @@ from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
 from ranklight.callbacks.evaluation.embedding_evaluation import EmbeddingEvaluation, Sides, Stage
+from ranklight.callbacks.evaluation.known_of_images import check_known
 from ranklight.callbacks.evaluation.listed_pairs import ListedPairs, pairs_of_file
 from ranklight.callbacks.evaluation.progress import stage_progress
 from ranklight.callbacks.evaluation.scores_file import dataset_of, loaders_of, write_scores
@@ -129,8 +130,15 @@ class VerificationEvaluation(EmbeddingEvaluation):
         self.thresholds, self._loaded = dict(state_dict["thresholds"]), True
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """A checkpoint, if there is one, is loaded after this."""
+        """A checkpoint, if there is one, is loaded after this.
+
+        Raises:
+            ValueError: All pairs are to be counted, apart by groups that no image has.
+        """
         self._loaded = False
+        data = getattr(trainer, "datamodule", None)
+        if None in self.files.values() and not hasattr(data, "pairs"):
+            check_known(trainer, self.apart)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look the pairs up, before training too."""

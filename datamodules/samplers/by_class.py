@@ -83,7 +83,7 @@ def large_enough(
         usable = f" with at least {needed} images" if short_classes == "drop" else ""
         raise ValueError(
             f"classes_per_batch is {classes_per_batch}, but there are only "
-            f"{len(found.counts)} classes{usable}"
+            f"{len(found.counts)} classes{usable}: give at most so many, or hold out fewer"
         )
     return found
 
