@@ -421,7 +421,9 @@ def test_prefixes_that_cannot_be_are_refused_before_anything_runs(tmp_path):
         ({"apart": "group", "levels": ["above"]}, [0, -1], None),
     ],
 )
-def test_groups_and_levels_that_no_image_has_are_refused_in_setup(settings, groups, words):
+def test_groups_and_levels_that_no_image_has_are_refused_in_setup(
+    settings, groups, words, unchecked
+):
     split = SimpleNamespace(
         labels=torch.tensor([0, 1]),
         indices=torch.tensor([0, 1]),
