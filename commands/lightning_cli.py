@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -40,6 +41,7 @@ from ranklight.running.run_directory import release
 from ranklight.running.save_config import SaveConfig
 from ranklight.running.tracking import wandb_logger
 
+_PROCESSES_A_CORE = 4
 _SCORING = ("test", "validate", "predict")
 # What doctor looks at is the same on any device, and it writes nothing.
 _ON_ONE_CPU = {
@@ -248,8 +250,25 @@ def _refuse_what_misleads(config: Namespace, command: str) -> None:
         raise ValueError(f"--experiment must be a path below --runs, got {experiment}")
 
 
+def _check_processes(trainer: Namespace) -> None:
+    """On a CPU every device is a process; a few a core are fine, to see what ranks do."""
+    on_cpu = trainer.accelerator == "cpu" or (
+        trainer.accelerator == "auto" and not torch.accelerator.is_available()
+    )
+    written, cores = str(trainer.devices), os.cpu_count() or 1
+    if not on_cpu or not written.isdecimal():
+        return
+    if int(written) > _PROCESSES_A_CORE * cores:
+        raise ValueError(
+            f"trainer.devices are processes where there is no GPU, at most {_PROCESSES_A_CORE} a "
+            f"core, and this machine has {cores} cores; got {written}: give --trainer.devices "
+            f"{cores}"
+        )
+
+
 def _check_trainer(trainer: Namespace) -> None:
-    """Refuse numbers that Lightning divides by, or takes for something else."""
+    """Refuse numbers that Lightning divides by, starts processes for, or takes for others."""
+    _check_processes(trainer)
     for key in ("accumulate_grad_batches", "log_every_n_steps", "check_val_every_n_epoch"):
         count = trainer[key]
         if count is not None and count < 1:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from pytorch_lightning.utilities import rank_zero_info
 
 from ranklight.datamodules.batches import Batches
 from ranklight.datamodules.image_file_data import ImageFileData
-from ranklight.datamodules.long_tail import long_tail
+from ranklight.datamodules.long_tail import Shape, check_tail, long_tail
 from ranklight.datamodules.reading.annotations import (
     Sample,
     check_files,
@@ -20,7 +20,7 @@ from ranklight.datamodules.reading.annotations import (
     warn_never_seen,
 )
 from ranklight.datamodules.reading.image_files import ImageFiles
-from ranklight.datamodules.splits import Fold, hold_out, split_hash
+from ranklight.datamodules.splits import Fold, Validation, fold_or_fraction, hold_out, split_hash
 from ranklight.datamodules.training_batches import TrainingBatches
 
 
@@ -58,7 +58,7 @@ class ClassData(ImageFileData):
     """
 
     published: Mapping[str, int] = {}
-    validation: Literal["image_disjoint", "class_disjoint"] = "image_disjoint"
+    validation: Validation = "image_disjoint"
 
     train: ImageFiles
     val: ImageFiles
@@ -72,7 +72,7 @@ class ClassData(ImageFileData):
         batch_size: int | None = None,
         batches: Batches | None = None,
         imbalance_ratio: float = 1.0,
-        imbalance_shape: Literal["exponential", "step"] = "exponential",
+        imbalance_shape: Shape = "exponential",
         official_validation: bool = True,
         validation_fraction: float = 0.1,
         fold: Fold | None = None,
@@ -82,9 +82,10 @@ class ClassData(ImageFileData):
         super().__init__(**options)
         self.root = Path(root)
         self.batches = TrainingBatches(classes_per_batch, samples_per_class, batch_size, batches)
+        check_tail(imbalance_ratio, imbalance_shape)
         self.imbalance_ratio = imbalance_ratio
         self.imbalance_shape = imbalance_shape
-        self.held_out = fold or validation_fraction
+        self.held_out = fold_or_fraction(fold, validation_fraction)
         self.official_validation = official_validation and fold is None
         self.check_counts = check_counts
 

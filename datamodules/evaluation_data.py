@@ -26,7 +26,8 @@ class EvaluationData(ImageFileData):
         split_hash: That of `training`.
 
     Raises:
-        ValueError: `split_seed` or `train_transforms`, which are for `training` to have.
+        ValueError: `split_seed` or `train_transforms`, which are for `training` to have, or a
+            `seed` of `training`.
     """
 
     def __init__(self, training: SplitData | None = None, **options: Any) -> None:
@@ -39,6 +40,11 @@ class EvaluationData(ImageFileData):
                 )
         self.training = training
         if training is not None:
+            if training.has_seed:
+                raise ValueError(
+                    f"seed of training changes nothing, for {type(self).__name__} gives it its "
+                    "own: give it there (--data.init_args.seed), or to the run (--seed_everything)"
+                )
             training.seed = self.seed
 
     def evaluation(self) -> None:

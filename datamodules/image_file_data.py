@@ -69,7 +69,9 @@ class ImageFileData(SplitData):
                 f"resize must be at least image_size, or evaluation sees a black frame; got "
                 f"resize {self.resize} and image_size {image_size}"
             )
-        if not all(0 <= channel <= 255 for channel in background):
+        if len(background) != 3 or not all(
+            isinstance(channel, int) and 0 <= channel <= 255 for channel in background
+        ):
             raise ValueError(f"background must be three numbers of 0..255; got {background}")
         self.background = background
         self.train_transforms = (
@@ -146,6 +148,9 @@ class ImageFileData(SplitData):
 
 def _height_and_width(image_size: int | tuple[int, int]) -> Size:
     size = (image_size, image_size) if isinstance(image_size, int) else image_size
-    if min(size) < 1:
-        raise ValueError(f"image_size must be at least 1 pixel; got {image_size}")
-    return size
+    pair = isinstance(size, Sequence) and len(size) == 2
+    if not pair or not all(isinstance(side, int) and side >= 1 for side in size):
+        raise ValueError(
+            f"image_size must be a side or [height, width] of whole pixels from 1; got {image_size}"
+        )
+    return size[0], size[1]

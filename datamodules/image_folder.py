@@ -10,9 +10,11 @@ from ranklight.datamodules.batches import Batches, PxK
 from ranklight.datamodules.labels.one_class import one_class
 from ranklight.datamodules.reading.annotations import SPLITS
 from ranklight.datamodules.reading.class_folders import read_class_folders, split_names_as_classes
-from ranklight.datamodules.splits import Fold
+from ranklight.datamodules.samplers.by_class import ShortClasses
+from ranklight.datamodules.splits import Fold, Validation, fold_or_fraction
 from ranklight.datamodules.table_data import LabelledFiles, TableData
 from ranklight.datamodules.table_splits import HoldOut, Places
+from ranklight.kernels.checks import check_choice
 
 
 class ImageFolder(TableData):
@@ -53,11 +55,11 @@ class ImageFolder(TableData):
         root: str,
         classes_per_batch: int = 16,
         samples_per_class: int = 4,
-        short_classes: Literal["repeat", "drop", "error"] = "repeat",
+        short_classes: ShortClasses = "repeat",
         batches_per_epoch: int | None = None,
         batches: Batches | None = None,
         test_fraction: float = 0.5,
-        validation: Literal["class_disjoint", "image_disjoint"] = "class_disjoint",
+        validation: Validation = "class_disjoint",
         validation_fraction: float = 0.2,
         fold: Fold | None = None,
         **options: Any,
@@ -67,8 +69,11 @@ class ImageFolder(TableData):
         self.batches = batches or PxK(
             classes_per_batch, samples_per_class, short_classes, batches_per_epoch
         )
+        check_choice(Validation, validation=validation)
         by: Literal["class", "image"] = "class" if validation == "class_disjoint" else "image"
-        self.held_out = HoldOut("class", by, test_fraction, fold or validation_fraction)
+        self.held_out = HoldOut(
+            "class", by, test_fraction, fold_or_fraction(fold, validation_fraction)
+        )
 
     def read(self) -> LabelledFiles:
         """The files in the class folders."""

@@ -15,11 +15,12 @@ from ranklight.datamodules.labels.one_class import OneClass
 from ranklight.datamodules.reading.boxes import SIDES
 from ranklight.datamodules.reading.tables import Table, read_table
 from ranklight.datamodules.reading.transforms import Transform
-from ranklight.datamodules.splits import Fold
+from ranklight.datamodules.splits import Fold, fold_or_fraction
 from ranklight.datamodules.table_data import LabelledFiles, TableData
-from ranklight.datamodules.table_splits import HeldOutBy, HoldOut, read_places
+from ranklight.datamodules.table_splits import ROLES, HeldOutBy, HoldOut, read_places
 
 _SPLIT, _ROLE, _GROUP = "split", "role", "group"
+_DISTRACTOR, _JUNK = (ROLES.index(role) for role in ("distractor", "junk"))
 
 
 class ImageTable(TableData):
@@ -87,7 +88,7 @@ class ImageTable(TableData):
     ) -> None:
         self.kind = labels or OneClass()
         super().__init__(**options)
-        if box is not None and len(box) != 4:
+        if box is not None and len(set(box)) != 4:
             raise ValueError(f"a box has four columns, such as {', '.join(SIDES)}; got {box}")
         self.table = Path(table)
         self.root = self.table.parent if root is None else Path(root)
@@ -95,7 +96,9 @@ class ImageTable(TableData):
         self.split, self.role, self.group, self.box = split, role, group, box
         self.batches = batches or self.kind.batches()
         by = hold_out or self.kind.held_out_by
-        self.held_out = HoldOut(by, by, test_fraction, fold or validation_fraction, query_fraction)
+        self.held_out = HoldOut(
+            by, by, test_fraction, fold_or_fraction(fold, validation_fraction), query_fraction
+        )
 
     def default_train_transforms(self) -> list[Transform]:
         """As suits the labels."""
@@ -154,7 +157,7 @@ def read_rows(
     places = read_places(table, *(there.get(usual) for usual in (_SPLIT, _ROLE, _GROUP)))
     files = _files(table, image, root)
     boxes = _boxes(table, box)
-    labels = kind.read(Rows(table, image, places.role >= 2))
+    labels = kind.read(Rows(table, image, *(places.role == role for role in (_DISTRACTOR, _JUNK))))
     said = f"splits of the column {there[_SPLIT]}" if there[_SPLIT] else "splits held out"
     return LabelledFiles(str(file), files, labels, places, table, boxes, (said,))
 

@@ -10,12 +10,28 @@ from torch import Tensor
 
 from ranklight.datamodules.randomness import random_bits
 from ranklight.datamodules.splits import rank_in_class
+from ranklight.kernels.checks import check_choice, check_finite
+
+Shape = Literal["exponential", "step"]
+
+
+def check_tail(ratio: float, shape: Shape) -> None:
+    """Refuse what no tail can be.
+
+    Raises:
+        TypeError: The ratio is no number.
+        ValueError: It is below 1 or not finite, or there is no such shape.
+    """
+    check_finite(imbalance_ratio=ratio)
+    check_choice(Shape, imbalance_shape=shape)
+    if ratio < 1:
+        raise ValueError(f"imbalance_ratio is the largest class to the smallest, >= 1; got {ratio}")
 
 
 def long_tail(
     labels: Sequence[int] | Int[np.ndarray, "n"] | Int[Tensor, "n"],
     ratio: float,
-    shape: Literal["exponential", "step"] = "exponential",
+    shape: Shape = "exponential",
     seed: int = 0,
 ) -> NDArray[np.int64]:
     """The indices of the images to keep, ascending, for classes of very different sizes.
@@ -43,8 +59,7 @@ def long_tail(
         >>> sorted(np.bincount(labels[long_tail(labels, ratio=100.0)]).tolist())
         [1, 10, 100]
     """
-    if not ratio >= 1:
-        raise ValueError(f"imbalance_ratio is the largest class to the smallest, >= 1; got {ratio}")
+    check_tail(ratio, shape)
     _, classes, counts = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
     several = len(counts)
     class_rank = np.empty(several, dtype=np.int64)

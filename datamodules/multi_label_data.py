@@ -20,9 +20,11 @@ from ranklight.datamodules.reading.annotations import (
 from ranklight.datamodules.reading.image_files import ImageFiles
 from ranklight.datamodules.reading.transforms import Transform, mirrored_whole, whole
 from ranklight.datamodules.samplers import Shuffled
-from ranklight.datamodules.splits import Fold, hold_out, split_hash
+from ranklight.datamodules.splits import Fold, fold_or_fraction, hold_out, split_hash
+from ranklight.kernels.checks import check_choice
 from ranklight.kernels.distributed import rank_and_world_size
 
+Unlabelled = Literal["keep", "drop"]
 _DROPPED = -1
 
 
@@ -61,7 +63,7 @@ class MultiLabelData(ImageFileData):
         self,
         root: str,
         batch_size: int = 32,
-        unlabelled: Literal["keep", "drop"] = "keep",
+        unlabelled: Unlabelled = "keep",
         validation_fraction: float = 0.1,
         fold: Fold | None = None,
         check_counts: bool = True,
@@ -71,8 +73,9 @@ class MultiLabelData(ImageFileData):
         self.root = Path(root)
         self.batch_size = batch_size
         self.unlabelled = unlabelled
-        self.validation_fraction = validation_fraction
-        self.fold = fold
+        check_choice(Unlabelled, unlabelled=unlabelled)
+        self.held_out = fold_or_fraction(fold, validation_fraction)
+        self.has_fold = fold is not None
         self.check_counts = check_counts
 
     def default_train_transforms(self) -> list[Transform]:
@@ -123,12 +126,12 @@ class MultiLabelData(ImageFileData):
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """The indices of train, val and test; given are 0, 1 and 2 for the published ones."""
         train, val, test = (np.flatnonzero(published == split) for split in range(3))
-        if len(val) and self.fold is None:
+        if len(val) and not self.has_fold:
             return train, val, test
         train = np.union1d(train, val)
         rest, held_out = hold_out(
             np.zeros_like(train),
-            self.fold or self.validation_fraction,
+            self.held_out,
             "image_disjoint",
             self.split_seed,
         )

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from ranklight.datamodules.batches import Batches, PxK
 from ranklight.datamodules.labels.one_class import one_class
 from ranklight.datamodules.reading.annotations import Location, check_counts, check_disjoint
-from ranklight.datamodules.splits import Fold
+from ranklight.datamodules.splits import Fold, fold_or_fraction
 from ranklight.datamodules.table_data import LabelledFiles, TableData
 from ranklight.datamodules.table_splits import ROLES, HoldOut, Places
 
@@ -77,7 +77,7 @@ class QueryGalleryData(TableData):
         super().__init__(**options)
         self.root = Path(root)
         self.batches = batches or PxK(classes_per_batch, samples_per_class)
-        self.held_out = HoldOut("class", "class", 0.5, fold or validation_fraction)
+        self.held_out = HoldOut("class", "class", 0.5, fold_or_fraction(fold, validation_fraction))
         self.check_counts = check_counts
 
     def annotated(self) -> LabelledFiles:

@@ -60,6 +60,8 @@ class RegressionTable(TableData):
         mirror: bool = False,
         **options: Any,
     ) -> None:
+        if not 0 < least_crop <= 1:
+            raise ValueError(f"least_crop must be above 0 and at most 1; got {least_crop}")
         self.least_crop = least_crop
         self.mirror = mirror
         super().__init__(**options)

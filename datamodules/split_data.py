@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 from ranklight.datamodules.batch import Batch
 from ranklight.datamodules.loaders import TrainLoader, evaluation_loader
 from ranklight.datamodules.samplers import BatchSampler
+from ranklight.datamodules.samplers.arguments import check_seed
 from ranklight.datamodules.splits import check_same_split
 from ranklight.kernels.checks import check_counts, whole
 
@@ -33,7 +34,9 @@ class SplitData(LightningDataModule):
         pin_memory: Put batches in page-locked memory, for faster copies to a GPU.
 
     Raises:
-        ValueError: No images in a batch, or a number of processes that no machine runs.
+        TypeError: A number is not whole.
+        ValueError: No images in a batch, a seed beyond 64 bits, or a number of processes that no
+            machine runs.
 
     Attributes:
         train: The training split.
@@ -61,10 +64,13 @@ class SplitData(LightningDataModule):
     ) -> None:
         super().__init__()
         check_counts(eval_batch_size=eval_batch_size)
+        check_seed(split_seed, "split_seed")
+        check_seed(0 if seed is None else seed)
         if not 0 <= whole(num_workers, "num_workers") <= _MOST_WORKERS:
             raise ValueError(f"num_workers must be 0..{_MOST_WORKERS}; got {num_workers}")
         self.allow_zero_length_dataloader_with_multiple_devices = True
         self.split_seed = split_seed
+        self.has_seed = seed is not None
         self.seed = seed or 0
         self.eval_batch_size = eval_batch_size
         self.num_workers = num_workers

@@ -11,14 +11,58 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
 from ranklight.datamodules.randomness import random_bits
+from ranklight.kernels.checks import check_choice, check_finite, whole
 
 Fold = tuple[int, int]
+Validation = Literal["image_disjoint", "class_disjoint"]
+
+
+def check_fractions(**fractions: float) -> None:
+    """Refuse a fraction to hold out that leaves nothing, or holds out nothing.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is not between 0 and 1.
+    """
+    check_finite(**fractions)
+    for name, fraction in fractions.items():
+        if not 0 < fraction < 1:
+            raise ValueError(f"{name} must be between 0 and 1; got {fraction}")
+
+
+def check_fold(fold: Fold) -> None:
+    """Refuse a fold that is none of so many.
+
+    Raises:
+        TypeError: One of the two is not a whole number.
+        ValueError: There is no such fold.
+    """
+    number, folds = (whole(each, "a fold's number") for each in fold)
+    if folds < 2 or not 0 <= number < folds:
+        raise ValueError(
+            "a fold is [k, n]: of n folds, 2 or more, the one numbered k, 0 to n - 1; "
+            f"got [{number}, {folds}]"
+        )
+
+
+def fold_or_fraction(fold: Fold | None, validation_fraction: float) -> float | Fold:
+    """What a data module holds out for validation, once it is known to be possible.
+
+    Raises:
+        TypeError: Something is no number.
+        ValueError: A fraction that is not between 0 and 1, or no such fold.
+    """
+    check_fractions(validation_fraction=validation_fraction)
+    if fold is None:
+        return validation_fraction
+    check_fold(fold)
+    return fold[0], fold[1]
 
 
 def hold_out(
     labels: Sequence[int] | Int[np.ndarray, "n"] | Int[Tensor, "n"],
     fraction: float | Fold,
-    validation: Literal["class_disjoint", "image_disjoint"],
+    validation: Validation,
     seed: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Split images in two, (the rest, held out), both as ascending indices.
@@ -41,12 +85,12 @@ def hold_out(
         >>> len(rest), len(held_out)
         (3, 3)
     """
+    check_choice(Validation, validation=validation)
     _, classes, counts = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
     if isinstance(fraction, tuple):
         held_out = _in_fold(classes, fraction, validation, seed)
         return np.flatnonzero(~held_out), np.flatnonzero(held_out)
-    if not 0 < fraction < 1:
-        raise ValueError(f"the fraction to hold out must be between 0 and 1; got {fraction}")
+    check_fractions(fraction=fraction)
     if validation == "class_disjoint":
         order = np.argsort(random_bits(seed, np.arange(len(counts))), kind="stable")
         several = min(max(1, round(fraction * len(counts))), len(counts) - 1)
@@ -55,7 +99,11 @@ def hold_out(
         rank = rank_in_class(classes, seed)
         held_out = rank < np.minimum(np.rint(fraction * counts), counts - 1)[classes]
     if not held_out.any():
-        remedy = "hold out single images" if validation == "class_disjoint" else "give each two"
+        remedy = (
+            "hold out single images"
+            if validation == "class_disjoint"
+            else "give more images of each, or a larger fraction"
+        )
         raise ValueError(
             f"holding out {fraction:g} of {len(classes)} images in {len(counts)} classes, "
             f"{validation}, leaves nothing for evaluation: {remedy}, or mark the splits"
@@ -66,16 +114,12 @@ def hold_out(
 def _in_fold(
     classes: Int[np.ndarray, "n"],
     fold: Fold,
-    validation: Literal["class_disjoint", "image_disjoint"],
+    validation: Validation,
     seed: int,
 ) -> NDArray[np.bool_]:
     """Which images are in a fold; folds differ in size by one class, or by one image of a class."""
+    check_fold(fold)
     number, folds = fold
-    if folds < 2 or not 0 <= number < folds:
-        raise ValueError(
-            "a fold is [k, n]: of n folds, 2 or more, the one numbered k, 0 to n - 1; "
-            f"got [{number}, {folds}]"
-        )
     counts = np.bincount(classes)
     if validation == "image_disjoint":
         # A class of one image stays, as it does where a fraction is held out.

@@ -1,6 +1,7 @@
 """Which rows of a table are for training, validation and test, and which are queries."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 
 from ranklight.datamodules.reading.annotations import SPLIT_NAMES, SPLITS
 from ranklight.datamodules.reading.tables import Table
-from ranklight.datamodules.splits import Fold, hold_out
+from ranklight.datamodules.splits import Fold, check_fold, check_fractions, hold_out
+from ranklight.kernels.checks import check_choice
 
 ROLES = ("query", "gallery", "distractor", "junk")
 _QUERY, _DISTRACTOR, _JUNK = 0, 2, 3
@@ -27,7 +29,8 @@ _WRITTEN = {
 HeldOutBy = Literal["class", "image", "group"]
 
 
-class HoldOut(NamedTuple):
+@dataclass(frozen=True)
+class HoldOut:
     """What is held out where no column says it, or where there is no validation split.
 
     Args:
@@ -38,6 +41,10 @@ class HoldOut(NamedTuple):
             training and validation together.
         query_fraction: How much of validation and of test is drawn as queries, the rest being the
             gallery, where no role says it; None: everything is compared with everything else.
+
+    Raises:
+        TypeError: A fraction is no number.
+        ValueError: It is not between 0 and 1, there is no such fold, or no such way to hold out.
     """
 
     test_by: HeldOutBy
@@ -45,6 +52,18 @@ class HoldOut(NamedTuple):
     test_fraction: float
     validation_fraction: float | Fold
     query_fraction: float | None = None
+
+    def __post_init__(self) -> None:
+        """Look at all, also where columns will say which rows are held out."""
+        check_choice(HeldOutBy, hold_out=self.test_by)
+        check_choice(HeldOutBy, validation=self.validation_by)
+        check_fractions(test_fraction=self.test_fraction)
+        if isinstance(self.validation_fraction, tuple):
+            check_fold(self.validation_fraction)
+        else:
+            check_fractions(validation_fraction=self.validation_fraction)
+        if self.query_fraction is not None:
+            check_fractions(query_fraction=self.query_fraction)
 
 
 class Places(NamedTuple):
@@ -138,9 +157,8 @@ def split_rows(
     split = _stated_or_held_out(places, classes, held_out, seed)
     if isinstance(held_out.validation_fraction, tuple):
         split, places = _validation_in_training(split, places)
-    if not (split == 1).any():
-        train = np.flatnonzero(split == 0)
-        by = _held_out_by(held_out.validation_by, places, classes, train)
+    if len(train := np.flatnonzero(split == 0)) and not (split == 1).any():
+        by = _held_out_by(held_out.validation_by, places, classes, train, "validation")
         split[train[_drawn(by, held_out.validation_by, held_out.validation_fraction, seed + 1)]] = 1
     for number, name in enumerate(SPLITS):
         if not (split == number).any():
@@ -174,7 +192,7 @@ def _stated_or_held_out(
         return places.split.copy()
     split = np.where(np.isin(places.role, (_DISTRACTOR, _JUNK)), 2, 0)
     rows = np.flatnonzero(split == 0)
-    by = _held_out_by(held_out.test_by, places, classes, rows)
+    by = _held_out_by(held_out.test_by, places, classes, rows, "test")
     split[rows[_drawn(by, held_out.test_by, held_out.test_fraction, seed)]] = 2
     return split
 
@@ -193,6 +211,7 @@ def _held_out_by(
     places: Places,
     classes: Int[np.ndarray, "rows"] | None,
     rows: NDArray[np.int64],
+    part: str,
 ) -> NDArray[np.int64]:
     """What the held-out part is drawn of: classes, groups; of images by class, where there are."""
     if by == "class" and classes is None:
@@ -206,8 +225,16 @@ def _held_out_by(
             raise ValueError(
                 f"hold_out is group, but {(groups < 0).sum()} of {len(rows)} images have no group"
             )
-        return groups
-    return np.zeros_like(rows) if classes is None else classes[rows]
+        of = groups
+    else:
+        of = np.zeros_like(rows) if classes is None else classes[rows]
+    if by != "image" and len(np.unique(of)) < 2:
+        raise ValueError(
+            f"nothing can be held out by {by} for {part}: the {len(rows)} images that are left for "
+            f"it and for training are of one {by}; hold out by image, or say which images are for "
+            "what, by a column split or by folders train and test"
+        )
+    return of
 
 
 def _drawn(
@@ -237,6 +264,11 @@ def _sides(
     is_query = roles == _QUERY
     if without.any():
         assert held_out.query_fraction is not None
+        if round(held_out.query_fraction * without.sum()) < 1:
+            raise ValueError(
+                f"query_fraction {held_out.query_fraction:g} of {without.sum()} images of {name} "
+                f"in {source} draws no query: give a larger one, or more images"
+            )
         drawn = _drawn(rows[without] * 0, "image", held_out.query_fraction, seed)
         is_query[np.flatnonzero(without)[drawn]] = True
     if is_query.all() or not is_query.any():

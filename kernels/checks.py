@@ -7,7 +7,7 @@ the host in every step.
 
 import math
 from numbers import Real
-from typing import SupportsIndex
+from typing import SupportsIndex, get_args
 
 import torch
 from torch import Tensor
@@ -113,6 +113,35 @@ def check_not_negative(**settings: object) -> None:
     for name, setting in settings.items():
         if not setting >= 0:  # type: ignore[operator]
             raise ValueError(f"{name} must be 0 or more; got {setting}")
+
+
+def check_share(**settings: object) -> None:
+    """Refuse a setting that is not 0 or more and below 1, as a share that is left out is.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is below 0, 1 or more, or NaN.
+    """
+    check_finite(**settings)
+    for name, setting in settings.items():
+        if not 0 <= setting < 1:  # type: ignore[operator]
+            raise ValueError(f"{name} must be 0 or more and below 1; got {setting}")
+
+
+def check_choice(choices: object, **given: object) -> None:
+    """Refuse what is none of a few words or numbers.
+
+    Args:
+        choices: Their `typing.Literal`.
+        given: What was chosen, by the names of the settings.
+
+    Raises:
+        ValueError: It is none of them.
+    """
+    known = get_args(choices)
+    for name, choice in given.items():
+        if choice not in known:
+            raise ValueError(f"{name} must be one of {', '.join(map(str, known))}; got {choice!r}")
 
 
 def check_finite(**settings: object) -> None:

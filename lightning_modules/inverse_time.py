@@ -4,6 +4,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from ranklight.kernels.checks import check_finite
+
 
 class InverseTimeLR(LRScheduler):
     """lr_t = lr / (1 + decay · t), t counted from 0.
@@ -20,6 +22,7 @@ class InverseTimeLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, decay: float, last_epoch: int = -1) -> None:
+        check_finite(decay=decay)
         if decay < 0:
             raise ValueError(f"decay is {decay}; below 0 the learning rate would grow")
         self.decay = decay

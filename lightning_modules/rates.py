@@ -1,11 +1,14 @@
 """Who learns how fast: parts of a module by name, each with its rate, decay and rest."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import NamedTuple
 
 from torch import nn
+
+from ranklight.kernels.checks import check_not_negative, whole
 
 
 @dataclass(frozen=True)
@@ -31,16 +34,16 @@ class Rate:
     frozen_epochs: int = 0
 
     def __post_init__(self) -> None:
-        if not self.factor > 0:
+        if not 0 < self.factor < math.inf:
             raise ValueError(
-                f"factor of a rate must be above 0, got {self.factor}: what shall not learn for a "
-                "while has frozen_epochs"
+                f"factor of a rate must be above 0 and finite, got {self.factor}: what shall not "
+                "learn for a while has frozen_epochs"
             )
-        if self.weight_decay is not None and self.weight_decay < 0:
-            raise ValueError(f"weight_decay must be 0 or more, got {self.weight_decay}")
+        if self.weight_decay is not None:
+            check_not_negative(weight_decay=self.weight_decay)
         if self.layer_decay is not None and not 0 < self.layer_decay <= 1:
             raise ValueError(f"layer_decay must be above 0 and at most 1, got {self.layer_decay}")
-        if self.frozen_epochs < 0:
+        if whole(self.frozen_epochs, "frozen_epochs") < 0:
             raise ValueError(f"frozen_epochs must be 0 or more, got {self.frozen_epochs}")
 
 

@@ -7,9 +7,11 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.checks import check_not_negative
+from ranklight.kernels.checks import check_choice, check_not_negative
 from ranklight.kernels.masked import masked_mean, sum_over_ranks
 from ranklight.pairs.selection import loss_inputs, positive_pairs
+
+Average = Literal["sum", "pairs"]
 
 
 class AsymmetricLoss(nn.Module):
@@ -47,7 +49,7 @@ class AsymmetricLoss(nn.Module):
         positive_focus: float = 1.0,
         negative_focus: float = 4.0,
         clip: float = 0.05,
-        average: Literal["sum", "pairs"] = "sum",
+        average: Average = "sum",
         focus_has_gradient: bool = True,
     ) -> None:
         super().__init__()
@@ -55,6 +57,7 @@ class AsymmetricLoss(nn.Module):
         self.positive_focus = positive_focus
         self.negative_focus = negative_focus
         self.clip = clip
+        check_choice(Average, average=average)
         self.average = average
         self.focus_has_gradient = focus_has_gradient
 

@@ -7,8 +7,11 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_choice
 from ranklight.kernels.masked import masked_mean
 from ranklight.pairs.selection import loss_inputs, positive_pairs
+
+Average = Literal["pairs", "anchors"]
 
 
 class BinaryCrossEntropyLoss(nn.Module):
@@ -30,8 +33,9 @@ class BinaryCrossEntropyLoss(nn.Module):
         tensor(0.6931)
     """
 
-    def __init__(self, average: Literal["pairs", "anchors"] = "pairs") -> None:
+    def __init__(self, average: Average = "pairs") -> None:
         super().__init__()
+        check_choice(Average, average=average)
         self.average = average
 
     def forward(

@@ -6,10 +6,13 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_choice
 from ranklight.kernels.masked import log_sum_exp
 from ranklight.pairs.selection import loss_inputs, split
 
 _LARGEST_EXPONENT = 60.0
+
+Average = Literal["anchors", "pairs"]
 
 
 class BPMLLLoss(nn.Module):
@@ -39,8 +42,9 @@ class BPMLLLoss(nn.Module):
         tensor(2.)
     """
 
-    def __init__(self, average: Literal["anchors", "pairs"] = "anchors") -> None:
+    def __init__(self, average: Average = "anchors") -> None:
         super().__init__()
+        check_choice(Average, average=average)
         self.average = average
 
     def forward(

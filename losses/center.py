@@ -6,8 +6,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_choice
 from ranklight.kernels.masked import masked_mean, sum_over_ranks
 from ranklight.pairs.selection import loss_inputs, positive_pairs
+
+Average = Literal["anchors", "sum"]
 
 
 class CenterLoss(nn.Module):
@@ -35,8 +38,9 @@ class CenterLoss(nn.Module):
         tensor(0.5000)
     """
 
-    def __init__(self, average: Literal["anchors", "sum"] = "anchors") -> None:
+    def __init__(self, average: Average = "anchors") -> None:
         super().__init__()
+        check_choice(Average, average=average)
         self.average = average
 
     def forward(

@@ -5,10 +5,12 @@ from typing import Literal
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.checks import check_finite
+from ranklight.kernels.checks import check_choice, check_finite
 from ranklight.kernels.masked import mean_over_ranks
 from ranklight.kernels.pull_push import hinge_pull_push
 from ranklight.pairs.selection import loss_inputs, split
+
+Average = Literal["pairs", "anchors"]
 
 
 class ContrastiveLoss(nn.Module):
@@ -45,12 +47,13 @@ class ContrastiveLoss(nn.Module):
         self,
         positive_margin: float = 1.0,
         negative_margin: float = 0.5,
-        average: Literal["pairs", "anchors"] = "pairs",
+        average: Average = "pairs",
     ) -> None:
         super().__init__()
         check_finite(positive_margin=positive_margin, negative_margin=negative_margin)
         self.positive_margin = positive_margin
         self.negative_margin = negative_margin
+        check_choice(Average, average=average)
         self.average = average
 
     def forward(

@@ -5,9 +5,11 @@ from typing import Literal
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.kernels.checks import check_finite
+from ranklight.kernels.checks import check_choice, check_finite
 from ranklight.kernels.triplet_hinge import pair_hinge
 from ranklight.pairs.selection import loss_inputs, split
+
+Average = Literal["anchors", "pairs"]
 
 
 class HingeRankingLoss(nn.Module):
@@ -37,12 +39,11 @@ class HingeRankingLoss(nn.Module):
         tensor(0.5000)
     """
 
-    def __init__(
-        self, margin: float = 1.0, average: Literal["anchors", "pairs"] = "anchors"
-    ) -> None:
+    def __init__(self, margin: float = 1.0, average: Average = "anchors") -> None:
         super().__init__()
         check_finite(margin=margin)
         self.margin = margin
+        check_choice(Average, average=average)
         self.average = average
 
     def forward(

@@ -7,13 +7,15 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from ranklight.kernels.checks import check_finite
+from ranklight.kernels.checks import check_choice, check_finite
 from ranklight.kernels.masked import mean_over_ranks
 from ranklight.kernels.orders import count_below
 from ranklight.kernels.packing import true_columns
 from ranklight.kernels.rowwise import in_row_blocks
 from ranklight.kernels.triplet_hinge import triplet_hinge
 from ranklight.pairs.selection import loss_inputs
+
+Average = Literal["active", "all", "pairs"]
 
 
 class TripletLoss(nn.Module):
@@ -54,12 +56,13 @@ class TripletLoss(nn.Module):
     def __init__(
         self,
         margin: float = 0.2,
-        average: Literal["active", "all", "pairs"] = "active",
+        average: Average = "active",
         soft_margin: bool = False,
     ) -> None:
         super().__init__()
         check_finite(margin=margin)
         self.margin = margin
+        check_choice(Average, average=average)
         self.average = average
         self.soft_margin = soft_margin
 

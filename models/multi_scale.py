@@ -9,6 +9,7 @@ import torchvision
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_counts, check_share, whole
 from ranklight.models.encoder import unit_vectors
 from ranklight.models.inputs import Pictures, inputs_of
 from ranklight.models.trunks.torchvision_trunk import IMAGENET_MEAN, IMAGENET_STD
@@ -17,6 +18,8 @@ from ranklight.models.trunks.torchvision_trunk import IMAGENET_MEAN, IMAGENET_ST
 @dataclass(frozen=True)
 class LowResolution:
     """One shallow path: subsample, convolve, pool.
+
+    All are whole numbers from 1, but for the paddings, which may be 0.
 
     Args:
         subsample: The side of the image over the side that the path sees.
@@ -37,6 +40,18 @@ class LowResolution:
     pool: int = 7
     pool_stride: int = 4
     pool_padding: int = 2
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that no path can have.
+
+        Raises:
+            TypeError: One is not a whole number.
+            ValueError: One is below 1, or a padding below 0.
+        """
+        for name, number in vars(self).items():
+            least = 0 if name.endswith("padding") else 1
+            if whole(number, name) < least:
+                raise ValueError(f"{name} must be {least} or more; got {number}")
 
 
 FOUR_TO_ONE = LowResolution(4)
@@ -69,7 +84,12 @@ class MultiScale(nn.Module):
         in_channels: Of the images.
         image_size: Side of the images in pixels, to know the size of the paths' outputs.
         embedding_dim: Output dimensions.
-        dropout: Probability to drop, before W.
+        dropout: Probability to drop, before W; below 1.
+
+    Raises:
+        TypeError: A setting is no number.
+        ValueError: A size is below 1, images are too small for a path, or dropout is not 0 to
+            below 1.
     """
 
     def __init__(
@@ -83,12 +103,15 @@ class MultiScale(nn.Module):
         dropout: float = 0.4,
     ) -> None:
         super().__init__()
+        sizes = {"deep_dim": deep_dim, "in_channels": in_channels, "image_size": image_size}
+        check_counts(embedding_dim=embedding_dim, **sizes)
+        check_share(dropout=dropout)
         self.deep = AlexNet4096(dropout) if deep is None else deep
         self.inputs = inputs_of(self.deep)
         self.paths = nn.ModuleList(_Path(in_channels, path) for path in paths)
         with torch.no_grad():
             blank = torch.zeros(1, in_channels, image_size, image_size)
-            self.low_dim = sum(path(blank).shape[1] for path in self.paths)
+            self.low_dim = sum(_width(path, blank) for path in self.paths)
         self.dropout = nn.Dropout(dropout)
         self.projection = nn.Linear(deep_dim + self.low_dim, embedding_dim)
         self.embedding_dim = embedding_dim
@@ -122,6 +145,16 @@ class AlexNet4096(nn.Module):
         """One vector an image."""
         vectors: Tensor = self.layers(self.features(images).flatten(1))
         return vectors
+
+
+def _width(path: nn.Module, blank: Tensor) -> int:
+    try:
+        return int(path(blank).shape[1])
+    except RuntimeError as error:
+        raise ValueError(
+            f"images of {blank.shape[-1]} pixels are too small for the path {path}: give paths "
+            "with smaller kernels, or a larger image_size"
+        ) from error
 
 
 class _Path(nn.Module):

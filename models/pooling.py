@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ranklight.kernels.checks import check_counts
+from ranklight.kernels.checks import check_counts, check_positive
 from ranklight.kernels.eager import without_autocast
 from ranklight.kernels.masked import at_least_float32
 
@@ -80,8 +80,7 @@ class GeM(nn.Module):
 
     def __init__(self, p: float = 3.0, learn: bool = True) -> None:
         super().__init__()
-        if p <= 0:
-            raise ValueError(f"p of GeM must be positive, got {p}")
+        check_positive(p=p)
         self.p = nn.Parameter(torch.tensor(p), requires_grad=learn)
 
     def forward(self, maps: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c"]:

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_counts
 from ranklight.models.encoder import unit_vectors
 from ranklight.models.inputs import Pictures, inputs_of
 
@@ -45,6 +46,9 @@ class TwoHeads(nn.Module):
         embedding_dim: int = 256,
     ) -> None:
         super().__init__()
+        check_counts(embedding_dim=embedding_dim)
+        if num_classes is not None:
+            check_counts(num_classes=num_classes)
         self.inputs = inputs_of(trunk)
         self.trunk = trunk
         self.num_classes = num_classes

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_not_negative, whole
 from ranklight.kernels.distributed import all_gather
 from ranklight.pairs.references import InBatch, References
 
@@ -42,12 +43,13 @@ class CrossBatchMemory(nn.Module):
     Args:
         size: Rows kept; the paper's code keeps about the size of the data set.
         start_step: Steps without the past, while embeddings still drift fast; they do fill it.
-        weight: w.
+        weight: w, 0 or more; only without `joined`.
         joined: One term over batch and past, instead of two.
 
     Raises:
-        ValueError: The size is not positive; embeddings or labels have another shape than those
-            held; or, when loading, the state is of another memory.
+        TypeError: A setting is no number.
+        ValueError: The size is not positive, a step or the weight below 0; embeddings or labels
+            have another shape than those held; or, when loading, the state is of another memory.
 
     Example:
         >>> memory = CrossBatchMemory(size=3)
@@ -63,6 +65,14 @@ class CrossBatchMemory(nn.Module):
         super().__init__()
         if size < 1:
             raise ValueError(f"a memory needs at least one row, got size={size}")
+        if whole(start_step, "start_step") < 0:
+            raise ValueError(f"start_step must be 0 or more; got {start_step}")
+        check_not_negative(weight=weight)
+        if joined and weight != 1:
+            raise ValueError(
+                f"weight {weight} is of the past as a term of its own, and joined leaves one term: "
+                "leave one of the two out"
+            )
         self.size = size
         self.start_step = start_step
         self.weight = weight

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
-from ranklight.kernels.checks import check_counts
+from ranklight.kernels.checks import check_counts, check_not_negative, check_positive, whole
 from ranklight.kernels.distributed import (
     all_gather,
     all_reduce_sum,
@@ -98,8 +98,8 @@ class ClassCenters(nn.Module):
         embedding_dim: Size of the encoder's output; None: what it is, when a run begins.
         normalize: Put the centers on the unit sphere, as the embeddings should be then.
         centers_per_class: Columns of a class; they are neighbours in S.
-        center_learning_rate: γ, 0.5 in the paper; larger follows the batch closer. None: centers
-            are learned.
+        center_learning_rate: γ, above 0, 0.5 in the paper; larger follows the batch closer. None:
+            centers are learned.
         center_merging: τ, what the mean distance between the centers of a class costs, which merges
             those that are not needed: 0.2 for `SoftTripleLoss` (Qian et al., ICCV 2019).
         sampled_classes: Classes a step in training, those of the global batch among them; fewer are
@@ -107,10 +107,10 @@ class ClassCenters(nn.Module):
         seed: Another seed draws other classes.
 
     Raises:
-        TypeError: Labels are not integers.
-        ValueError: What is given of the centers does not go together; the global batch has more
-            images than classes are sampled; embeddings have another dimension than the centers,
-            labels are not one class an image; or, on the CPU, a label has no center.
+        TypeError: A setting is no number, or labels are not integers.
+        ValueError: What is given of the centers is out of range or does not go together; the global
+            batch has more images than classes are sampled; embeddings have another dimension than
+            the centers, labels are not one class an image; or, on the CPU, a label has no center.
         RuntimeError: A number was left out, and nobody called `complete`.
 
     Example:
@@ -136,12 +136,13 @@ class ClassCenters(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        given = (num_classes, embedding_dim, centers_per_class)
-        if any(number is not None and number < 1 for number in given):
-            raise ValueError(
-                "num_classes, embedding_dim and centers_per_class must be at least 1; got "
-                f"{num_classes}, {embedding_dim} and {centers_per_class}"
-            )
+        given = {"num_classes": num_classes, "embedding_dim": embedding_dim}
+        check_counts(**{name: number for name, number in given.items() if number is not None})
+        check_counts(centers_per_class=centers_per_class)
+        check_not_negative(center_merging=center_merging)
+        whole(seed, "seed")
+        if center_learning_rate is not None:
+            check_positive(center_learning_rate=center_learning_rate)
         self.num_classes = num_classes
         self.embedding_dim = embedding_dim
         self.normalize = normalize

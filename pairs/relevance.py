@@ -1,10 +1,18 @@
 """How alike the labels say anchors and references are: the matrix R, 1 − label distance."""
 
+import math
+
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
-from ranklight.kernels.checks import check_tensors, check_vectors
+from ranklight.kernels.checks import (
+    check_finite,
+    check_not_negative,
+    check_positive,
+    check_tensors,
+    check_vectors,
+)
 from ranklight.kernels.eager import eager_on_cpu
 from ranklight.pairs.checks import check_classes, check_real_labels
 
@@ -104,12 +112,13 @@ class LabelCloseness(nn.Module):
     The differences are taken directly, so equal labels have relevance 1 exactly.
 
     Args:
-        p: The norm: 2 is Euclidean (log-ratio loss), 1 the sum of differences (Rank-N-Contrast).
+        p: The norm, 1 or more: 2 is Euclidean (log-ratio loss), 1 the sum of differences
+            (Rank-N-Contrast), infinity the largest difference.
 
     Raises:
-        TypeError: Labels are in half precision.
-        ValueError: Labels are not real vectors (or numbers) of the same size; or, on the CPU, one
-            is not finite.
+        TypeError: p is no number, or labels are in half precision.
+        ValueError: p is below 1; labels are not real vectors (or numbers) of the same size; or, on
+            the CPU, one is not finite.
 
     Examples:
         >>> labels = torch.tensor([[0.0, 0.0], [3.0, 4.0]])
@@ -119,6 +128,10 @@ class LabelCloseness(nn.Module):
 
     def __init__(self, p: float = 2.0) -> None:
         super().__init__()
+        if p != math.inf:
+            check_finite(p=p)
+        if p < 1:
+            raise ValueError(f"p must be 1 or more, for below it is no norm; got {p}")
         self.p = p
 
     def forward(
@@ -138,12 +151,12 @@ class LabelWithin(nn.Module):
     30 nearest by label instead of those within a distance.
 
     Args:
-        threshold: τ, in label units; larger calls more pairs the same.
+        threshold: τ, 0 or more, in label units; larger calls more pairs the same.
 
     Raises:
-        TypeError: Labels are in half precision.
-        ValueError: Labels are not real vectors (or numbers) of the same size; or, on the CPU, one
-            is not finite.
+        TypeError: The threshold is no number, or labels are in half precision.
+        ValueError: The threshold is below 0 or not finite; labels are not real vectors (or numbers)
+            of the same size; or, on the CPU, one is not finite.
 
     Examples:
         >>> labels = torch.tensor([10.0, 10.5, 13.0])
@@ -153,6 +166,7 @@ class LabelWithin(nn.Module):
 
     def __init__(self, threshold: float) -> None:
         super().__init__()
+        check_not_negative(threshold=threshold)
         self.threshold = threshold
         self.closeness = LabelCloseness()
 
@@ -172,13 +186,14 @@ class GradedByAttributes(nn.Module):
     for labels (c, a_1, a_2, ...): the class in the first column, real attributes in the others.
 
     Args:
-        same_class: s, relevance of images of one class whose attributes are far apart.
-        length: l, the attribute distance at which what is above s has fallen to 37 %.
+        same_class: s, 0..1, relevance of images of one class whose attributes are far apart.
+        length: l, above 0, the attribute distance at which what is above s has fallen to 37 %.
 
     Raises:
-        TypeError: Labels are in half precision.
-        ValueError: Labels are not real vectors of the same size; or, on the CPU, one is not finite,
-            or a class is so large that its type cannot tell it from the next.
+        TypeError: A setting is no number, or labels are in half precision.
+        ValueError: A setting is out of range; labels are not real vectors of the same size; or, on
+            the CPU, one is not finite, or a class is so large that its type cannot tell it from the
+            next.
 
     Examples:
         >>> labels = torch.tensor([[3.0, 0.1], [3.0, 0.1], [3.0, 99.0], [4.0, 0.1]])
@@ -188,6 +203,10 @@ class GradedByAttributes(nn.Module):
 
     def __init__(self, same_class: float = 0.2, length: float = 0.5) -> None:
         super().__init__()
+        check_not_negative(same_class=same_class)
+        if same_class > 1:
+            raise ValueError(f"same_class must be 0..1, as relevance is; got {same_class}")
+        check_positive(length=length)
         self.same_class = same_class
         self.length = length
 
@@ -212,11 +231,12 @@ class ByFeatures(nn.Module):
     ranking (Wang et al., CVPR 2014, arXiv 1404.4661) was one, learnt from human ratings.
 
     Args:
-        length: l, the distance at which relevance has fallen to 37 %.
+        length: l, above 0, the distance at which relevance has fallen to 37 %.
 
     Raises:
-        TypeError: Features are in half precision.
-        ValueError: They are not real vectors of the same size; or, on the CPU, one is not finite.
+        TypeError: The length is no number, or features are in half precision.
+        ValueError: The length is not above 0; features are not real vectors of the same size; or,
+            on the CPU, one is not finite.
 
     Examples:
         >>> features = torch.tensor([[0.0, 0.0], [0.0, 2.0]])
@@ -226,6 +246,7 @@ class ByFeatures(nn.Module):
 
     def __init__(self, length: float = 1.0) -> None:
         super().__init__()
+        check_positive(length=length)
         self.length = length
 
     def forward(

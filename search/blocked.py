@@ -1,6 +1,6 @@
 """Exact search of a gallery that is too large to be prepared at once, such as a file on disk."""
 
-import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -19,7 +19,10 @@ _BESIDE_A_ROW = 64
 _WORTH_SAYING, _SILENT_FOR = 10.0, 30.0
 _ROWS = 4096
 _ELEMENTS = 1 << 19
-_log = logging.getLogger(__name__)
+
+
+def _say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
 
 
 class BlockedSearch:
@@ -43,7 +46,8 @@ class BlockedSearch:
         max_k: The largest k that will be asked for.
         rows_per_block: More take more memory and save little time; None: what 256 MiB hold.
         backend: Who proposes; `choose_backend` for the gallery's device by default.
-        tell: Called with the estimate and the progress; by default they go to the log.
+        tell: Called with the estimate and the progress; by default they are printed to the standard
+            error.
 
     Raises:
         TypeError: The gallery is no tensor of floats.
@@ -57,7 +61,7 @@ class BlockedSearch:
         max_k: int,
         rows_per_block: int | None = None,
         backend: TopKBackend | None = None,
-        tell: Callable[[str], object] = _log.info,
+        tell: Callable[[str], object] = _say,
     ) -> None:
         check_gallery(gallery, max_k)
         if rows_per_block is None:

@@ -8,6 +8,7 @@ A room is covered by a table of good calls that must name all that the room expo
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,9 @@ from pytorch_metric_learning import losses as peer_losses
 from pytorch_metric_learning import miners as peer_miners
 from torch import Tensor
 
-from ranklight import losses, miners, pairs
+from ranklight import losses, miners, models, pairs
 from ranklight.datamodules import samplers
+from ranklight.lightning_modules import Rate
 from ranklight.losses import ContrastiveLoss, MultiSimilarityLoss
 from ranklight.pairs import CrossBatchMemory, InBatch, Objective
 from tests.any_input import (
@@ -210,6 +212,61 @@ def test_a_setting_is_a_finite_number(kind, key, usual):
         assert outcome(lambda wrong=wrong: kind(**{key: wrong})) is None
     if key in _ABOVE_0 and kind is not losses.MagnetLoss:
         assert all(outcome(lambda low=low: kind(**{key: low})) is None for low in (0.0, -1.0))
+
+
+NAN, INFINITE = float("nan"), float("inf")
+BEYOND = [
+    (pairs.GradedByAttributes, "length", [0.0, -1.0, NAN, INFINITE, "1"]),
+    (pairs.GradedByAttributes, "same_class", [-0.1, 1.5, NAN]),
+    (pairs.ByFeatures, "length", [0.0, -1.0, NAN, None]),
+    (pairs.LabelCloseness, "p", [0.5, 0.0, -INFINITE, NAN, "2"]),
+    (pairs.LabelWithin, "threshold", [-1.0, NAN, INFINITE]),
+    (partial(CrossBatchMemory, 8), "weight", [-1.0, NAN, "1"]),
+    (partial(CrossBatchMemory, 8), "start_step", [-1, 0.5]),
+    (partial(CrossBatchMemory, 8, joined=True), "weight", [0.5]),
+    (pairs.ClassCenters, "center_learning_rate", [0.0, -0.5, NAN]),
+    (pairs.ClassCenters, "center_merging", [-0.2, NAN]),
+    (pairs.ClassCenters, "num_classes", [0, 1.5]),
+    (models.LabelCount, "max_count", [0, 2.5]),
+    (models.LabelCount, "steps", [0, -1]),
+    (models.LabelCount, "hidden", [[0], [3, -1], [1.5]]),
+    (models.LabelCount, "loss", ["squares"]),
+    (models.LabelCount, "inputs", ["pixels"]),
+    (models.LabelCount, "fit_on", ["test"]),
+    (models.LearnedThreshold, "steps", [0]),
+    (models.LearnedThreshold, "hidden", [[-3]]),
+    (models.LearnedThreshold, "inputs", ["pixels"]),
+    (models.PerClassThreshold, "num_classes", [0, -1]),
+    (models.TopK, "k", [0, 1.5]),
+    (models.LinearHead, "dropout", [1.0, -0.1, NAN, "0.5"]),
+    (models.MLDecoder, "dropout", [1.0, -0.1, NAN]),
+    (models.MLDecoder, "queries", [0, -1, 1.5]),
+    (models.MLDecoder, "heads", [0, 7]),
+    (models.MLDecoder, "hidden", [0]),
+    (partial(models.MultiScale, torch.nn.Identity(), 8), "dropout", [1.0, -0.1, NAN]),
+    (partial(models.MultiScale, torch.nn.Identity(), 8), "image_size", [0, 7, 1.5]),
+    (partial(models.MultiScale, torch.nn.Identity(), 8), "embedding_dim", [0]),
+    (models.LowResolution, "subsample", [0, 1.5]),
+    (partial(models.LowResolution, 4), "pool_padding", [-1]),
+    (partial(models.TwoHeads, models.SmallConvNet()), "embedding_dim", [0]),
+    (models.GeM, "p", [0.0, NAN, INFINITE]),
+    (Rate, "factor", [0.0, NAN, INFINITE]),
+    (Rate, "weight_decay", [-1.0, NAN]),
+    (Rate, "frozen_epochs", [-1, 0.5]),
+    *[
+        (loss, "average", ["mean"])
+        for loss in (getattr(losses, name) for name in losses.__all__)
+        if "average" in inspect.signature(loss).parameters
+    ],
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "wrong"), [(kind, key, each) for kind, key, of in BEYOND for each in of]
+)
+def test_a_setting_that_cannot_be_is_refused_by_its_name(kind, key, wrong):
+    with pytest.raises((TypeError, ValueError), match=key if key != "image_size" else "image|size"):
+        kind(**{key: wrong})
 
 
 RECORDS = {"ObjectiveOutput", "Pairs", "References"}

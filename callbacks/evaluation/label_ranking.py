@@ -13,6 +13,7 @@ from ranklight.metrics import (
     score_label_distances,
     score_rank_correlation,
 )
+from ranklight.metrics.checks import check_ks
 
 
 class LabelRanking(EmbeddingEvaluation):
@@ -45,6 +46,7 @@ class LabelRanking(EmbeddingEvaluation):
         scores: bool = True,
     ) -> None:
         super().__init__(scores)
+        check_ks(ks, "LabelRanking")
         self.ks = tuple(ks)
         self.relevance = relevance
         self.spearman = spearman

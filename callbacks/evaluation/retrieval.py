@@ -11,11 +11,13 @@ from torch import Tensor, nn
 
 from ranklight.callbacks.evaluation.after_encoder import AfterEncoder, Variant, show_variants
 from ranklight.callbacks.evaluation.embedding_evaluation import EmbeddingEvaluation, Sides, Stage
+from ranklight.callbacks.evaluation.known_of_images import check_known
 from ranklight.callbacks.evaluation.prefixes import Prefixes
 from ranklight.callbacks.evaluation.progress import stage_progress
 from ranklight.callbacks.evaluation.scores_file import save_class_scores, values_of
 from ranklight.callbacks.evaluation.views import View
 from ranklight.datamodules import Batch
+from ranklight.kernels.checks import check_choice, check_counts
 from ranklight.metrics import (
     ClassAnswers,
     GradedAnswers,
@@ -30,6 +32,8 @@ from ranklight.metrics.answers import Apart, Judge
 from ranklight.search import ApproximateSearch, Embedded, ExactSearch, index_recall
 from ranklight.search.after import Step
 from ranklight.search.neighbours import AnySearch, Prepare
+
+Index = Literal["exact", "IVFFlat", "IVFPQ", "HNSW"]
 
 
 class RetrievalEvaluation(EmbeddingEvaluation):
@@ -121,7 +125,7 @@ class RetrievalEvaluation(EmbeddingEvaluation):
         cluster_every_n_epochs: int = 1,
         restarts: int = 1,
         seed: int = 0,
-        index: Literal["exact", "IVFFlat", "IVFPQ", "HNSW"] = "exact",
+        index: Index = "exact",
         effort: int = 32,
         cluster_at_most: int = 1_000_000,
         prefixes: Sequence[int] | None = None,
@@ -130,8 +134,14 @@ class RetrievalEvaluation(EmbeddingEvaluation):
         scores: bool = True,
     ) -> None:
         super().__init__(scores)
-        if cluster_every_n_epochs < 1:
-            raise ValueError(f"cluster_every_n_epochs is 1 or more, not {cluster_every_n_epochs}")
+        check_counts(
+            cluster_every_n_epochs=cluster_every_n_epochs,
+            restarts=restarts,
+            effort=effort,
+            cluster_at_most=cluster_at_most,
+        )
+        check_choice(Apart, apart=apart)
+        check_choice(Index, index=index)
         if relevance is not None and apart == "class_and_group":
             raise ValueError(
                 "apart=class_and_group is for labels that are classes; with a relevance give "
@@ -163,8 +173,9 @@ class RetrievalEvaluation(EmbeddingEvaluation):
         self._told: set[str] = set()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse steps after the encoder that cannot be done, and prefixes that are too long."""
+        """Refuse steps after the encoder, prefixes, groups and levels that cannot be."""
         self.prefixes.ask(pl_module)
+        check_known(trainer, self.apart, self.levels)
         if stage != "predict":
             self.after_encoder.check(trainer, pl_module)
 

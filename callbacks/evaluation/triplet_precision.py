@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ranklight.callbacks.evaluation.embedding_evaluation import EmbeddingEvaluation, Stage
 from ranklight.callbacks.evaluation.scores_file import write_scores
+from ranklight.kernels.checks import check_counts
 from ranklight.metrics import TripletScores, average_triplets, read_triplets, score_triplets
 from ranklight.search import Embedded
 
@@ -40,6 +41,7 @@ class TripletPrecision(EmbeddingEvaluation):
     ) -> None:
         super().__init__(scores)
         self.files = {"val": val_file, "test": test_file}
+        check_counts(k=k)
         self.k = k
 
     def logs(self) -> set[str]:

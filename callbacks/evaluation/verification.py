@@ -12,9 +12,11 @@ from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
 from ranklight.callbacks.evaluation.embedding_evaluation import EmbeddingEvaluation, Sides, Stage
+from ranklight.callbacks.evaluation.known_of_images import check_known
 from ranklight.callbacks.evaluation.listed_pairs import ListedPairs, pairs_of_file
 from ranklight.callbacks.evaluation.progress import stage_progress
 from ranklight.callbacks.evaluation.scores_file import dataset_of, loaders_of, write_scores
+from ranklight.kernels.checks import check_choice
 from ranklight.metrics import (
     PairCounts,
     bootstrap_identities,
@@ -101,6 +103,7 @@ class VerificationEvaluation(EmbeddingEvaluation):
     ) -> None:
         super().__init__(scores)
         check_fars(fars)
+        check_choice(Apart, apart=apart)
         if bootstrap < 0:
             raise ValueError(f"bootstrap is a number of draws, 0 for none; got {bootstrap}")
         self.files = {"val": val_pairs, "test": test_pairs}
@@ -127,8 +130,15 @@ class VerificationEvaluation(EmbeddingEvaluation):
         self.thresholds, self._loaded = dict(state_dict["thresholds"]), True
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """A checkpoint, if there is one, is loaded after this."""
+        """A checkpoint, if there is one, is loaded after this.
+
+        Raises:
+            ValueError: All pairs are to be counted, apart by groups that no image has.
+        """
         self._loaded = False
+        data = getattr(trainer, "datamodule", None)
+        if None in self.files.values() and not hasattr(data, "pairs"):
+            check_known(trainer, self.apart)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look the pairs up, before training too."""

@@ -15,6 +15,7 @@ from ranklight.callbacks.evaluation.embedding_evaluation import Stage, evaluatio
 from ranklight.callbacks.evaluation.scores_file import class_names_of
 from ranklight.callbacks.pictures import figures
 from ranklight.callbacks.pictures.picture import Picture
+from ranklight.kernels.checks import check_positive
 
 _LEAST = 4
 
@@ -60,6 +61,7 @@ class EmbeddingMap(Picture):
                 f"a map has {_LEAST} or more points and a column from 0 on, not {points} and "
                 f"{column}"
             )
+        check_positive(perplexity=perplexity)
         self.classes = classes
         self.points = points
         self.perplexity = perplexity

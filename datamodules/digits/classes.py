@@ -1,13 +1,13 @@
 """Real images to classify without a download: all ten digits in training, balanced or not."""
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from ranklight.datamodules.batches import Batches
 from ranklight.datamodules.digits.cluttered import ClutteredDigits
 from ranklight.datamodules.digits.handwritten import handwritten_digits, split_digits
-from ranklight.datamodules.long_tail import long_tail
+from ranklight.datamodules.long_tail import Shape, check_tail, long_tail
 from ranklight.datamodules.split_data import SplitData
 from ranklight.datamodules.splits import split_hash
 from ranklight.datamodules.training_batches import TrainingBatches
@@ -52,12 +52,13 @@ class DigitClasses(SplitData):
         batch_size: int | None = None,
         batches: Batches | None = None,
         imbalance_ratio: float = 1.0,
-        imbalance_shape: Literal["exponential", "step"] = "exponential",
+        imbalance_shape: Shape = "exponential",
         num_workers: int = 0,
         **options: Any,
     ) -> None:
         super().__init__(num_workers=num_workers, **options)
         self.batches = TrainingBatches(classes_per_batch, samples_per_class, batch_size, batches)
+        check_tail(imbalance_ratio, imbalance_shape)
         self.imbalance_ratio = imbalance_ratio
         self.imbalance_shape = imbalance_shape
 

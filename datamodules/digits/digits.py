@@ -1,6 +1,6 @@
 """Real images without a download: scikit-learn's handwritten digits in cluttered scenes."""
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +9,8 @@ from ranklight.datamodules.digits.cluttered import ClutteredDigits
 from ranklight.datamodules.digits.handwritten import handwritten_digits
 from ranklight.datamodules.labels.rows import RowLabels
 from ranklight.datamodules.split_data import SplitData
-from ranklight.datamodules.splits import Fold, hold_out, split_hash
+from ranklight.datamodules.splits import Fold, Validation, fold_or_fraction, hold_out, split_hash
+from ranklight.kernels.checks import check_choice
 
 
 class Digits(SplitData):
@@ -46,7 +47,7 @@ class Digits(SplitData):
         classes_per_batch: int = 5,
         samples_per_class: int = 16,
         batches: Batches | None = None,
-        validation: Literal["image_disjoint", "class_disjoint"] = "image_disjoint",
+        validation: Validation = "image_disjoint",
         validation_fraction: float = 0.2,
         fold: Fold | None = None,
         num_workers: int = 0,
@@ -54,8 +55,9 @@ class Digits(SplitData):
     ) -> None:
         super().__init__(num_workers=num_workers, **options)
         self.batches = batches or PxK(classes_per_batch, samples_per_class)
+        check_choice(Validation, validation=validation)
         self.validation = validation
-        self.held_out = fold or validation_fraction
+        self.held_out = fold_or_fraction(fold, validation_fraction)
 
     def setup(self, stage: str | None = None) -> None:
         """Split the digits, and refuse batches that they cannot fill.

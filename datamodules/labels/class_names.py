@@ -12,7 +12,7 @@ _NO_LABEL = frozenset(("nan", "null", "none", "na", "n/a", "<na>", "nat", "-", "
 
 
 def warn_of_names(names: Sequence[str]) -> None:
-    """Warn of classes that may be one, and of one that may stand for images without a label.
+    """Warn of classes that may be one, of one that may stand for no label, and of swallowed rows.
 
     One class are perhaps names that differ in case, blanks, the form of their letters (é as one or
     as two), or in how a number is written (1 and 1.0).
@@ -27,6 +27,11 @@ def warn_of_names(names: Sequence[str]) -> None:
         rank_zero_warn(
             f"{len(groups)} groups of classes have nearly equal names and are taken for different "
             f"ones: {first_names(groups)}"
+        )
+    if broken := [repr(name[:40]) for name in names if "\n" in name or "\r" in name]:
+        rank_zero_warn(
+            f"names of {len(broken)} classes go over several lines, which a quote that is not "
+            f"closed makes of rows: {first_names(broken)}"
         )
     if missing := [name for name in names if name.lower() in _NO_LABEL]:
         rank_zero_warn(

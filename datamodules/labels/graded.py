@@ -1,5 +1,6 @@
 """Graded relevance: how relevant images are to each other, from attributes, features or people."""
 
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from ranklight.datamodules.labels.rows import RowLabels
 from ranklight.datamodules.reading.tables import Table, read_table
 from ranklight.datamodules.samplers import relevance_of_pairs
 from ranklight.datamodules.samplers.pair_relevance import OfPairs
+from ranklight.pairs import ByFeatures, GradedByAttributes
 
 if TYPE_CHECKING:
     import pyarrow
@@ -39,7 +41,9 @@ class GradedRelevance(Labels):
         weights: One number a column; by default 1.
 
     Raises:
-        ValueError: No columns, one twice, another number of weights, or a weight below 0.
+        TypeError: `relevance` compares no two sets of labels.
+        ValueError: No columns, one twice, another number of weights, a weight below 0, or a class
+            that the relevance does not know, or lacks.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class GradedRelevance(Labels):
         weights: list[float] | None = None,
     ) -> None:
         check_columns(columns, weights)
+        _check_relevance(relevance, class_column)
         self.columns = columns
         self.relevance = relevance
         self.class_column = class_column
@@ -74,6 +79,25 @@ class GradedRelevance(Labels):
     def batches(self) -> Batches:
         """Triplets drawn by relevance."""
         return TripletBatches()
+
+
+def _check_relevance(relevance: nn.Module, class_column: str | None) -> None:
+    """Refuse what compares no two sets of labels, and a class that would be an attribute."""
+    if len(inspect.signature(relevance.forward).parameters) != 2:
+        raise TypeError(
+            "relevance must compare two sets of labels, as pairs.ByFeatures does; got "
+            f"{type(relevance).__name__}"
+        )
+    if isinstance(relevance, GradedByAttributes) and class_column is None:
+        raise ValueError(
+            "GradedByAttributes compares classes and then attributes: give class_column, or take "
+            "ByFeatures"
+        )
+    if isinstance(relevance, ByFeatures) and class_column is not None:
+        raise ValueError(
+            "ByFeatures takes every number for a feature, that of the class too: leave "
+            "class_column out, or take GradedByAttributes"
+        )
 
 
 class PairRelevance(Labels):

@@ -20,11 +20,13 @@ class Rows(NamedTuple):
         table: The table.
         image: Name of the column of images.
         distractor: Which rows are the answer to no query, and may have no label.
+        junk: Which are neither right nor wrong, and left out, whatever their label.
     """
 
     table: Table
     image: str
     distractor: Bool[np.ndarray, "rows"]
+    junk: Bool[np.ndarray, "rows"]
 
 
 class Labels(ABC):

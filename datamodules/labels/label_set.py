@@ -7,16 +7,19 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
+from pytorch_lightning.utilities import rank_zero_warn
 
 from ranklight.datamodules.batches import Batches, ShuffledBatches
 from ranklight.datamodules.labels.kind import Labels, Rows
 from ranklight.datamodules.labels.rows import RowLabels
+from ranklight.datamodules.reading.found import first_names
 from ranklight.datamodules.reading.tables import Table
 from ranklight.datamodules.reading.transforms import Size, Transform, mirrored_whole, whole
 
 if TYPE_CHECKING:
     import pyarrow
 
+_SEPARATORS = ";|,"
 _WRITTEN = {
     **dict.fromkeys(("1", "1.0", "true", "yes"), 1.0),
     **dict.fromkeys(("0", "0.0", "false", "no"), 0.0),
@@ -40,7 +43,7 @@ class LabelSet(Labels):
         columns: Instead of a column of sets: the columns of the classes.
 
     Raises:
-        ValueError: Names beside columns; names or columns that repeat, or none.
+        ValueError: Names beside columns; names or columns that repeat, are empty, or none.
     """
 
     def __init__(
@@ -53,7 +56,9 @@ class LabelSet(Labels):
         if names is not None and columns is not None:
             raise ValueError("give names for a column of sets, or columns, whose names they are")
         for given in (names, columns):
-            if given is not None and (not given or len(set(given)) < len(given)):
+            if given is not None and (
+                not given or len(set(given)) < len(given) or not all(map(_is_name, given))
+            ):
                 raise ValueError(f"the names of classes must be there, each once; got {given}")
         if not separator:
             raise ValueError("the separator of a label set must not be empty")
@@ -72,8 +77,12 @@ class LabelSet(Labels):
         if self.columns is None:
             return self._of_sets(rows.table)
         rows.table.check_has(*self.columns)
-        known = [_known(rows.table, column) for column in self.columns]
-        return RowLabels(torch.from_numpy(np.column_stack(known)), tuple(self.columns))
+        known = np.column_stack([_known(rows.table, column) for column in self.columns])
+        if not (known > 0).any():
+            raise ValueError(
+                f"{rows.table.file}: no row has a label in the columns {', '.join(self.columns)}"
+            )
+        return RowLabels(torch.from_numpy(known), tuple(self.columns))
 
     def batches(self) -> Batches:
         """Shuffled ones."""
@@ -98,6 +107,7 @@ class LabelSet(Labels):
                 f"{table[int(row[first])]}: {self.column} has {names[codes[first]]!r}, which is "
                 f"none of {', '.join(classes[:10])}{', ...' if len(classes) > 10 else ''}"
             )
+        _warn_of_separators(table, self.column, self.separator, classes)
         if not classes:
             raise ValueError(f"{table.file}: no row has a label in the column {self.column}")
         labels = torch.zeros(len(table), len(classes))
@@ -115,13 +125,55 @@ def _members(
 
     column = table.column(name)
     if not pyarrow.types.is_nested(column.type):
-        column = compute.split_pattern(table.texts(name), separator)
+        text = table.texts(name)
+        _check_no_lists(table, name, separator, text)
+        column = compute.split_pattern(text, separator)
+    elif not _is_list_of_names(column.type):
+        raise ValueError(
+            f"{table.file}: the column {name} holds {column.type}, where a text or a list of texts "
+            "a row is needed"
+        )
     row = compute.list_parent_indices(column).to_numpy()
     member = compute.utf8_trim_whitespace(compute.list_flatten(column).cast(pyarrow.string()))
     written = compute.not_equal(member, "").fill_null(False).to_numpy(zero_copy_only=False)
     encoded = _combined(member.filter(pyarrow.array(written))).dictionary_encode()
     codes = encoded.indices.to_numpy().astype(np.int64)
     return row[written].astype(np.int64), encoded.dictionary.to_pylist(), codes
+
+
+def _is_name(given: object) -> bool:
+    return isinstance(given, str) and bool(given.strip())
+
+
+def _is_list_of_names(kind: "pyarrow.DataType") -> bool:
+    from pyarrow import types
+
+    lists = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    return lists and not types.is_nested(kind.value_type)
+
+
+def _check_no_lists(table: Table, name: str, separator: str, text: "pyarrow.StringArray") -> None:
+    """Refuse lists as programs print them, which would be one class each."""
+    from pyarrow import compute
+
+    listed = compute.match_substring_regex(text, r"^\[.*\]$").to_numpy(zero_copy_only=False)
+    if listed.any():
+        row = int(listed.argmax())
+        raise ValueError(
+            f"{table[row]}: {name} is {text[row].as_py()!r}, a printed list: write "
+            f"cat{separator}dog, or save the table as Parquet or JSON lines, which hold lists"
+        )
+
+
+def _warn_of_separators(table: Table, name: str, separator: str, classes: Sequence[str]) -> None:
+    """Warn of names that hold what usually stands between names."""
+    for other in _SEPARATORS:
+        if other != separator and (holding := [each for each in classes if other in each]):
+            rank_zero_warn(
+                f"{table.file}: {len(holding)} of {len(classes)} names in the column {name} hold "
+                f"{other!r}, and {separator!r} separates names (labels.separator): "
+                f"{first_names(list(map(repr, holding)))}"
+            )
 
 
 def _combined(values: "pyarrow.Array | pyarrow.ChunkedArray") -> "pyarrow.Array":

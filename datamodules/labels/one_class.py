@@ -18,8 +18,8 @@ _DISTRACTOR = "distractor"
 class OneClass(Labels):
     """One class an image: `labels` are class indices, the ranks of the names in sorted order.
 
-    By default batches are `PxK`, and whole classes are held out. Distractors without a label are a
-    class of their own, `distractor`.
+    By default batches are `PxK`, and whole classes are held out. Distractors and junk without a
+    label are a class of their own, `distractor`.
 
     Args:
         column: Of the names; numbers are names, too.
@@ -44,7 +44,7 @@ class OneClass(Labels):
 
         text = rows.table.texts(self.column)
         empty = compute.equal(text, "").to_numpy(zero_copy_only=False)
-        if (missing := empty & ~rows.distractor).any():
+        if (missing := empty & ~rows.distractor & ~rows.junk).any():
             raise ValueError(
                 f"{rows.table[int(missing.argmax())]}: {self.column} is empty "
                 f"({missing.sum()} of {len(text)} rows have no label)"
@@ -63,7 +63,7 @@ class OneClass(Labels):
 
     def _check_distractors(self, rows: Rows, labels: RowLabels) -> None:
         assert labels.classes is not None
-        answers = labels.classes[~rows.distractor]
+        answers = labels.classes[~rows.distractor & ~rows.junk]
         wrong = rows.distractor & np.isin(labels.classes, answers)
         if wrong.any():
             row = int(wrong.argmax())
@@ -78,8 +78,9 @@ def _level(rows: Rows, column: str) -> NDArray[np.int64]:
     """The class above of each row, the rank of its name."""
     text = rows.table.texts(column)
     names, codes = np.unique(np.array(text.to_pylist(), dtype=object), return_inverse=True)
-    if "" in names and not rows.distractor[(codes == 0)].all():
-        row = int(((codes == 0) & ~rows.distractor).argmax())
+    lacking = (codes == 0) & ~rows.distractor & ~rows.junk
+    if "" in names and lacking.any():
+        row = int(lacking.argmax())
         raise ValueError(f"{rows.table[row]}: {column} is empty")
     return codes
 

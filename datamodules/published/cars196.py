@@ -7,7 +7,9 @@ from jaxtyping import Int
 
 from ranklight.datamodules.class_data import ClassData
 from ranklight.datamodules.reading.annotations import Location, Sample, integer, matlab
+from ranklight.kernels.checks import check_choice
 
+Protocol = Literal["classification", "retrieval"]
 _MODELS = 196
 _PUBLISHED = {
     "retrieval": {"train": 8054, "test": 8131, "classes": _MODELS},
@@ -35,10 +37,11 @@ class Cars196(ClassData):
     def __init__(
         self,
         root: str,
-        protocol: Literal["classification", "retrieval"] = "classification",
+        protocol: Protocol = "classification",
         **options: Any,
     ) -> None:
         super().__init__(root, **options)
+        check_choice(Protocol, protocol=protocol)
         self.protocol = protocol
         self.published = _PUBLISHED[protocol]
         self.validation = "class_disjoint" if protocol == "retrieval" else "image_disjoint"

@@ -11,7 +11,9 @@ from torch import Tensor
 
 from ranklight.datamodules.multi_label_data import MultiLabelData
 from ranklight.datamodules.reading.annotations import Location, Sample, read_text
+from ranklight.kernels.checks import check_choice
 
+Year = Literal[2014, 2017]
 _PUBLISHED = {
     2014: {"train": 82783, "test": 40504, "classes": 80},
     2017: {"train": 118287, "test": 5000, "classes": 80},
@@ -34,8 +36,9 @@ class COCO(MultiLabelData):
         **options: Of `MultiLabelData`.
     """
 
-    def __init__(self, root: str, year: Literal[2014, 2017] = 2014, **options: Any) -> None:
+    def __init__(self, root: str, year: Year = 2014, **options: Any) -> None:
         super().__init__(root, **options)
+        check_choice(Year, year=year)
         self.year = year
         self.published = _PUBLISHED[year]
 

@@ -8,7 +8,9 @@ from jaxtyping import Int
 from ranklight.datamodules.class_data import ClassData
 from ranklight.datamodules.published.bird_files import read_birds
 from ranklight.datamodules.reading.annotations import Sample
+from ranklight.kernels.checks import check_choice
 
+Protocol = Literal["classification", "retrieval"]
 _PUBLISHED = {
     "retrieval": {"train": 5864, "test": 5924, "classes": 200},
     "classification": {"train": 5994, "test": 5794, "classes": 200},
@@ -34,10 +36,11 @@ class CUB200(ClassData):
     def __init__(
         self,
         root: str,
-        protocol: Literal["classification", "retrieval"] = "retrieval",
+        protocol: Protocol = "retrieval",
         **options: Any,
     ) -> None:
         super().__init__(root, **options)
+        check_choice(Protocol, protocol=protocol)
         self.protocol = protocol
         self.published = _PUBLISHED[protocol]
         self.validation = "class_disjoint" if protocol == "retrieval" else "image_disjoint"

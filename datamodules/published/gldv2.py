@@ -15,7 +15,7 @@ from ranklight.datamodules.reading.annotations import Location, check_counts, fo
 from ranklight.datamodules.reading.files_there import check_files_there
 from ranklight.datamodules.reading.tables import Table, read_table
 from ranklight.datamodules.relevant_pairs import RelevantPairs, listed_pairs
-from ranklight.datamodules.splits import Fold, hold_out, split_hash
+from ranklight.datamodules.splits import Fold, fold_or_fraction, hold_out, split_hash
 from ranklight.datamodules.training_batches import TrainingBatches
 
 _PUBLISHED = {"index": 761757, "public": 379, "private": 750}
@@ -99,7 +99,7 @@ class GLDv2(ImageFileData):
         self.clean = clean
         self.batches = TrainingBatches(classes_per_batch, samples_per_class, batch_size, batches)
         self.official_validation = official_validation
-        self.held_out = fold or validation_fraction
+        self.held_out = fold_or_fraction(fold, validation_fraction)
         self.check_counts = check_counts
 
     def setup(self, stage: str | None = None) -> None:

@@ -21,7 +21,8 @@ from ranklight.datamodules.reading.image_files import ImageFiles, check_not_empt
 from ranklight.datamodules.reading.neighbour_files import check_neighbours, read_lists
 from ranklight.datamodules.reading.transforms import Transform
 from ranklight.datamodules.samplers import NearestLabels
-from ranklight.datamodules.splits import hold_out, split_hash
+from ranklight.datamodules.splits import check_fractions, hold_out, split_hash
+from ranklight.kernels.checks import check_counts, check_positive
 from ranklight.kernels.distributed import rank_and_world_size
 from ranklight.pairs.relevance import ByTable
 
@@ -84,6 +85,8 @@ class MPIIPose(ImageFileData):
         self.batch_size = batch_size
         self.anchors = anchors
         self.neighbours = neighbours
+        check_fractions(validation_fraction=validation_fraction)
+        check_counts(queries=queries)
         self.validation_fraction = validation_fraction
         self.queries = queries
 
@@ -170,14 +173,16 @@ class PoseDistances(nn.Module):
 
     Args:
         root: The folder of `MPIIPose`.
-        unit: Pose distance that counts as 1; nDCG depends on it.
+        unit: Pose distance that counts as 1, above 0; nDCG depends on it.
 
     Raises:
-        ValueError: Training and test images together.
+        TypeError: The unit is no number.
+        ValueError: The unit is not above 0; training and test images together.
     """
 
     def __init__(self, root: str, unit: float = 1.0) -> None:
         super().__init__()
+        check_positive(unit=unit)
         self.root = root
         self.unit = unit
 

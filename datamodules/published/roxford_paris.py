@@ -22,7 +22,9 @@ from ranklight.datamodules.reading.pictures import Box
 from ranklight.datamodules.reading.plain_pickle import read_plain_pickle
 from ranklight.datamodules.relevant_pairs import RelevantPairs, listed_pairs
 from ranklight.datamodules.split_data import SplitData
+from ranklight.kernels.checks import check_choice
 
+City = Literal["roxford5k", "rparis6k"]
 _GALLERY = {"roxford5k": 4993, "rparis6k": 6322}
 _QUERIES, _DISTRACTORS = 70, 1001001
 _GRADES = ("easy", "hard", "junk")
@@ -76,7 +78,7 @@ class ROxfordParis(EvaluationData):
     def __init__(
         self,
         root: str,
-        city: Literal["roxford5k", "rparis6k"] = "roxford5k",
+        city: City = "roxford5k",
         distractors: bool = False,
         check_counts: bool = True,
         training: SplitData | None = None,
@@ -84,6 +86,7 @@ class ROxfordParis(EvaluationData):
     ) -> None:
         super().__init__(training, **options)
         self.root = Path(root)
+        check_choice(City, city=city)
         self.city = city
         self.distractors = distractors
         self.check_counts = check_counts

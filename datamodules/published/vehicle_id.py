@@ -13,7 +13,10 @@ from ranklight.datamodules.query_gallery_data import (
 from ranklight.datamodules.reading.annotations import integer, rows
 from ranklight.datamodules.splits import rank_in_class
 from ranklight.datamodules.table_data import LabelledFiles
+from ranklight.kernels.checks import check_choice
 
+TestList = Literal["small", "medium", "large"]
+Protocol = Literal["re_identification", "retrieval"]
 _VEHICLES = {"small": 800, "medium": 1600, "large": 2400}
 _TEST_IMAGES = {"small": 6493, "medium": 13377, "large": 19777}
 _TRAIN_IMAGES, _TRAIN_VEHICLES = 113346, 13164
@@ -42,11 +45,13 @@ class VehicleID(QueryGalleryData):
     def __init__(
         self,
         root: str,
-        test_list: Literal["small", "medium", "large"] = "small",
-        protocol: Literal["re_identification", "retrieval"] = "re_identification",
+        test_list: TestList = "small",
+        protocol: Protocol = "re_identification",
         **options: Any,
     ) -> None:
         super().__init__(root, **options)
+        check_choice(TestList, test_list=test_list)
+        check_choice(Protocol, protocol=protocol)
         self.test_list = test_list
         self.protocol = protocol
         vehicles, images = _VEHICLES[test_list], _TEST_IMAGES[test_list]

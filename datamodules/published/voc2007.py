@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ranklight.datamodules.multi_label_data import MultiLabelData
 from ranklight.datamodules.reading.annotations import Location, Sample, check_same_images, rows
+from ranklight.kernels.checks import check_choice
 
 CLASSES = (
     "aeroplane",
@@ -34,6 +35,9 @@ CLASSES = (
 )
 
 
+Difficult = Literal["positive", "negative", "unknown"]
+
+
 class VOC2007(MultiLabelData):
     """PASCAL VOC 2007 as multi-label classification: 20 classes, 5,011 trainval and 4,952 test.
 
@@ -55,10 +59,11 @@ class VOC2007(MultiLabelData):
     def __init__(
         self,
         root: str,
-        difficult: Literal["positive", "negative", "unknown"] = "unknown",
+        difficult: Difficult = "unknown",
         **options: Any,
     ) -> None:
         super().__init__(root, **options)
+        check_choice(Difficult, difficult=difficult)
         self.difficult = difficult
 
     def read(self) -> tuple[list[Sample], Float[Tensor, "n c"], tuple[str, ...]]:

@@ -69,14 +69,14 @@ def rows(
 
 
 def read_text(file: Path) -> str:
-    """A text file as it is.
+    """A text file as it is, but for a byte order mark.
 
     Raises:
         FileNotFoundError: There is no such file; names it.
     """
     if not file.is_file():
         raise FileNotFoundError(f"there is no annotation file {file} (from {Path.cwd()})")
-    return file.read_text(encoding="utf-8", errors="replace")
+    return file.read_text(encoding="utf-8-sig", errors="replace")
 
 
 def folder_within(root: Path, name: str) -> Path:

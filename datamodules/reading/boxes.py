@@ -22,8 +22,14 @@ def check_boxes(
     """Refuse boxes x1, y1, x2, y2, in pixels of the upright picture, that are not in it.
 
     Raises:
-        ValueError: A box outside the picture, or without an inside; names the first.
+        ValueError: A box outside the picture, or without an inside, which names the first; or boxes
+            in shares of the picture.
     """
+    if (boxes >= 0).all() and (boxes <= 1).all() and (boxes % 1 != 0).any():
+        raise ValueError(
+            f"{locations[0]}: boxes are in pixels, and all sides here are of 0..1, as shares of a "
+            "picture are: multiply x by its width and y by its height"
+        )
     names = sorted(set(files))
     with ThreadPoolExecutor(_THREADS) as pool:
         size = dict(zip(names, pool.map(picture_size, names), strict=True))

@@ -10,6 +10,8 @@ from ranklight.datamodules.reading.found import LeftOut
 from ranklight.datamodules.reading.suffixes import suffixes, why_no_picture
 
 _Identity = tuple[int, int]
+# Of macOS in archives, of network storage (thumbnails), of Windows.
+_OF_SYSTEMS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information")
 
 
 class ClassFiles(NamedTuple):
@@ -96,9 +98,9 @@ def _folders(folder: Path, left_out: LeftOut) -> list[Path]:
     """The folders in a folder, by name; files that lie beside them are left out."""
     folders = []
     for entry in _entries(folder):
-        if entry.name.startswith("."):
+        if _is_hidden(entry):
             left_out.add("hidden", entry.path)
-        elif entry.is_dir():
+        elif _is_folder(entry):
             folders.append(Path(entry.path))
         elif _is_image(entry, left_out):
             left_out.add("beside the class folders", entry.path)
@@ -112,16 +114,28 @@ def _images(folder: Path, left_out: LeftOut, above: tuple[_Identity, ...]) -> It
         left_out.add("linked back to a folder above", folder)
         return
     for entry in _entries(folder):
-        if entry.name.startswith("."):
+        if _is_hidden(entry):
             left_out.add("hidden", entry.path)
-        elif entry.is_dir():
+        elif _is_folder(entry):
             yield from _images(Path(entry.path), left_out, (*above, here))
         elif _is_image(entry, left_out):
             yield Path(entry.path)
 
 
+def _is_hidden(entry: "os.DirEntry[str]") -> bool:
+    """Whether a system keeps its own things there."""
+    return entry.name.startswith(".") or entry.name in _OF_SYSTEMS
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
 def _is_image(entry: "os.DirEntry[str]", left_out: LeftOut) -> bool:
-    if not entry.is_file():
+    if not os.path.isfile(entry.path):
         left_out.add("linked to nothing", entry.path)
         return False
     if reason := why_no_picture(entry.name):

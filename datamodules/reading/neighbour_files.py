@@ -95,7 +95,15 @@ def _read_pickles(
 
 
 def _read_arrays(path: str) -> tuple[NDArray[np.int64], NDArray[np.float64], float]:
-    with np.load(path) as arrays:
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no file of neighbours {path} (from {Path.cwd()})")
+    try:
+        arrays = np.load(path)
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(f"{path} must be an .npz file with an array `index`: {error}") from error
+    if not isinstance(arrays, np.lib.npyio.NpzFile):
+        raise ValueError(f"{path} must be an .npz file with an array `index`; got one array, .npy")
+    with arrays:
         if "index" not in arrays:
             raise ValueError(f"{path} has no array `index`; it has {', '.join(arrays)}")
         index = arrays["index"]

@@ -36,7 +36,8 @@ def read_pairs(file: Path) -> PairFile:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: A line of another form, or another number of pairs than the first line says.
+        ValueError: A line of another form, an image with itself, one person as two, or other pairs
+            than the first line says.
     """
     lines = [(location, line.split()) for location, (line,) in rows(file, 1, "name 1 2")]
     if not lines:
@@ -50,9 +51,21 @@ def read_pairs(file: Path) -> PairFile:
             f"{file}: its first line says {announced} pairs of one person and as many of two; it "
             f"has {same.sum()} and {(~same).sum()}"
         )
-    folds = np.arange(len(same)) // (2 * numbers[1]) if len(numbers) == 2 else None
+    folds = _sets(file, same, numbers[1]) if len(numbers) == 2 else None
     firsts, seconds, _ = zip(*pairs, strict=True)
     return PairFile([*firsts], [*seconds], same, folds)
+
+
+def _sets(file: Path, same: Bool[np.ndarray, "n"], pairs: int) -> Int[np.ndarray, "n"]:
+    """The set of each pair: so many of one person, then as many of two people."""
+    folds = np.arange(len(same)) // (2 * pairs)
+    wrong = same != (np.arange(len(same)) % (2 * pairs) < pairs)
+    if wrong.any():
+        raise ValueError(
+            f"{file}: set {folds[wrong][0] + 1} must be {pairs} pairs of one person and then as "
+            "many of two, as its first line says"
+        )
+    return folds
 
 
 def _announced(location: Location, fields: list[str]) -> list[int]:
@@ -67,12 +80,13 @@ def _announced(location: Location, fields: list[str]) -> list[int]:
 
 def _pair(location: Location, fields: list[str]) -> tuple[str, str, bool]:
     match fields:
-        case [name, one, two]:
+        case [name, one, two] if one != two:
             return _file(location, name, one), _file(location, name, two), True
-        case [name, one, other, two]:
+        case [name, one, other, two] if name != other:
             return _file(location, name, one), _file(location, other, two), False
     raise ValueError(
-        f"{location}: needed a pair as 'name 1 2' or 'name 1 other 3'; got {' '.join(fields)!r}"
+        f"{location}: needed a pair of two images as 'name 1 2' or 'name 1 other 3'; got "
+        f"{' '.join(fields)!r}"
     )
 
 

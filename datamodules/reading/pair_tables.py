@@ -8,7 +8,10 @@ from jaxtyping import Bool, Int
 from ranklight.datamodules.reading.pair_files import PairFile, read_pairs
 from ranklight.datamodules.reading.tables import Table, read_table
 
-_SAME = {"1": True, "true": True, "0": False, "false": False}
+_SAME = {
+    **dict.fromkeys(("1", "1.0", "true", "yes"), True),
+    **dict.fromkeys(("0", "0.0", "false", "no"), False),
+}
 
 
 def read_pair_table(file: Path) -> PairFile:
@@ -26,26 +29,38 @@ def read_pair_table(file: Path) -> PairFile:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: A column is missing, or what is in it is no name, not 1 or 0, or no number.
+        ValueError: A column is missing, what is in it is empty, or not 1 or 0; or an image is
+            paired with itself.
     """
-    if file.suffix == ".txt":
+    if file.suffix.lower() == ".txt":
         return read_pairs(file)
     table = read_table(file)
     table.check_has("first", "second", "same")
-    first, second = (table.texts(name).to_pylist() for name in ("first", "second"))
+    first, second = (_named(table, name) for name in ("first", "second"))
+    for row, pair in enumerate(zip(first, second, strict=True)):
+        if pair[0] == pair[1]:
+            raise ValueError(f"{table[row]}: the image {pair[0]!r} is paired with itself")
     return PairFile(first, second, _same(table), _folds(table))
+
+
+def _named(table: Table, name: str) -> list[str]:
+    """A column in which no row is empty."""
+    written: list[str] = table.texts(name).to_pylist()
+    if "" in written:
+        raise ValueError(f"{table[written.index('')]}: {name} is empty")
+    return written
 
 
 def _same(table: Table) -> Bool[np.ndarray, "p"]:
     written = [str(value).strip().lower() for value in table.texts("same").to_pylist()]
     for row, value in enumerate(written):
         if value not in _SAME:
-            raise ValueError(f"{table[row]}: same is 1 or 0; got {value!r}")
+            raise ValueError(f"{table[row]}: same is 1 or 0 (yes or no); got {value!r}")
     return np.array([_SAME[value] for value in written])
 
 
 def _folds(table: Table) -> Int[np.ndarray, "p"] | None:
-    if "fold" not in table.names:
+    if not table.has("fold", "fold"):
         return None
-    _, folds = np.unique(table.texts("fold").to_pylist(), return_inverse=True)
+    _, folds = np.unique(_named(table, "fold"), return_inverse=True)
     return folds

@@ -121,7 +121,7 @@ class Table(Sequence[Location]):
             column = compute.if_else(compute.is_nan(column), None, column)
         try:
             text = column.cast(pyarrow.string()).fill_null("").combine_chunks()
-        except pyarrow.ArrowInvalid as error:
+        except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError) as error:
             raise ValueError(
                 f"{self.file}: the column {name} holds {column.type} that is no text in UTF-8, "
                 "where one text a row is needed"

@@ -7,15 +7,15 @@ from torch import Tensor
 from ranklight.kernels.checks import check_counts, whole
 
 
-def check_seed(seed: object) -> None:
+def check_seed(seed: object, name: str = "seed") -> None:
     """Refuse what is not a whole number of 64 bits.
 
     Raises:
         TypeError: It is not a whole number.
         ValueError: It does not fit 64 bits.
     """
-    if not -(2**63) <= whole(seed, "seed") < 2**63:
-        raise ValueError(f"seed must fit 64 bits; got {seed}")
+    if not -(2**63) <= whole(seed, name) < 2**63:
+        raise ValueError(f"{name} must fit 64 bits; got {seed}")
 
 
 def check_rank(rank: object, world_size: object) -> None:
@@ -29,6 +29,19 @@ def check_rank(rank: object, world_size: object) -> None:
     if not 0 <= whole(rank, "rank") < whole(world_size, "world_size"):
         ranks = whole(world_size, "world_size")
         raise ValueError(f"rank must be 0..{ranks - 1} of {ranks} ranks; got {rank}")
+
+
+def epoch_length(batches_per_epoch: int | None, by_default: int) -> int:
+    """Batches of an epoch.
+
+    Raises:
+        TypeError: What is given is not a whole number.
+        ValueError: It is below 1.
+    """
+    if batches_per_epoch is None:
+        return by_default
+    check_counts(batches_per_epoch=batches_per_epoch)
+    return batches_per_epoch
 
 
 def class_indices(labels: object, user: str) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int, UInt
 from numpy.typing import NDArray
 
 from ranklight.datamodules.randomness import random_bits, uniform
+from ranklight.kernels.checks import check_choice
 
 ShortClasses = Literal["repeat", "drop", "error"]
 
@@ -62,6 +63,7 @@ def large_enough(
         ValueError: Fewer classes than P, K larger than every class, or a class with fewer than K
             images under "error".
     """
+    check_choice(ShortClasses, short_classes=short_classes)
     needed, counts = samples_per_class, found.counts
     if counts.max() < needed:
         raise ValueError(
@@ -81,7 +83,7 @@ def large_enough(
         usable = f" with at least {needed} images" if short_classes == "drop" else ""
         raise ValueError(
             f"classes_per_batch is {classes_per_batch}, but there are only "
-            f"{len(found.counts)} classes{usable}"
+            f"{len(found.counts)} classes{usable}: give at most so many, or hold out fewer"
         )
     return found
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ranklight.datamodules.randomness import random_bits
-from ranklight.datamodules.samplers.arguments import check_seed, class_indices
+from ranklight.datamodules.samplers.arguments import check_seed, class_indices, epoch_length
 from ranklight.datamodules.samplers.batch_sampler import BatchSampler, GlobalBatches, Progress
 from ranklight.datamodules.samplers.by_class import ShortClasses, by_class, large_enough
 from ranklight.kernels.checks import check_counts
@@ -83,7 +83,7 @@ class ClassBalanced(BatchSampler):
         self._images, self._starts, self._counts, _ = found
         batch_size = classes_per_batch * samples_per_class
         self.progress = Progress(
-            batches_per_epoch or max(1, int(self._counts.sum()) // batch_size),
+            epoch_length(batches_per_epoch, max(1, int(self._counts.sum()) // batch_size)),
             batch_size,
             rank,
             world_size,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ranklight.datamodules.randomness import random_bits
-from ranklight.datamodules.samplers.arguments import check_seed, class_indices
+from ranklight.datamodules.samplers.arguments import check_seed, class_indices, epoch_length
 from ranklight.datamodules.samplers.batch_sampler import BatchSampler, GlobalBatches, Progress
 from ranklight.datamodules.samplers.by_class import (
     ShortClasses,
@@ -115,7 +115,9 @@ class HardClasses(BatchSampler):
             "images": len(self._labels),
             "labels": hashlib.sha256(self._labels.tobytes()).hexdigest()[:16],
         }
-        length = batches_per_epoch or max(1, int(self._images.counts.sum()) // batch_size)
+        length = epoch_length(
+            batches_per_epoch, max(1, int(self._images.counts.sum()) // batch_size)
+        )
         self.progress = Progress(length, batch_size, rank, world_size, identity)
 
     def take_lists(self, lists: HardLists) -> None:

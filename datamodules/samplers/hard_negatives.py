@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ranklight.datamodules.randomness import random_bits
-from ranklight.datamodules.samplers.arguments import check_seed, class_indices
+from ranklight.datamodules.samplers.arguments import check_seed, class_indices, epoch_length
 from ranklight.datamodules.samplers.batch_sampler import BatchSampler, GlobalBatches, Progress
 from ranklight.datamodules.samplers.by_class import (
     by_class,
@@ -103,7 +103,7 @@ class HardNegatives(BatchSampler):
             "images": len(labels),
             "labels": hashlib.sha256(labels.tobytes()).hexdigest()[:16],
         }
-        length = batches_per_epoch or len(labels) // batch_size
+        length = epoch_length(batches_per_epoch, len(labels) // batch_size)
         self.progress = Progress(length, batch_size, rank, world_size, identity)
 
     def take_lists(self, lists: HardLists) -> None:

@@ -139,7 +139,7 @@ def _check_finite(labels: NDArray[np.generic]) -> None:
 
 def _check_count(k: int, images: int) -> None:
     if not 0 <= k < max(images, 1):
-        raise ValueError(f"{k} neighbours are asked for, but each image has {images - 1} others")
+        raise ValueError(f"neighbours must be 0..{images - 1}, the others of each image; got {k}")
 
 
 def _warn_of_duplicates(neighbours: Neighbours) -> None:

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ranklight.kernels.checks import check_counts, check_finite, whole
 from ranklight.search import Embedded, neighbour_lists
 from ranklight.search.order import distances_of
 
@@ -30,6 +31,7 @@ class Mining:
             2024, arXiv 2407.15831, has −0.05). None leaves out nothing.
 
     Raises:
+        TypeError: Something is no number, or not a whole one where one is needed.
         ValueError: A number that cannot be.
     """
 
@@ -39,11 +41,11 @@ class Mining:
     margin: float | None = None
 
     def __post_init__(self) -> None:
-        if self.every_n_epochs < 1 or self.negatives < 1 or self.first_epoch < 0:
-            raise ValueError(
-                "mining needs every_n_epochs and negatives of 1 or more and first_epoch of 0 or "
-                f"more; got {self.every_n_epochs}, {self.negatives} and {self.first_epoch}"
-            )
+        check_counts(every_n_epochs=self.every_n_epochs, negatives=self.negatives)
+        if whole(self.first_epoch, "first_epoch") < 0:
+            raise ValueError(f"first_epoch of mining must be 0 or more; got {self.first_epoch}")
+        if self.margin is not None:
+            check_finite(margin=self.margin)
 
     def is_due(self, epoch: int) -> bool:
         """Whether the lists are made anew before this epoch."""

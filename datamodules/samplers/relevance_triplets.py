@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ranklight.datamodules.randomness import random_bits
-from ranklight.datamodules.samplers.arguments import check_seed, class_indices
+from ranklight.datamodules.samplers.arguments import check_seed, class_indices, epoch_length
 from ranklight.datamodules.samplers.batch_sampler import BatchSampler, GlobalBatches, Progress
 from ranklight.datamodules.samplers.pair_relevance import OfPairs, total_relevance
 from ranklight.datamodules.samplers.triplet_buffers import TripletBuffers, TripletRule
@@ -98,7 +98,7 @@ class RelevanceTriplets(BatchSampler):
             "relevance": hashlib.sha256(contents).hexdigest()[:16],
             "seed": seed,
         }
-        length = batches_per_epoch or max(1, size // (3 * triplets_per_batch))
+        length = epoch_length(batches_per_epoch, max(1, size // (3 * triplets_per_batch)))
         self.progress = Progress(length, 3 * triplets_per_batch, rank, world_size, identity)
         self._epoch, self._came_by = -1, 0
         self._order: NDArray[np.int64] = np.arange(size)
@@ -151,7 +151,10 @@ def _check(total: NDArray[np.float64], triplets: int, world_size: int) -> None:
     broken = ~(np.isfinite(total) & (total >= 0))
     if broken.any():
         row = int(broken.argmax())
-        raise ValueError(f"the total relevance of image {row} is {total[row]}: not a number from 0")
+        raise ValueError(
+            f"the total relevance of image {row} is {total[row]:g}, and relevance must be 0..1, as "
+            "that of pairs.ByFeatures and pairs.GradedByAttributes is"
+        )
     if not total.any():
         raise ValueError("relevance is 0 for every pair of images of one class: no triplets")
     if triplets < 1 or triplets % world_size:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ranklight.datamodules.randomness import random_bits
-from ranklight.datamodules.samplers.arguments import check_seed, class_indices
+from ranklight.datamodules.samplers.arguments import check_seed, class_indices, epoch_length
 from ranklight.datamodules.samplers.batch_sampler import BatchSampler, GlobalBatches, Progress
 from ranklight.datamodules.samplers.by_class import (
     ByClass,
@@ -106,7 +106,7 @@ class SuperClasses(BatchSampler):
             "images": len(labels),
             "labels": hashlib.sha256(labels.tobytes() + above.tobytes()).hexdigest()[:16],
         }
-        length = batches_per_epoch or max(1, self._in_use() // batch_size)
+        length = epoch_length(batches_per_epoch, max(1, self._in_use() // batch_size))
         self.progress = Progress(length, batch_size, rank, world_size, identity)
 
     def batches(self, epoch: int, first: int, last: int) -> GlobalBatches:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ranklight.datamodules.randomness import uniform
 from ranklight.datamodules.samplers.arguments import check_seed
 from ranklight.datamodules.samplers.pair_relevance import OfPairs
-from ranklight.kernels.checks import check_counts
+from ranklight.kernels.checks import check_counts, check_finite
 
 _KEYS, _DRAWS = 1, 2
 _ATTEMPTS = 200
@@ -342,6 +342,7 @@ def _merged(
 
 
 def _check(rule: TripletRule, classes: int, size: int) -> None:
+    check_finite(margin=rule.margin)
     if size < 2 or rule.failure_limit < 1 or rule.cap <= 0:
         raise ValueError(
             "a buffer needs at least 2 images, failure_limit at least 1 and cap more than 0; got "

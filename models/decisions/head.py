@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_counts
 from ranklight.kernels.eager import without_autocast
 
 Inputs = Literal["features", "scores", "both"]
@@ -47,6 +48,8 @@ class DecisionHead(nn.Module):
         weight_decay: float = 5e-5,
     ) -> None:
         super().__init__()
+        check_counts(num_inputs=num_inputs, num_outputs=num_outputs)
+        check_learning(hidden, steps)
         self.steps = steps
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -112,6 +115,16 @@ def _zero_linear(num_inputs: int, num_outputs: int) -> nn.Module:
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer
+
+
+def check_learning(hidden: Sequence[int], steps: int) -> None:
+    """Refuse layers and numbers of steps that no head can have.
+
+    Raises:
+        TypeError: A size or the number of steps is not a whole number.
+        ValueError: It is below 1.
+    """
+    check_counts(steps=steps, **{f"hidden[{place}]": size for place, size in enumerate(hidden)})
 
 
 def num_inputs(inputs: Inputs, num_classes: int, num_features: int) -> int:

@@ -8,9 +8,18 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from ranklight.models.decisions.head import DecisionHead, Inputs, num_inputs, select
-from ranklight.models.decisions.rule import Examples, check_examples, check_fitted
+from ranklight.kernels.checks import check_choice, check_counts
+from ranklight.models.decisions.head import (
+    DecisionHead,
+    Inputs,
+    check_learning,
+    num_inputs,
+    select,
+)
+from ranklight.models.decisions.rule import Examples, FitOn, agreed, check_examples, check_fitted
 from ranklight.models.decisions.top_k import top_labels
+
+Loss = Literal["cross_entropy", "poisson", "squared"]
 
 
 class LabelCount(nn.Module):
@@ -40,7 +49,8 @@ class LabelCount(nn.Module):
         steps: Batches to learn from.
 
     Raises:
-        ValueError: n is not in 1..c.
+        TypeError: A size or a number is not whole.
+        ValueError: n is not in 1..c, a size is below 1, or a choice is none of those above.
     """
 
     fitted: Tensor
@@ -51,13 +61,18 @@ class LabelCount(nn.Module):
         num_features: int | None = None,
         max_count: int = 4,
         allow_zero: bool = False,
-        loss: Literal["cross_entropy", "poisson", "squared"] = "cross_entropy",
+        loss: Loss = "cross_entropy",
         hidden: Sequence[int] = (100, 10),
         inputs: Inputs = "features",
-        fit_on: Literal["train", "val"] = "train",
+        fit_on: FitOn = "train",
         steps: int = 1000,
     ) -> None:
         super().__init__()
+        check_counts(max_count=max_count)
+        check_learning(hidden, steps)
+        check_choice(Loss, loss=loss)
+        check_choice(Inputs, inputs=inputs)
+        check_choice(FitOn, fit_on=fit_on)
         self.num_classes = num_classes
         self.num_features = num_features
         self.least = 0 if allow_zero else 1
@@ -72,13 +87,13 @@ class LabelCount(nn.Module):
             self.complete(num_classes, num_features)
 
     def complete(self, num_classes: int, num_features: int) -> None:
-        """Build the head, now that classes and features are known; what was given stays.
+        """Build the head, now that classes and features are known.
 
         Raises:
-            ValueError: n is not in 1..c.
+            ValueError: n is not in 1..c, or other sizes were given.
         """
-        self.num_classes = num_classes if self.num_classes is None else self.num_classes
-        features = num_features if self.num_features is None else self.num_features
+        self.num_classes = agreed(self, "num_classes", self.num_classes, num_classes)
+        features = agreed(self, "num_features", self.num_features, num_features)
         if not 1 <= self.most <= self.num_classes:
             raise ValueError(
                 f"LabelCount is to predict up to {self.most} labels of {self.num_classes} classes; "

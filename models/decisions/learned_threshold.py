@@ -1,15 +1,21 @@
 """Labels that score above a threshold which a head predicts for the image."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.models.decisions.head import DecisionHead, Inputs, num_inputs, select
-from ranklight.models.decisions.rule import Examples, check_examples, check_fitted
+from ranklight.kernels.checks import check_choice
+from ranklight.models.decisions.head import (
+    DecisionHead,
+    Inputs,
+    check_learning,
+    num_inputs,
+    select,
+)
+from ranklight.models.decisions.rule import Examples, FitOn, agreed, check_examples, check_fitted
 
 
 class LearnedThreshold(nn.Module):
@@ -31,6 +37,10 @@ class LearnedThreshold(nn.Module):
         inputs: What the head looks at.
         fit_on: Which split to learn from.
         steps: Batches to learn from.
+
+    Raises:
+        TypeError: A size or the number of steps is not whole.
+        ValueError: One is below 1, or a choice is none of those above.
     """
 
     mean: Tensor
@@ -42,10 +52,13 @@ class LearnedThreshold(nn.Module):
         num_features: int | None = None,
         hidden: Sequence[int] = (100, 10),
         inputs: Inputs = "features",
-        fit_on: Literal["train", "val"] = "train",
+        fit_on: FitOn = "train",
         steps: int = 1000,
     ) -> None:
         super().__init__()
+        check_learning(hidden, steps)
+        check_choice(Inputs, inputs=inputs)
+        check_choice(FitOn, fit_on=fit_on)
         self.num_classes = num_classes
         self.num_features = num_features
         self.hidden = hidden
@@ -58,9 +71,13 @@ class LearnedThreshold(nn.Module):
             self.complete(num_classes, num_features)
 
     def complete(self, num_classes: int, num_features: int) -> None:
-        """Build the head, now that classes and features are known; what was given stays."""
-        self.num_classes = num_classes if self.num_classes is None else self.num_classes
-        features = num_features if self.num_features is None else self.num_features
+        """Build the head, now that classes and features are known.
+
+        Raises:
+            ValueError: Other sizes were given.
+        """
+        self.num_classes = agreed(self, "num_classes", self.num_classes, num_classes)
+        features = agreed(self, "num_features", self.num_features, num_features)
         size = num_inputs(self.inputs, self.num_classes, features)
         self.head = DecisionHead(size, self.hidden, self.num_classes, self.steps)
         self.mean = self.mean.new_zeros(self.num_classes)

@@ -1,9 +1,12 @@
 """Label decision: which of an image's ranked labels to say. What every rule has in common."""
 
-from typing import NamedTuple, Protocol, cast, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, cast, runtime_checkable
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+
+FitOn = Literal["train", "val"]
+"""The split that a rule learns from."""
 
 
 class Examples(NamedTuple):
@@ -57,6 +60,20 @@ def check_fitted(rule: nn.Module) -> None:
             f"{type(rule).__name__} decides before it was fitted: fit it on cached features, as "
             "callbacks.LabelDecision does when training ends"
         )
+
+
+def agreed(rule: nn.Module, what: str, given: int | None, found: int) -> int:
+    """A size that a rule may have been given, and that a run knows.
+
+    Raises:
+        ValueError: They are not the same.
+    """
+    if given not in (None, found):
+        raise ValueError(
+            f"{type(rule).__name__} was given {what} {given}, and the run has {found}: leave "
+            f"{what} out, and it is taken from there"
+        )
+    return found
 
 
 def check_examples(rule: nn.Module, examples: Examples, num_classes: int | None = None) -> None:

@@ -1,12 +1,11 @@
 """Labels that score above a threshold, one for all classes or one a class."""
 
-from typing import Literal
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ranklight.models.decisions.rule import Examples, check_examples, check_fitted
+from ranklight.kernels.checks import check_counts
+from ranklight.models.decisions.rule import Examples, FitOn, agreed, check_examples, check_fitted
 
 
 class GlobalThreshold(nn.Module):
@@ -24,7 +23,7 @@ class GlobalThreshold(nn.Module):
 
     threshold: Tensor
     fitted: Tensor
-    fit_on: Literal["train", "val"] = "val"
+    fit_on: FitOn = "val"
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,19 +70,25 @@ class PerClassThreshold(nn.Module):
 
     threshold: Tensor
     fitted: Tensor
-    fit_on: Literal["train", "val"] = "val"
+    fit_on: FitOn = "val"
 
     def __init__(self, num_classes: int | None = None) -> None:
         super().__init__()
+        if num_classes is not None:
+            check_counts(num_classes=num_classes)
         self.num_classes = num_classes
         self.register_buffer("threshold", torch.zeros(num_classes or 0))
         self.register_buffer("fitted", torch.tensor(False))
 
     def complete(self, num_classes: int, num_features: int) -> None:
-        """Make a threshold for each class, now that they are known; what was given stays."""
+        """Make a threshold for each class, now that they are known.
+
+        Raises:
+            ValueError: Another number of them was given.
+        """
         if self.num_classes is None:
-            self.num_classes = num_classes
             self.threshold = self.threshold.new_zeros(num_classes)
+        self.num_classes = agreed(self, "num_classes", self.num_classes, num_classes)
 
     def fit(self, examples: Examples, seed: int = 0) -> None:
         """Find the thresholds; unknown labels do not count.

@@ -1,12 +1,11 @@
 """The same number of labels for every image."""
 
-from typing import Literal
-
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from ranklight.models.decisions.rule import Examples
+from ranklight.kernels.checks import check_counts
+from ranklight.models.decisions.rule import Examples, FitOn
 
 
 class TopK(nn.Module):
@@ -22,12 +21,11 @@ class TopK(nn.Module):
     """
 
     fitted: Tensor
-    fit_on: Literal["train", "val"] = "val"
+    fit_on: FitOn = "val"
 
     def __init__(self, k: int = 3) -> None:
         super().__init__()
-        if k < 1:
-            raise ValueError(f"k must be 1 or more; got {k}")
+        check_counts(k=k)
         self.k = k
         self.register_buffer("fitted", torch.tensor(True))
 

@@ -3,6 +3,8 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_share
+
 
 class LinearHead(nn.Module):
     """Logits as a linear layer of the features.
@@ -10,7 +12,11 @@ class LinearHead(nn.Module):
         S = W · dropout(features) + b
 
     Args:
-        dropout: Share of features set to 0 in training; the paper of LSEP has 0.5.
+        dropout: Share of features set to 0 in training, below 1; the paper of LSEP has 0.5.
+
+    Raises:
+        TypeError: The share is no number.
+        ValueError: It is not 0 to below 1.
 
     Example:
         >>> import torch
@@ -22,6 +28,7 @@ class LinearHead(nn.Module):
 
     def __init__(self, dropout: float = 0.0) -> None:
         super().__init__()
+        check_share(dropout=dropout)
         self.dropout = nn.Dropout(dropout)
 
     def complete(self, num_classes: int, num_features: int) -> None:

@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ranklight.kernels.checks import check_counts, check_share
+
 
 class MLDecoder(nn.Module):
     """Each class's logit is read off a query that attends to the places of the feature map.
@@ -31,7 +33,9 @@ class MLDecoder(nn.Module):
         dropout: In attention, feed-forward layer and residuals.
 
     Raises:
-        ValueError: The width is no multiple of the heads.
+        TypeError: A setting is no number.
+        ValueError: The width is no multiple of the heads, a size is below 1, or dropout is not 0 to
+            below 1.
 
     Example:
         >>> head = MLDecoder(width=32, hidden=64)
@@ -51,6 +55,8 @@ class MLDecoder(nn.Module):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
+        check_counts(queries=queries, width=width, heads=heads, hidden=hidden)
+        check_share(dropout=dropout)
         if width % heads:
             raise ValueError(f"width must be a multiple of heads, got {width} and {heads}")
         self.queries = queries

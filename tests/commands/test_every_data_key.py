@@ -632,7 +632,7 @@ SUBJECTS = {
             [Turn("split", "part", refused("no column part"))],
             [Turn("role", "part", refused("no column part"))],
             [Turn("group", "part", refused("no column part"))],
-            [Turn("box", ["age", "weight", "age", "weight"], refused("row 1: the box"))],
+            [Turn("box", ["age", "weight", "label", "labels"], refused("which is no number"))],
             [
                 Turn("labels", part("ranklight.datamodules.LabelSet"), two_columns),
                 Turn("resize", None, two_columns),

@@ -50,14 +50,21 @@ def test_resize_follows_image_size(size, resize):
     ("options", "words"),
     [
         ({"image_size": 448, "resize": 256}, "resize 256 and image_size 448"),
-        ({"image_size": 0}, "at least 1 pixel; got 0"),
-        ({"image_size": (8, -1)}, "at least 1 pixel"),
-        ({"background": (0, 0, 256)}, "three numbers of 0..255"),
+        *(
+            ({"image_size": size}, "whole pixels from 1; got")
+            for size in (0, (8, -1), 16.5, (3, 8, 8), "8")
+        ),
+        *(
+            ({"background": colour}, "three numbers of 0..255")
+            for colour in ((0, 0, 256), (0, 0), "white")
+        ),
+        ({"seed": 2**70}, "seed must fit 64 bits"),
+        ({"split_seed": 2**70}, "split_seed must fit 64 bits"),
         ({"resize": 256, "eval_transforms": [v2.Resize((224, 224))]}, "give it in your own"),
         ({"train_transforms": [v2.Resize(224)]}, "train_transforms must give pictures of"),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_is_read(options, words):
+def test_what_cannot_be_is_refused_before_anything_is_read(options, words, unchecked):
     with pytest.raises(ValueError, match=words):
         ImageFileData(**options)
 

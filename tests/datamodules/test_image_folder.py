@@ -223,6 +223,8 @@ def test_training_does_not_go_on_with_another_split(root, tmp_path):
 def test_what_is_hidden_is_no_class(root):
     picture(root / ".ipynb_checkpoints" / "0.png")
     picture(root / "class 1" / ".hidden" / "0.png")
+    picture(root / "class 1" / "@eaDir" / "0.png")
+    picture(root / "__MACOSX" / "0.png")
     data = prepared(root)
     assert data.class_names == [f"class {label}" for label in range(10)]
     assert len(data.train) + len(data.val) + len(data.test) == 46
@@ -235,6 +237,7 @@ def test_links_are_followed_and_cycles_are_not(root, tmp_path):
     (root / "class 1" / "more").symlink_to(tmp_path / "elsewhere" / "deep")
     (root / "class 1" / "cycle").symlink_to(root / "class 1")
     (root / "class 2" / "up").symlink_to(root)
+    (root / "itself").symlink_to("itself")
     found = read_class_folders(root)
     assert found.classes.count("linked class") == 2
     assert found.classes.count("class 1") == 6

@@ -267,11 +267,61 @@ def test_boxes_are_those_of_the_upright_picture(table, tmp_path, suffix):
     assert data.train.picture(0).shape == (3, 40, 10)
 
 
+def test_boxes_in_shares_of_the_picture_are_refused(table):
+    boxes = {"x1": [0] * 20, "y1": [0.1] * 20, "x2": [1] * 20, "y2": [0.5] * 20}
+    with pytest.raises(ValueError, match=r"row 1: boxes are in pixels, and all .* multiply x by"):
+        prepared(table(split=SPLITS, label=classes(20), **boxes))
+
+
 def test_a_box_is_whole(table):
     with pytest.raises(ValueError, match="has no column y1, x2, y2"):
         prepared(table(split=SPLITS, label=classes(20), x1=[0] * 20))
     with pytest.raises(ValueError, match="a box has four columns"):
         ImageTable("table.csv", box=["x1"])
+    with pytest.raises(ValueError, match="a box has four columns"):
+        ImageTable("table.csv", box=["x1", "x1", "x2", "y2"])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"test_fraction": 7}, "test_fraction must be between 0 and 1; got 7"),
+        ({"test_fraction": float("nan")}, "test_fraction must be finite"),
+        ({"validation_fraction": -1.0}, "validation_fraction must be between 0 and 1"),
+        ({"query_fraction": 1.0}, "query_fraction must be between 0 and 1"),
+        ({"fold": (9, 3)}, r"a fold is \[k, n\].*got \[9, 3\]"),
+        ({"hold_out": "classes"}, "hold_out must be one of class, image, group"),
+    ],
+)
+def test_fractions_that_no_split_has_are_refused_whatever_columns_say(options, words, unchecked):
+    with pytest.raises(ValueError, match=words):
+        ImageTable("table.csv", **options)
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "words"),
+    [
+        (
+            {"label": classes(20), "group": ["g"] * 20},
+            {"hold_out": "group"},
+            "nothing can be held out by group for test: the 20 images .* are of one group",
+        ),
+        (
+            {"label": classes(20), "group": ["g", "h"] * 10},
+            {"hold_out": "group"},
+            "nothing can be held out by group for validation: the 10 images",
+        ),
+        ({"label": ["a"] * 20}, {}, "nothing can be held out by class for test"),
+        (
+            {"label": classes(20), "split": SPLITS},
+            {"query_fraction": 0.01},
+            "query_fraction 0.01 of 4 images of val in .* draws no query",
+        ),
+    ],
+)
+def test_nothing_to_hold_out(table, columns, options, words):
+    with pytest.raises(ValueError, match=words):
+        prepared(table(**columns), **options)
 
 
 def changed(values, row, value):

@@ -34,5 +34,5 @@ def test_ratio_1_keeps_all_and_seeds_differ():
 
 @pytest.mark.parametrize("ratio", [0.5, float("nan")])
 def test_a_ratio_below_1_is_refused(ratio):
-    with pytest.raises(ValueError, match=f"imbalance_ratio .*>= 1; got {ratio}"):
+    with pytest.raises(ValueError, match=f"imbalance_ratio .*got {ratio}"):
         long_tail(LABELS, ratio)

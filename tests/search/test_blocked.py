@@ -120,17 +120,17 @@ def test_no_more_than_a_block_is_prepared_at_once():
     assert prepared == [10, 10, 5]
 
 
-def test_a_long_search_says_how_long_before_it_goes_on(monkeypatch):
+def test_a_long_search_says_how_long_before_it_goes_on(monkeypatch, capsys):
     seconds, said, proposed = iter(range(0, 10_000, 40)), [], []
     monkeypatch.setattr(blocked.time, "perf_counter", lambda: next(seconds))
 
     def propose(queries, gallery, k):
+        said.extend(capsys.readouterr().err.splitlines())
         proposed.append(len(said))
         return top_k_by_torch(queries, gallery, k)
 
-    search = BlockedSearch(torch.rand(40, 2), 2, 10, propose, said.append)
-    search.nearest(torch.rand(3, 2), 2)
-    estimate, *progress = said
+    BlockedSearch(torch.rand(40, 2), 2, 10, propose).nearest(torch.rand(3, 2), 2)
+    estimate, *progress = [*said, *capsys.readouterr().err.splitlines()]
     assert re.match(r"3 queries in 40 rows, exactly: about 2 minutes, and 0\.0 GiB", estimate)
     assert progress == [
         "50% searched, about 80 seconds to go",

@@ -1,6 +1,7 @@
 """The evaluation through a real Trainer, on one process and on two."""
 
 import logging
+from types import SimpleNamespace
 
 import pytest
 import pytorch_lightning as pl
@@ -12,7 +13,13 @@ from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar
 from pytorch_lightning.utilities import CombinedLoader
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from ranklight.callbacks import RetrievalEvaluation
+from ranklight.callbacks import (
+    EmbeddingMap,
+    LabelRanking,
+    RetrievalEvaluation,
+    TripletPrecision,
+    VerificationEvaluation,
+)
 from ranklight.callbacks.evaluation import progress
 from ranklight.callbacks.evaluation import retrieval as module
 from ranklight.callbacks.evaluation.embedding_collector import EmbeddingCollector
@@ -403,3 +410,50 @@ def test_prefixes_that_cannot_be_are_refused_before_anything_runs(tmp_path):
     learner.encoder.embedding_dim = 4
     with pytest.raises(ValueError, match="at most the 4 numbers of an embedding; got 5"):
         trainer(tmp_path, RetrievalEvaluation(prefixes=[5])).validate(learner, loader())
+
+
+@pytest.mark.parametrize(
+    ("settings", "groups", "words"),
+    [
+        ({"apart": "group"}, None, "apart group needs groups, and no image of validation and test"),
+        ({"apart": "class_and_group"}, [-1, -1], "apart class_and_group needs groups"),
+        ({"levels": ["kind"]}, [0, 1], "levels names 'kind', .*; there are: above"),
+        ({"apart": "group", "levels": ["above"]}, [0, -1], None),
+    ],
+)
+def test_groups_and_levels_that_no_image_has_are_refused_in_setup(
+    settings, groups, words, unchecked
+):
+    split = SimpleNamespace(
+        labels=torch.tensor([0, 1]),
+        indices=torch.tensor([0, 1]),
+        groups=None if groups is None else torch.tensor(groups),
+        levels={"above": torch.tensor([0, 0])},
+    )
+    run = SimpleNamespace(datamodule=SimpleNamespace(train=split, val=split, test=[split, split]))
+    evaluation = RetrievalEvaluation(**settings)
+    if words is None:
+        evaluation.setup(run, Flatten(), "fit")
+        return
+    with pytest.raises(ValueError, match=words):
+        evaluation.setup(run, Flatten(), "fit")
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "words"),
+    [
+        (RetrievalEvaluation, {"apart": "camera"}, "apart must be one of image, group, class_and"),
+        (RetrievalEvaluation, {"index": "LSH"}, "index must be one of exact, IVFFlat"),
+        (RetrievalEvaluation, {"effort": 0}, "effort must be 1"),
+        (RetrievalEvaluation, {"restarts": 0}, "restarts must be 1"),
+        (RetrievalEvaluation, {"cluster_every_n_epochs": 0}, "cluster_every_n_epochs must be 1"),
+        (VerificationEvaluation, {"apart": "camera"}, "apart must be one of"),
+        (LabelRanking, {"ks": ()}, "LabelRanking needs at least one K"),
+        (LabelRanking, {"ks": (0,)}, "LabelRanking needs at least one K, each 1 or more"),
+        (TripletPrecision, {"k": 0}, "k must be 1"),
+        (EmbeddingMap, {"perplexity": 0.0}, "perplexity must be above 0"),
+    ],
+)
+def test_settings_of_callbacks_that_cannot_be(kind, settings, words, unchecked):
+    with pytest.raises(ValueError, match=words):
+        kind(**settings)

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from ranklight.datamodules import GradedRelevance, LabelSet, Numbers, OneClass, PairRelevance
+from ranklight.datamodules.labels.class_names import warn_of_names
 from ranklight.datamodules.labels.kind import Rows
 from ranklight.datamodules.reading.tables import read_table
 from ranklight.pairs import ByFeatures, GradedByAttributes
@@ -10,12 +11,13 @@ from ranklight.pairs import ByFeatures, GradedByAttributes
 
 @pytest.fixture
 def rows(tmp_path):
-    """`rows(lines, distractors, name)`: a table of these lines, the heading first."""
+    """`rows(lines, distractors, junk, name)`: a table of these lines, the heading first."""
 
-    def written(*lines, distractors=(), name="table.csv"):
+    def written(*lines, distractors=(), junk=(), name="table.csv"):
         (tmp_path / name).write_text("\n".join(lines) + "\n")
         table = read_table(tmp_path / name)
-        return Rows(table, "image", np.isin(np.arange(len(table)), distractors))
+        row = np.arange(len(table))
+        return Rows(table, "image", np.isin(row, distractors), np.isin(row, junk))
 
     return written
 
@@ -37,6 +39,16 @@ def test_distractors_need_no_class_and_may_have_none_of_the_others(rows):
     assert read.values.tolist() == [1, 0, 2]
     with pytest.raises(ValueError, match=r"row 2: a distractor of the class 'x', which other im"):
         OneClass().read(rows("image,label", "a,x", "b,x", distractors=(1,)))
+
+
+def test_junk_may_be_of_any_class_or_none(rows):
+    read = OneClass().read(rows("image,label", "a,x", "b,x", "c,", junk=(1, 2)))
+    assert read.class_names == ("distractor", "x")
+
+
+def test_a_class_that_goes_over_lines_is_warned_of():
+    with pytest.warns(UserWarning, match=r"over several lines, which a quote .*'c1\\nb.png,c2'"):
+        warn_of_names(["c0", "c1\nb.png,c2"])
 
 
 def test_sets_are_multi_hot(rows):
@@ -85,11 +97,39 @@ def test_columns_of_yes_no_and_unknown(rows):
         ({"names": []}, "must be there, each once"),
         ({"columns": ["a", "a"]}, "must be there, each once"),
         ({"separator": ""}, "must not be empty"),
+        ({"names": ["a", " "]}, "must be there, each once"),
+        ({"names": ["a", 3]}, "must be there, each once"),
     ],
 )
-def test_sets_that_cannot_be_are_refused(arguments, message):
+def test_sets_that_cannot_be_are_refused(arguments, message, unchecked):
     with pytest.raises(ValueError, match=message):
         LabelSet(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (('{"labels": [["a"]]}',), r"holds list<.*list<.*, where a text or a list of texts a row"),
+        (('{"labels": {"a": 1}}',), "holds struct<a: int64>, where a text or a list of texts"),
+        (
+            ('{"labels": "a"}', "{\"labels\": \"['a', 'b']\"}"),
+            r"row 2: .* a printed list: write cat",
+        ),
+    ],
+)
+def test_columns_that_hold_no_sets(rows, lines, words):
+    with pytest.raises(ValueError, match=words):
+        LabelSet().read(rows(*lines, name="table.jsonl"))
+
+
+def test_another_separator_than_is_written_is_warned_of(rows):
+    with pytest.warns(UserWarning, match=r"1 of 2 names .* hold ';', and '\|' separates .*'a;b'"):
+        LabelSet().read(rows("image,labels", "x,a;b", "y,c"))
+
+
+def test_columns_without_a_single_label_are_refused(rows):
+    with pytest.raises(ValueError, match="no row has a label in the columns cat, dog"):
+        LabelSet(columns=["cat", "dog"]).read(rows("image,cat,dog", "a,?,0", "b,,0"))
 
 
 def test_numbers_are_weighted(rows):
@@ -161,6 +201,19 @@ def test_attributes_beside_a_class(rows):
     of_some = read.of(np.array([2, 3]))
     assert of_some.values.tolist() == [[1, 2], [1, 198]]
     np.testing.assert_allclose(of_some.of_pairs(np.array([0]), np.array([1])), [0.25])
+
+
+@pytest.mark.parametrize(
+    ("relevance", "class_column", "error", "words"),
+    [
+        (GradedByAttributes(), None, ValueError, "compares classes .* give class_column"),
+        (ByFeatures(), "label", ValueError, "takes every number for a feature"),
+        (torch.nn.Linear(1, 1), None, TypeError, "must compare two sets of labels.*got Linear"),
+    ],
+)
+def test_relevances_that_do_not_suit_the_columns(relevance, class_column, error, words):
+    with pytest.raises(error, match=words):
+        GradedRelevance(["x"], relevance, class_column)
 
 
 def test_features_without_a_class(rows):

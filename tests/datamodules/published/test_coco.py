@@ -85,6 +85,11 @@ def test_entries_that_cannot_be(root, key, entry, message):
         built(root)
 
 
+def test_another_year_is_refused(root, unchecked):
+    with pytest.raises(ValueError, match="year must be one of 2014, 2017; got 1"):
+        COCO(str(root), year=1)
+
+
 def test_train_and_val_with_other_categories(root):
     change(root, "categories", [{"id": 91, "name": "unicorn"}])
     with pytest.raises(ValueError, match=r"other categories than that of train: .'unicorn'"):

@@ -44,6 +44,8 @@ def test_the_ten_sets_of_view_2_are_folds(root):
 def test_training_is_on_other_faces(root, tmp_path):
     image_folder(tmp_path / "faces")
     options = {"image_size": 8, "num_workers": 0, "classes_per_batch": 2, "samples_per_class": 2}
+    with pytest.raises(ValueError, match="seed of training changes nothing, for LFWPairs gives it"):
+        built(root, "fit", training=ImageFolder(str(tmp_path / "faces"), seed=5, **options))
     data = built(root, "fit", training=ImageFolder(str(tmp_path / "faces"), **options))
     assert next(iter(data.train_dataloader())).images.shape == (4, 3, 8, 8)
     assert sum(len(batch.index) for batch in data.val_dataloader()) == 6

@@ -50,8 +50,12 @@ def test_lines_that_cannot_be(root, line, message):
         built(root)
 
 
-def test_counts_are_those_of_the_list(root):
+def test_counts_are_those_of_the_list(root, unchecked):
     with pytest.raises(ValueError, match="113346 train images, but 24 were read"):
         built(root, check_counts=True)
+    with pytest.raises(
+        ValueError, match="test_list must be one of small, medium, large; got 'big'"
+    ):
+        VehicleID(str(root), "big")
     assert VehicleID(str(root), "medium").published["query"] == 11777
     assert VehicleID(str(root), "large", "retrieval").published["test"] == 19777

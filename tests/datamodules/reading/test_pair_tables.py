@@ -12,7 +12,7 @@ Cyd\t1\tAda\t2
 
 def test_a_table_with_folds(tmp_path):
     (tmp_path / "pairs.csv").write_text(
-        "same;second;first;fold\n1;b.png;a.png;x\nFalse;c.png;a.png;y\n0;7;a.png;x\n"
+        "same;second;first;fold\nYes;b.png;a.png;x\n0.0;c.png;a.png;y\n0;7;a.png;x\n"
     )
     pairs = read_pair_table(tmp_path / "pairs.csv")
     assert (pairs.first, pairs.second) == (["a.png"] * 3, ["b.png", "c.png", "7"])
@@ -35,7 +35,17 @@ def test_says_what_is_wrong(tmp_path):
     file = tmp_path / "pairs.csv"
     for text, message in (
         ("first,second\na,b\n", "has no column same"),
-        ("first,second,same\na,b,1\na,c,yes\n", "row 2: same is 1 or 0; got 'yes'"),
+        (
+            "first,second,same\na,b,1\na,c,maybe\n",
+            r"row 2: same is 1 or 0 .yes or no.; got 'maybe'",
+        ),
+        ("first,second,same\na,b,1\n,c,1\n", "row 2: first is empty"),
+        ("first,second,same\na,a,1\n", "row 1: the image 'a' is paired with itself"),
+        ("first,second,same,fold\na,b,1,\n", "row 1: fold is empty"),
+        (
+            "first,second,same,Fold\na,b,1,0\n",
+            "has no column fold; it has first, second, same, Fold",
+        ),
         ("first,second,same\n", "has no rows"),
     ):
         file.write_text(text)

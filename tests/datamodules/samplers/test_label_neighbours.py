@@ -132,9 +132,9 @@ def test_constant_labels_are_refused():
 
 
 def test_more_neighbours_than_images_are_refused():
-    with pytest.raises(ValueError, match="60 neighbours are asked for, but each image has 59"):
+    with pytest.raises(ValueError, match=r"neighbours must be 0..59, .* got 60"):
         label_neighbours(labels_of(), 60)
-    with pytest.raises(ValueError, match="3 neighbours are asked for, but each image has 2"):
+    with pytest.raises(ValueError, match=r"neighbours must be 0..2, .* got 3"):
         neighbours_by(torch.cdist, torch.rand(3, 2), 3)
 
 

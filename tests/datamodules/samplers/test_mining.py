@@ -1,5 +1,7 @@
 """The hardest negatives of all images, against loops over all pairs."""
 
+import math
+
 import pytest
 import torch
 
@@ -57,7 +59,9 @@ def test_it_is_due_every_so_many_epochs():
     assert [epoch for epoch in range(10) if mining.is_due(epoch)] == [2, 5, 8]
 
 
-@pytest.mark.parametrize("wrong", [{"every_n_epochs": 0}, {"negatives": 0}, {"first_epoch": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"every_n_epochs": 0}, {"negatives": 0}, {"first_epoch": -1}, {"margin": math.nan}]
+)
 def test_numbers_that_cannot_be(wrong):
-    with pytest.raises(ValueError, match="1 or more"):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))}.* must be .*got"):
         Mining(**wrong)

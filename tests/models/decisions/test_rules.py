@@ -232,7 +232,7 @@ def test_images_without_labels_and_with_all(loss, allow_zero):
 
 @pytest.mark.parametrize(("most", "classes"), [(6, 5), (0, 5)])
 def test_more_labels_than_classes_are_refused_when_built(most, classes):
-    with pytest.raises(ValueError, match=f"up to {most} labels of {classes} classes"):
+    with pytest.raises(ValueError, match="max_count must be"):
         LabelCount(classes, FEATURES, max_count=most)
 
 
@@ -241,7 +241,7 @@ def test_more_labels_than_classes_are_refused_by_top_k(images):
         TopK(6).fit(images)
     with pytest.raises(ValueError, match="6 labels of only 5 classes"):
         TopK(6)(*images[:2])
-    with pytest.raises(ValueError, match="1 or more"):
+    with pytest.raises(ValueError, match="k must be 1"):
         TopK(0)
 
 
