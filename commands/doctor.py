@@ -126,13 +126,13 @@ def as_tree(diagnosis: Diagnosis) -> dict[str, Any]:
 
 def print_page(diagnosis: Diagnosis, console: Console | None = None) -> None:
     """A table of facts and the findings of each section, and how many there are."""
-    console = console or Console(highlight=False)
+    console = console or plain_console()
     for section, title in _SECTIONS.items():
         rows = diagnosis.facts.get(section, [])  # type: ignore[call-overload]
         findings = [finding for finding in diagnosis.findings if finding.section == section]
         if not rows and not findings:
             continue
-        console.print(f"\n[bold]{title}[/bold]")
+        console.print(Text(f"\n{title}", "bold"))
         if section == "machine":
             console.print(", ".join(f"{row['what']} {row['version']}" for row in rows))
         elif rows:

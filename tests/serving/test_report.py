@@ -177,7 +177,8 @@ def written(world):
         index.mkdir()
         line = Measured("exact", 16.0, 1.0, 10, 0.02)
         facts = {"version": "version-0", "encoder": "abc", "run": "small/new", "rows": 24}
-        facts |= {"dimensions": 4, "measured": [line._asdict()]}
+        facts |= {"dimensions": 4, "measured": [line._asdict()], "root": str(world.root)}
+        facts |= {"normalised": True, "threshold": None, "layout": {}}
         (index / "index.json").write_text(json.dumps(facts))
         options = ["--embeddings", world.embeddings, "--index", index, "--fiftyone"]
         options += ["--shown", 3, "--neighbours", 4, "--cosine", 0.999]

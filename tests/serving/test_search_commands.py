@@ -50,7 +50,8 @@ def embeddings(folder, files):
 
 
 @pytest.fixture
-def index(folder, embeddings, tmp_path):
+def index(folder, embeddings, tmp_path, monkeypatch):
+    monkeypatch.setattr("ranklight.serving.trained_model.load", lambda run, device: ColourModel())
     ranklight("index", "runs/colours", "--embeddings", embeddings, "--output", tmp_path / "index")
     return tmp_path / "index"
 
