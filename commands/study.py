@@ -147,8 +147,13 @@ def _check(options: Namespace, more: Sequence[str]) -> None:
     for name in ("trials", "folds", "seeds"):
         if getattr(options, name) < 1:
             raise ValueError(f"--{name} must be 1 or more; got {getattr(options, name)}")
-    if not options.metric.startswith("val/"):
+    if not options.metric.startswith("val/") or options.metric == "val/":
         raise ValueError(f"--metric must be a score of validation, val/...; got {options.metric}")
+    name = options.study
+    if name is not None and (name in ("", ".", "..") or Path(name).name != name):
+        raise ValueError(f"--study needs the name of one directory; got {name!r}")
+    if Path(options.runs).exists() and not Path(options.runs).is_dir():
+        raise FileExistsError(f"--runs {options.runs} is a file: name a folder")
     for word in more:
         key = word.removeprefix("--").split("=")[0]
         if word.startswith("--") and key in RESERVED:

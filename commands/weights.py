@@ -67,7 +67,7 @@ def curve(loss: nn.Module, similarity: Tensor) -> Curve:
             swept = [pair_weights(loss, row, relevance, selection)[0, 0] for row in rows]
         except (TypeError, RuntimeError) as error:
             raise ValueError(
-                f"weights are of losses of pairs, which take similarity, relevance and a selection; "
+                "weights are of losses of pairs, which take similarity, relevance and a selection; "
                 f"{type(loss).__name__} does not: {error}"
             ) from error
         weights.append(torch.stack(swept))
