@@ -16,6 +16,7 @@ from ranklight.callbacks.evaluation.embedding_evaluation import EmbeddingEvaluat
 from ranklight.commands.errors import sentence_of
 from ranklight.datamodules import ImageFiles
 from ranklight.datamodules.examination import named_splits
+from ranklight.plain_console import plain_console
 from ranklight.running.diagnosis import (
     Diagnosis,
     Finding,

@@ -148,7 +148,9 @@ def _rows_of(dataset: Any, ids: Int[Tensor, "n"]) -> Int[Tensor, "n"] | None:
 
 def _names(trainer: Trainer, dataset: Any, rows: Mapping[str, Tensor]) -> dict[str, list[Any]]:
     files = files_of(dataset, rows["id"])
-    found = {} if files is None else {"file": files, **_boxes_of(dataset, rows["id"])}
+    found: dict[str, list[Any]] = {}
+    if files is not None:
+        found |= {"file": files, **_boxes_of(dataset, rows["id"])}
     for kind in ("class", "group"):
         if kind in rows:
             found |= _names_of(trainer, kind, rows[kind])

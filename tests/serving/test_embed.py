@@ -122,6 +122,12 @@ def test_folders_of_splits_are_no_classes(embed, tmp_path):
         ("beside.png",): [None, None],
         **{(split, of): [of, split] for split in ("train", "test") for of in ("a", "b")},
     }
+    for split, name in (("train", "Training"), ("test", "TEST")):
+        (tmp_path / "data" / split).rename(tmp_path / "data" / name)
+    table = embed(tmp_path / "data", "--overwrite")
+    assert set(table["split"].to_pylist()) == {None, "train", "test"}
+    for split, name in (("train", "Training"), ("test", "TEST")):
+        (tmp_path / "data" / name).rename(tmp_path / "data" / split)
     image_folder(tmp_path / "data" / "other", {".": 1})
     table = embed(tmp_path / "data", "--overwrite")
     assert set(table["label"].to_pylist()) == {None, "train", "test", "other"}
