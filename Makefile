@@ -26,7 +26,7 @@ quickstart: .venv/installed ## Train on handwritten digits, test on unseen ones,
 	$(BIN)/ranklight fit --config experiments/digits/multi_similarity.yaml --test_after_fit true
 
 test: .venv/installed ## Run every test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses 3 --dist loadfile
 
 # With KEEP='torch|torchvision' these two stay at constraints.txt: any other is a download of 3 GB.
 test-oldest: .venv-oldest/installed ## A part of the tests with the oldest versions that setup.cfg admits

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from ranklight.kernels.eager import eager_on_cpu
 from ranklight.kernels.masked import (
     everywhere,
     log_sum_exp,
@@ -13,6 +14,7 @@ from ranklight.kernels.masked import (
     masked_mean,
     masked_where,
 )
+from ranklight.kernels.packing import where_true
 
 
 class Logits(NamedTuple):
@@ -51,15 +53,30 @@ def row_derivatives(
     Of log Σ e^x the derivative is the softmax over the columns summed, of the mean over p positives
     it is 1/p at each, and that of a row without either is 0.
     """
-    log_sum, derivative = log_sum_exp_and_weights(logits.values, logits.summed)
-    number = logits.positive.sum(1)
-    own = masked_where(logits.values, logits.positive).sum(1)
-    cost, has_both = row_costs(RowSums(log_sum, own, number))
-    share = number.clamp(min=1).to(cost.dtype).reciprocal_()
-    derivative.sub_(logits.positive * share.unsqueeze(1))
+    values, positive, summed = logits
+    places = where_true(positive) if eager_on_cpu(values) else None
+    log_sum, derivative = log_sum_exp_and_weights(values, summed)
+    rows = RowSums(log_sum, *_of_positives(values, positive, places))
+    cost, has_both = row_costs(rows)
+    share = rows.number.clamp(min=1).to(cost.dtype).reciprocal_()
+    if places is None:
+        derivative.sub_(positive * share.unsqueeze(1))
+    else:
+        derivative[places] -= share[places[0]]
     if not everywhere(has_both):
         derivative.mul_(has_both.unsqueeze(1))
     return derivative, cost, has_both
+
+
+def _of_positives(
+    values: Tensor, positive: Tensor, places: tuple[Tensor, Tensor] | None
+) -> tuple[Tensor, Tensor]:
+    """Σ x over the positives of each row, and their number."""
+    if places is None:
+        return masked_where(values, positive).sum(1), positive.sum(1)
+    row, n = places[0], len(values)
+    picked = values.new_zeros(n).index_add_(0, row, values[places])
+    return picked, torch.bincount(row, minlength=n)
 
 
 def joined(blocks: list[RowSums]) -> RowSums:

@@ -12,6 +12,7 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 from ranklight.kernels.distributed import all_gather, all_reduce_sum, in_group
 from ranklight.kernels.eager import eager_on_cpu
+from ranklight.kernels.packing import where_true
 from ranklight.kernels.sortable_bits import bits_of
 
 _WIDE = (torch.float32, torch.float64)
@@ -84,7 +85,7 @@ def changed_where(
     """
     if not eager_on_cpu(values):
         return torch.where(mask, change(torch.where(mask, values, 0)), values)
-    changed: Tensor = _Changed.apply(values, change, *mask.nonzero(as_tuple=True))
+    changed: Tensor = _Changed.apply(values, change, *where_true(mask))
     return changed
 
 

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from ranklight.kernels.chunks import row_chunks
 from ranklight.kernels.eager import eager_on_cpu
 from ranklight.kernels.few_positives import active_among_few, few_columns
 from ranklight.kernels.masked import masked_where
@@ -27,6 +28,8 @@ from ranklight.kernels.orders import (
     sorted_columns,
 )
 from ranklight.kernels.rowwise import by_rows, with_derivative
+
+_SHORT_ROW = 512
 
 
 def triplet_hinge(
@@ -133,7 +136,30 @@ def _count(
         if torch.minimum(above, below).max() == 0:
             high = above.bool()
             return _count_two_levels(similarity, selected & high, selected & ~high, gap)
+    elif similarity.device.type != "cpu" and similarity.shape[1] <= _SHORT_ROW:
+        return _count_each(similarity, relevance, selected, gap)
     return _count_levels(similarity, dense_ranks(relevance, selected), selected, gap)
+
+
+def _count_each(
+    similarity: Tensor, relevance: Tensor, selected: Tensor, gap: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The counts by a look at every triplet (a, i, j), some anchors at a time.
+
+    In a dozen operations whatever the levels are: on a GPU, where each costs its start, that is
+    less than sorting as long as rows are short.
+    """
+    counts = []
+    for rows in row_chunks(similarity, similarity.shape[1] ** 2):
+        own, grade, among = similarity[rows], relevance[rows], selected[rows]
+        triplet = grade.unsqueeze(2) > grade.unsqueeze(1)
+        triplet &= among.unsqueeze(2) & among.unsqueeze(1)
+        lower = triplet.sum(2)
+        active = triplet & (own.unsqueeze(1) > (own - gap).unsqueeze(2))
+        as_better, as_worse = active.sum(2), active.sum(1)
+        counts.append((as_worse - as_better, as_better.sum(1), lower.sum(1), (lower > 0).sum(1)))
+    weight, active_triplets, triplets, pairs = map(torch.cat, zip(*counts, strict=True))
+    return weight.to(similarity.dtype), active_triplets, triplets, pairs
 
 
 def _count_two_levels(

@@ -7,7 +7,7 @@ from ranklight.kernels.checks import check_finite, check_positive
 from ranklight.kernels.cross_entropy import Logits
 from ranklight.kernels.margins import check_angle, with_wider_angles
 from ranklight.pairs.cross_entropy import cross_entropy
-from ranklight.pairs.selection import loss_inputs, split
+from ranklight.pairs.selection import loss_inputs, positive_pairs
 
 
 class ArcFaceLoss(nn.Module):
@@ -74,6 +74,6 @@ class ArcFaceLoss(nn.Module):
     ) -> Logits:
         """What the softmax is taken of; each column's depend on that column alone."""
         similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
-        positive, _ = split(relevance, selection)
+        positive = positive_pairs(relevance, selection)
         cosine = with_wider_angles(similarity, positive, self.margin)
         return Logits(self.scale * cosine, positive, selection)

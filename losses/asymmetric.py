@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ranklight.kernels.checks import check_not_negative
 from ranklight.kernels.masked import masked_mean, sum_over_ranks
-from ranklight.pairs.selection import loss_inputs, split
+from ranklight.pairs.selection import loss_inputs, positive_pairs
 
 
 class AsymmetricLoss(nn.Module):
@@ -71,7 +71,7 @@ class AsymmetricLoss(nn.Module):
             ValueError: The three are not of one shape and on one device.
         """
         similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
-        positive, _ = split(relevance, selection)
+        positive = positive_pairs(relevance, selection)
         kind = positive.to(similarity.dtype)
         similarity = torch.where(selection, similarity, 0)
         right = torch.where(positive, similarity, -similarity)

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ranklight.kernels.masked import masked_mean
-from ranklight.pairs.selection import loss_inputs, split
+from ranklight.pairs.selection import loss_inputs, positive_pairs
 
 
 class BinaryCrossEntropyLoss(nn.Module):
@@ -47,7 +47,7 @@ class BinaryCrossEntropyLoss(nn.Module):
             ValueError: The three are not of one shape and on one device.
         """
         similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
-        positive, _ = split(relevance, selection)
+        positive = positive_pairs(relevance, selection)
         target = positive.to(similarity.dtype)
         # What is not selected is left out before it can spread: a cost of 0 with a slope of NaN.
         logits = torch.where(selection, similarity, 0)

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ranklight.kernels.masked import masked_mean, sum_over_ranks
-from ranklight.pairs.selection import loss_inputs, split
+from ranklight.pairs.selection import loss_inputs, positive_pairs
 
 
 class CenterLoss(nn.Module):
@@ -52,7 +52,7 @@ class CenterLoss(nn.Module):
             ValueError: The three are not of one shape and on one device.
         """
         similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
-        positive, _ = split(relevance, selection)
+        positive = positive_pairs(relevance, selection)
         own = torch.where(positive, similarity, -torch.inf).amax(1)
         has_center = positive.any(1)
         if self.average == "anchors":

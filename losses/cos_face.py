@@ -7,7 +7,7 @@ from ranklight.kernels.checks import check_finite, check_positive
 from ranklight.kernels.cross_entropy import Logits
 from ranklight.kernels.masked import changed_where
 from ranklight.pairs.cross_entropy import cross_entropy
-from ranklight.pairs.selection import loss_inputs, split
+from ranklight.pairs.selection import loss_inputs, positive_pairs
 
 
 class CosFaceLoss(nn.Module):
@@ -65,6 +65,6 @@ class CosFaceLoss(nn.Module):
     ) -> Logits:
         """What the softmax is taken of; each column's depend on that column alone."""
         similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
-        positive, _ = split(relevance, selection)
+        positive = positive_pairs(relevance, selection)
         lowered = changed_where(similarity, positive, lambda own: own - self.margin)
         return Logits(self.scale * lowered, positive, selection)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ranklight.kernels.checks import check_positive
 from ranklight.kernels.masked import log_sum_exp, masked_mean
-from ranklight.pairs.selection import loss_inputs, split
+from ranklight.pairs.selection import loss_inputs, positive_pairs
 
 
 class NCALoss(nn.Module):
@@ -49,7 +49,7 @@ class NCALoss(nn.Module):
             ValueError: The three are not of one shape and on one device.
         """
         similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
-        positive, _ = split(relevance, selection)
+        positive = positive_pairs(relevance, selection)
         # −κ D = 2 κ S − 2 κ, of which the constant cancels.
         logits = 2 * self.scale * similarity
         all_of_them, right_ones = log_sum_exp(logits, selection), log_sum_exp(logits, positive)

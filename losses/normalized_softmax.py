@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from ranklight.kernels.checks import check_positive
 from ranklight.kernels.cross_entropy import Logits
 from ranklight.pairs.cross_entropy import cross_entropy
-from ranklight.pairs.selection import loss_inputs, split
+from ranklight.pairs.selection import loss_inputs, positive_pairs
 
 
 class NormalizedSoftmaxLoss(nn.Module):
@@ -62,5 +62,5 @@ class NormalizedSoftmaxLoss(nn.Module):
     ) -> Logits:
         """What the softmax is taken of; each column's depend on that column alone."""
         similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
-        positive, _ = split(relevance, selection)
+        positive = positive_pairs(relevance, selection)
         return Logits(similarity / self.temperature, positive, selection)

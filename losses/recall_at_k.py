@@ -10,7 +10,7 @@ from ranklight.kernels.checks import check_counts, check_positive
 from ranklight.kernels.masked import masked_mean
 from ranklight.kernels.packing import true_columns
 from ranklight.kernels.soft_ranks import soft_ranks
-from ranklight.pairs.selection import loss_inputs, split
+from ranklight.pairs.selection import loss_inputs, positive_pairs
 
 
 class RecallAtKLoss(nn.Module):
@@ -71,7 +71,7 @@ class RecallAtKLoss(nn.Module):
             ValueError: The three are not of one shape and on one device.
         """
         similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
-        positive, _ = split(relevance, selection)
+        positive = positive_pairs(relevance, selection)
         columns, positives = true_columns(positive), positive.sum(1)
         ranks = soft_ranks(similarity, columns, selection, self.temperature)
         recall = torch.zeros_like(similarity[:, 0])

@@ -8,7 +8,7 @@ from ranklight.kernels.checks import check_positive
 from ranklight.kernels.masked import masked_mean
 from ranklight.kernels.packing import true_columns
 from ranklight.kernels.rowwise import in_row_blocks
-from ranklight.pairs.selection import loss_inputs, split
+from ranklight.pairs.selection import loss_inputs, positive_pairs
 
 
 class SmoothAPLoss(nn.Module):
@@ -55,7 +55,7 @@ class SmoothAPLoss(nn.Module):
             ValueError: The three are not of one shape and on one device.
         """
         similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
-        positive, _ = split(relevance, selection)
+        positive = positive_pairs(relevance, selection)
         precision = in_row_blocks(
             self._equation, similarity, positive, selection, terms=true_columns(positive)
         )

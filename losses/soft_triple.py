@@ -8,7 +8,7 @@ from ranklight.kernels.checks import check_counts, check_finite, check_positive
 from ranklight.kernels.cross_entropy import Logits
 from ranklight.kernels.masked import changed_where, everywhere, where_selected
 from ranklight.pairs.cross_entropy import cross_entropy
-from ranklight.pairs.selection import any_of_class, loss_inputs_of_classes, split
+from ranklight.pairs.selection import any_of_class, loss_inputs_of_classes, positive_pairs
 
 
 class SoftTripleLoss(nn.Module):
@@ -93,6 +93,6 @@ class SoftTripleLoss(nn.Module):
         if not everywhere(selection):
             exponents = exponents.masked_fill(selected.unsqueeze(2) & ~selection, -torch.inf)
         pooled = (exponents.softmax(2) * similarity).sum(2)
-        positive = split(relevance, selection)[0].any(2)
+        positive = any_of_class(positive_pairs(relevance, selection))
         lowered = changed_where(pooled, positive, lambda own: own - self.margin)
         return Logits(self.scale * lowered, positive, selected)

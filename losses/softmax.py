@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ranklight.kernels.masked import log_sum_exp
-from ranklight.pairs.selection import loss_inputs, split
+from ranklight.pairs.selection import loss_inputs, positive_pairs
 
 
 class SoftmaxLoss(nn.Module):
@@ -46,7 +46,7 @@ class SoftmaxLoss(nn.Module):
             ValueError: The three are not of one shape and on one device.
         """
         similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
-        target, _ = split(relevance, selection)
+        target = positive_pairs(relevance, selection)
         if self.sampled:
             target = _draw_one(target)
         count = target.sum(1)

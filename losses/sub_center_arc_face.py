@@ -9,7 +9,7 @@ from ranklight.kernels.cross_entropy import Logits
 from ranklight.kernels.margins import check_angle, with_wider_angles
 from ranklight.kernels.masked import where_selected
 from ranklight.pairs.cross_entropy import cross_entropy
-from ranklight.pairs.selection import any_of_class, loss_inputs_of_classes, split
+from ranklight.pairs.selection import any_of_class, loss_inputs_of_classes, positive_pairs
 
 
 class SubCenterArcFaceLoss(nn.Module):
@@ -84,6 +84,6 @@ class SubCenterArcFaceLoss(nn.Module):
         )
         similarity = where_selected(similarity, selection, -torch.inf)
         closest = similarity.max(2).values
-        positive, selected = split(relevance, selection)[0].any(2), any_of_class(selection)
+        positive = any_of_class(positive_pairs(relevance, selection))
         cosine = with_wider_angles(closest, positive, self.margin)
-        return Logits(self.scale * cosine, positive, selected)
+        return Logits(self.scale * cosine, positive, any_of_class(selection))

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ranklight.kernels.checks import check_positive
 from ranklight.kernels.masked import log_sum_exp, masked_mean
-from ranklight.pairs.selection import loss_inputs, split
+from ranklight.pairs.selection import loss_inputs, positive_pairs
 
 
 class SupConLoss(nn.Module):
@@ -51,7 +51,7 @@ class SupConLoss(nn.Module):
             ValueError: The three are not of one shape and on one device.
         """
         similarity, relevance, selection = loss_inputs(similarity, relevance, selection)
-        positive, _ = split(relevance, selection)
+        positive = positive_pairs(relevance, selection)
         logits = similarity / self.temperature
         number = positive.sum(1)
         picked = torch.where(positive, logits, 0).sum(1) / number.clamp(min=1)

@@ -4,6 +4,8 @@ What is refused here is refused for every loss and miner. See `pairs.checks` for
 looked at.
 """
 
+from functools import reduce
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Shaped
@@ -81,7 +83,10 @@ def loss_inputs_of_classes(
 
 def any_of_class(selection: Bool[Tensor, "n c k"]) -> Bool[Tensor, "n c"]:
     """The classes of which a column is selected."""
-    return selection[..., 0] if everywhere(selection) else selection.any(2)
+    if everywhere(selection):
+        return selection[..., 0]
+    # `selection.any(2)` takes three times as long over so few columns.
+    return reduce(torch.logical_or, selection.unbind(2))
 
 
 def miner_inputs(
@@ -112,10 +117,16 @@ def split(
         >>> positive.tolist(), negative.tolist()
         ([[True, False]], [[False, True]])
     """
+    positive = positive_pairs(relevance, selection)
+    return positive, ~positive if everywhere(selection) else selection & ~positive
+
+
+def positive_pairs(
+    relevance: Float[Tensor, "n *m"], selection: Shaped[Tensor, "n *m"]
+) -> Bool[Tensor, "n *m"]:
+    """The selected pairs whose relevance is above 0: the first of `split`."""
     related = relevance > 0
-    if everywhere(selection):
-        return related, ~related
-    return selection & related, selection & ~related
+    return related if everywhere(selection) else selection & related
 
 
 def _check_matrices(similarity: Tensor, relevance: Tensor, selection: Tensor) -> None:

@@ -10,7 +10,9 @@ from ranklight.kernels.checks import check_vectors
 from ranklight.kernels.chunks import chunks, row_chunks
 from ranklight.kernels.eager import eager_on_cpu, without_autocast
 
-_BLOCK_ELEMENTS = 1 << 20
+# A GPU is kept busy by few large blocks, a CPU's cache by small ones.
+_BLOCK_ELEMENTS = {"cpu": 1 << 20}
+_BLOCK_ELEMENTS_ELSEWHERE = 1 << 23
 _SHORT = 2**0.5
 
 
@@ -72,6 +74,12 @@ def _widest(tensor: Tensor) -> torch.dtype:
     return torch.float32 if tensor.device.type == "mps" else torch.float64
 
 
+def _rows_per_block(vectors: Tensor, others: int) -> int:
+    """How many rows may be multiplied at once with so many others."""
+    elements = _BLOCK_ELEMENTS.get(vectors.device.type, _BLOCK_ELEMENTS_ELSEWHERE)
+    return max(1, elements // max(1, others, vectors.shape[1]))
+
+
 class _Similarity(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, embeddings: Tensor, references: Tensor, among_themselves: bool) -> Tensor:
@@ -89,8 +97,7 @@ class _Similarity(torch.autograd.Function):
         anchors = embeddings.to(wide)
         anchor_term = 1 - anchors.square().sum(1, keepdim=True) / 2
         similarity = embeddings.new_empty(len(embeddings), len(references))
-        rows = max(1, _BLOCK_ELEMENTS // max(1, len(embeddings), embeddings.shape[1]))
-        for columns in chunks(len(references), rows):
+        for columns in chunks(len(references), _rows_per_block(embeddings, len(embeddings))):
             block = references[columns].to(wide)
             product = torch.addmm(block.square().sum(1) / -2, anchors, block.T)
             similarity[:, columns] = product.add_(anchor_term)
@@ -111,11 +118,13 @@ class _Similarity(torch.autograd.Function):
 
 def _among_themselves(vectors: Tensor) -> Tensor:
     """S of vectors that are anchors and references: what is above the diagonal, and its mirror."""
-    n, d = vectors.shape
+    n = len(vectors)
     wide = vectors.to(_widest(vectors))
     half_squares = wide.square().sum(1) / 2
     similarity = vectors.new_empty(n, n)
-    rows = max(1, min(-(-n // 4), _BLOCK_ELEMENTS // max(1, n, d)))
+    rows = _rows_per_block(vectors, n)
+    if vectors.device.type == "cpu":
+        rows = max(1, min(rows, -(-n // 4)))
     for block in chunks(n, rows):
         from_here, later = slice(block.start, None), slice(block.stop, None)
         norms = 1 - half_squares[block].unsqueeze(1) - half_squares[from_here]

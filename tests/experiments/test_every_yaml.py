@@ -164,15 +164,33 @@ def smaller_files_of(data, root, prefix):
 
 
 def smaller_files(kind, root, given):
-    """Small pictures, but where transforms of a recipe's own say how large they are."""
+    """Small pictures, also where transforms of a recipe's own say how large they are."""
     options = {"root": root, "num_workers": 0}
-    if "train_transforms" not in given:
-        options["image_size"] = SIZE
-        if "resize" in given:
-            options["resize"] = SIZE
+    own = {"train_transforms", "eval_transforms"} & given.keys()
+    for key in own:
+        options[key] = json.dumps(quarter_size(given[key]))
+    options["image_size"] = quarter(given.get("image_size", 224)) if own else SIZE
+    if "resize" in given:
+        options["resize"] = options["image_size"]
     if "table" in defaults(kind):
         options["table"] = root / "table.csv"
     return {key: value for key, value in options.items() if key in defaults(kind)}
+
+
+def quarter_size(transforms):
+    if isinstance(transforms, list):
+        return [quarter_size(each) for each in transforms]
+    if isinstance(transforms, dict):
+        return {
+            key: quarter(value) if key == "size" else quarter_size(value)
+            for key, value in transforms.items()
+        }
+    return transforms
+
+
+def quarter(size):
+    """A quarter of each side, in whole patches of a transformer."""
+    return [quarter(side) for side in size] if isinstance(size, list) else size // 64 * 16
 
 
 def small_table(labels, root):

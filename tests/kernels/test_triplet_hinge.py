@@ -3,7 +3,15 @@
 import pytest
 import torch
 
-from ranklight.kernels.triplet_hinge import count_violations, pair_hinge, triplet_hinge
+from ranklight.kernels import chunks
+from ranklight.kernels.orders import dense_ranks
+from ranklight.kernels.triplet_hinge import (
+    _count_each,
+    _count_levels,
+    count_violations,
+    pair_hinge,
+    triplet_hinge,
+)
 
 
 def table(similarity, better, worse, gap):
@@ -33,6 +41,18 @@ def test_all_triplets(rows, value_and_gradient, levels, gap):
     assert torch.equal(active.long(), (pair & (cost > 0)).sum((1, 2)))
     assert torch.equal(triplets, pair.sum((1, 2)))
     assert torch.equal(pairs, pair.any(2).sum(1))
+
+
+@pytest.mark.parametrize("levels", [1, 2, 5])
+@pytest.mark.parametrize("elements", [1, 1 << 20])
+def test_each_triplet_looked_at_counts_as_sorting_does(rows, monkeypatch, levels, elements):
+    monkeypatch.setitem(chunks._BLOCK_ELEMENTS, "cpu", elements)
+    similarity, relevance, selection = rows(3, levels)
+    looked_at = _count_each(similarity, relevance, selection, 0.3)
+    level = dense_ranks(relevance, selection)
+    assert looked_at[1].sum() > 0 or levels == 1
+    for one, other in zip(looked_at, _count_levels(similarity, level, selection, 0.3), strict=True):
+        assert torch.equal(one, other)
 
 
 @pytest.mark.parametrize("references", [9, 70])

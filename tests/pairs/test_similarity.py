@@ -5,6 +5,7 @@ import torch
 
 from ranklight.kernels import chunks
 from ranklight.pairs import pairwise_similarity
+from ranklight.pairs import similarity as products
 
 
 def in_float64(embeddings, references):
@@ -113,7 +114,7 @@ def test_more_references_than_fit_a_block():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("n", [0, 1, 3, 9, 64])
 def test_among_themselves_is_that_of_two_sides(n, dtype, monkeypatch):
-    monkeypatch.setattr("ranklight.pairs.similarity._BLOCK_ELEMENTS", 200)
+    monkeypatch.setitem(products._BLOCK_ELEMENTS, "cpu", 200)
     torch.manual_seed(0)
     z = 30 * torch.randn(n, 5, dtype=dtype)
     similarity = pairwise_similarity(z, z)
