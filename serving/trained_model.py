@@ -123,6 +123,7 @@ class TrainedModel:
             ValueError: There is no such decision, or several and none is named; an image cannot be
                 read.
         """
+        self._check_classifies()
         name = self.decision(decision)
         return [
             said
@@ -134,10 +135,8 @@ class TrainedModel:
         """The name of the decision that is meant, the only one where none is named.
 
         Raises:
-            TypeError: The model has no classes.
             ValueError: There is no such decision, or none is named and there is not one.
         """
-        self._check_classifies()
         if name is None and len(self.decisions) == 1:
             return self.decisions[0]
         if name not in self.decisions:
