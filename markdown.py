@@ -21,4 +21,5 @@ def table_lines(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterato
 
 
 def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    # What a user named may hold the mark that ends a cell.
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

@@ -76,6 +76,6 @@ def naming(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OSError(
-            f"{path} could not be written ({error.strerror or error}); make room or allow writing "
-            "there, checkpoints from before are untouched"
+            f"{path} could not be written ({error.strerror or error}): make room or allow writing "
+            "there; what was there before is untouched"
         ) from error

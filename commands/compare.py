@@ -8,8 +8,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rich.console import Console
-
+from ranklight.commands.outputs import check_output, check_picture
+from ranklight.plain_console import plain_console
 from ranklight.studies.comparison import (
     Difference,
     Rows,
@@ -85,7 +85,7 @@ def compare(given: Namespace) -> None:
     """Print the tables, and write and draw what is asked for."""
     found = comparison(given)
     for sheet in found.sheets:
-        Console().print(screen_table(sheet))
+        plain_console().print(screen_table(sheet))
     for caution in cautions(found.runs):
         print(f"caution: {caution}")
     for run, reason in found.left_out.items():
@@ -113,9 +113,9 @@ def comparison(given: Namespace) -> Comparison:
     return Comparison(_sheets(of_means, of_base, given), of_means, of_base, runs, left_out)
 
 
-def compare_parser() -> ArgumentParser:
-    """The options of `ranklight compare`."""
-    parser = ArgumentParser("ranklight compare", description=_DESCRIPTION)
+def compare_parser(kind: type[ArgumentParser] = ArgumentParser) -> ArgumentParser:
+    """The options of `ranklight compare`, read by a kind of parser."""
+    parser = kind("ranklight compare", description=_DESCRIPTION)
     parser.formatter_class = RawDescriptionHelpFormatter
     add = parser.add_argument
     add("where", nargs="*", help="directories of runs, or of many; CSVs that --keep_runs wrote")
@@ -218,6 +218,22 @@ def check(given: Namespace) -> None:
     for output in given.output:
         if Path(output).suffix not in (*OUTPUTS, ".csv"):
             raise ValueError(f"--output writes .md, .tex and .csv; got {output}")
+    _check_files(given)
+
+
+def _check_files(given: Namespace) -> None:
+    """Refuse to write over what is read, or two things into one file."""
+    if "" in (*given.where, *given.metrics):
+        raise ValueError("a directory or a metric has no name: an argument is empty")
+    if given.plot is not None:
+        check_picture("--plot", given.plot, given.where)
+    written = [("--output", output) for output in given.output]
+    if given.keep_runs is not None:
+        written.append(("--keep_runs", given.keep_runs))
+    for place, (option, output) in enumerate(written):
+        check_output(option, output, (name for name in given.where if Path(name).is_file()))
+        if output in [other for _, other in written[:place]]:
+            raise ValueError(f"{option} {output} is written twice: give another name")
 
 
 def _keep(given: Namespace) -> None:
@@ -252,9 +268,19 @@ def _rows(found: Found, given: Namespace) -> tuple[Rows, dict[str, str]]:
     rows, without_key = group_runs(runs, given.against)
     left_out |= without_key
     if not rows:
-        reasons = "; ".join(f"{run}: {reason}" for run, reason in left_out.items())
-        raise ValueError(f"there is no run to compare; left out: {reasons}")
+        raise ValueError(f"there is no run to compare; left out: {_reasons(left_out)}")
     return _named(rows, given.rows), left_out
+
+
+def _reasons(left_out: Mapping[str, str]) -> str:
+    """Each reason once, with the first run that it is of."""
+    of: dict[str, list[str]] = {}
+    for run, reason in left_out.items():
+        of.setdefault(reason, []).append(run)
+    return "; ".join(
+        f"{runs[0]}{f' and {len(runs) - 1} more' if len(runs) > 1 else ''}: {reason}"
+        for reason, runs in of.items()
+    )
 
 
 def _named(rows: Rows, patterns: Sequence[str] | None) -> Rows:

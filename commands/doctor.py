@@ -16,6 +16,7 @@ from ranklight.callbacks.evaluation.embedding_evaluation import EmbeddingEvaluat
 from ranklight.commands.errors import sentence_of
 from ranklight.datamodules import ImageFiles
 from ranklight.datamodules.examination import named_splits
+from ranklight.plain_console import plain_console
 from ranklight.running.diagnosis import (
     Diagnosis,
     Finding,
@@ -126,13 +127,13 @@ def as_tree(diagnosis: Diagnosis) -> dict[str, Any]:
 
 def print_page(diagnosis: Diagnosis, console: Console | None = None) -> None:
     """A table of facts and the findings of each section, and how many there are."""
-    console = console or Console(highlight=False)
+    console = console or plain_console()
     for section, title in _SECTIONS.items():
         rows = diagnosis.facts.get(section, [])  # type: ignore[call-overload]
         findings = [finding for finding in diagnosis.findings if finding.section == section]
         if not rows and not findings:
             continue
-        console.print(f"\n[bold]{title}[/bold]")
+        console.print(Text(f"\n{title}", "bold"))
         if section == "machine":
             console.print(", ".join(f"{row['what']} {row['version']}" for row in rows))
         elif rows:

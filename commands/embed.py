@@ -5,6 +5,12 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
+from typing import TYPE_CHECKING
+
+from ranklight.commands.outputs import check_output
+
+if TYPE_CHECKING:
+    from ranklight.serving.image_lists import ImageList
 
 _KINDS = (".parquet", ".npz", ".npy")
 
@@ -15,11 +21,14 @@ def main(arguments: Sequence[str]) -> None:
     output = Path(given.output)
     if output.suffix not in _KINDS:
         raise ValueError(f"--output must end in {', '.join(_KINDS)}; got {output}")
+    check_output("--output", output, [given.images])
     if output.exists() and not given.overwrite:
         raise FileExistsError(
             f"{output} is there already: give another --output, or --overwrite to replace it"
         )
     check_numbers(given)
+    if not all(given.devices):
+        raise ValueError(f"--devices needs names, such as cuda:0,cuda:1; got {given.devices}")
     _embed(given, output)
 
 
@@ -38,9 +47,11 @@ def _embed(given: Namespace, output: Path) -> None:
     from ranklight.serving.embedding import Job, embed_parts, plan_of, schema_of
     from ranklight.serving.embedding_formats import write_as
     from ranklight.serving.image_lists import list_images
-    from ranklight.serving.trained_model import load
+    from ranklight.serving.trained_model import load, usable_device
 
     images = list_images(given.images, given.image, given.root)
+    for device in given.devices:
+        usable_device(device)
     model = load(given.run, given.devices[0] if given.devices else None)
     decision = _decision(given.decision, model.decisions)
     job = Job(given.run, images, output, decision, given.batch_size, given.workers)
@@ -51,11 +62,20 @@ def _embed(given: Namespace, output: Path) -> None:
     with job.parts.claimed(plan_of(model, job)):
         embed_parts(model, job, given.devices)
         seconds = monotonic() - start
-        broken = write_as(output, schema, job.parts, model.class_names)
-    print(
-        f"{output}: {len(images.files):,} images of {images.source}, "
-        f"{model.embedding_size} dimensions, {left / seconds:,.0f} images a second"
-    )
+        broken = job.parts.broken()
+        # What was there is not given up for nothing.
+        if len(broken) < len(images.files) or not output.exists():
+            write_as(output, schema, job.parts, model.class_names)
+    told = f"{model.embedding_size} dimensions, {left / seconds:,.0f} images a second"
+    _tell(output, images, broken, told)
+
+
+def _tell(output: Path, images: "ImageList", broken: Sequence[str], told: str) -> None:
+    if len(broken) == len(images.files):
+        raise ValueError(
+            f"none of the {len(broken):,} images of {images.source} can be read, first: {broken[0]}"
+        )
+    print(f"{output}: {len(images.files):,} images of {images.source}, {told}")
     if images.left_out is not None and images.left_out.counts:
         print(images.left_out)
     if broken:
@@ -86,7 +106,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument(
         "--output", required=True, help="The file: .parquet, .npz, or .npy (the vectors alone)."
     )
-    parser.add_argument("--image", default="image", help="Column of the paths in a table.")
+    parser.add_argument("--image", help="Column of the paths in a table (default: image).")
     parser.add_argument(
         "--root", help="Where relative paths begin (default: the folder of the table)."
     )

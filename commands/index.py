@@ -2,7 +2,7 @@
 
 import os
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,9 +29,12 @@ def main(arguments: Sequence[str]) -> None:
     elif given.compare:
         from ranklight.serving.index_building import compare_layouts
 
-        _print(compare_layouts(_stored(given), _usual_layouts(given)), given.embeddings)
+        source = _stored(given)
+        _print(compare_layouts(source, _layouts_that_fit(given, source)), given.embeddings)
     elif given.embeddings is not None:
-        _index(given, _stored(given))
+        source = _stored(given)
+        _check_run(given, source)
+        _index(given, source)
     else:
         _embed_and_index(given)
 
@@ -100,6 +103,52 @@ def _usual_layouts(given: Namespace) -> list["Layout"]:
     return [*exact, *kept, *(Layout(kind, **as_asked) for kind in _KINDS[1:])]
 
 
+def _layouts_that_fit(given: Namespace, source: "EmbeddingBlocks") -> Iterator["Layout"]:
+    """Those that so many vectors of this size can be kept in; of the others it is said why not."""
+    from ranklight.search.vector_index import Layout, check_layout
+
+    source.check_any()
+    check_layout(
+        Layout("Exact", "float32", given.prefix, given.pca), source.dimensions, source.rows
+    )
+    for layout in _usual_layouts(given):
+        try:
+            check_layout(layout, source.dimensions, source.rows)
+        except ValueError as error:
+            print(f"left out: {layout}: {error}")
+        else:
+            yield layout
+
+
+def _check_run(given: Namespace, source: "EmbeddingBlocks") -> None:
+    """Refuse a run that did not make the embeddings: nothing could be searched for by it."""
+    if given.run is None:
+        return
+    from ranklight.serving.trained_model import load
+
+    encoder = load(given.run, "cpu").encoder_hash
+    if encoder != source.about.encoder:
+        raise ValueError(
+            f"the embeddings {source.path} are of the encoder {source.about.encoder}, the run "
+            f"{given.run} is of {encoder}: name the run that made them, or none"
+        )
+
+
+def _check_layout_of(given: Namespace) -> None:
+    """Refuse another kind of index than the one that is added to."""
+    from ranklight.search.vector_index import Layout
+    from ranklight.serving.image_index import layout_of
+    from ranklight.serving.index_directory import read_facts
+
+    directory = Path(given.output)
+    there = layout_of(read_facts(directory)[0], directory)
+    if _layout(given) not in (Layout(), there):
+        raise ValueError(
+            f"--add keeps the kind of the index that is there, {there} with an effort of "
+            f"{there.effort}: leave out --kind, --vectors, --prefix, --pca and --effort"
+        )
+
+
 def _stored(given: Namespace) -> "EmbeddingBlocks":
     from ranklight.serving.embedding_blocks import EmbeddingBlocks
 
@@ -107,15 +156,16 @@ def _stored(given: Namespace) -> "EmbeddingBlocks":
 
 
 def _print(measured: Iterable["Measured"], title: str) -> None:
-    from rich.console import Console
     from rich.table import Column, Table
+
+    from ranklight.plain_console import plain_console
 
     numbers = ("bytes a vector", "recall", "ms a query")
     table = Table("index", *(Column(name, justify="right") for name in numbers), title=title)
     for line in measured:
         size, recall = f"{line.bytes_a_vector:,.1f}", f"{line.recall:.3f} @{line.k}"
         table.add_row(line.layout, size, recall, f"{line.ms_a_query:.2f}")
-    Console().print(table)
+    plain_console().print(table)
 
 
 def _check(given: Namespace) -> None:
@@ -128,6 +178,12 @@ def _check(given: Namespace) -> None:
     if given.compare and given.embeddings is None:
         raise ValueError("--compare needs --embeddings, a file that `ranklight embed` wrote")
     check_numbers(given)
+    if given.compare and given.add:
+        raise ValueError("--compare writes nothing, so there is nothing to --add: give one of them")
+    if given.add:
+        _check_layout_of(given)
+    if given.embeddings is not None and given.root is not None and not Path(given.root).is_dir():
+        raise FileNotFoundError(f"--root must be a folder; there is no {given.root}")
     if given.add and given.remove is not None:
         raise ValueError("--add and --remove are two commands: give one after the other")
 
@@ -154,7 +210,7 @@ def _parser() -> ArgumentParser:
         help="Only print what each kind of index would cost and find of --embeddings.",
     )
     _add_layout(parser)
-    parser.add_argument("--image", default="image", help="Column of the paths in a table.")
+    parser.add_argument("--image", help="Column of the paths in a table (default: image).")
     parser.add_argument(
         "--root", help="Where relative names of files start (default: the current folder)."
     )

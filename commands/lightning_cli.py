@@ -230,6 +230,8 @@ def _experiment_name(config: Namespace) -> str:
 
 
 def _refuse_what_misleads(config: Namespace, command: str) -> None:
+    if config.get("data") is None:
+        raise ValueError(f"{command} needs a data module: the configuration has no data")
     if config.trainer.use_distributed_sampler:
         raise ValueError(
             "trainer.use_distributed_sampler must be false: the data modules share out every "

@@ -19,14 +19,12 @@ index`; where one is missing the page says which command makes it.
 def main(arguments: Sequence[str]) -> None:
     """Write the report that the command line asks for."""
     options: dict[str, Any] = vars(report_parser().parse_args(arguments))
-    from rich.console import Console
-
     from ranklight.serving.report import Limits, write_report
 
     limits = Limits(**{name: options.pop(name) for name in Limits._fields})
     first, second = options.pop("run"), options.pop("run2")
     written = write_report([first] if second is None else [first, second], limits=limits, **options)
-    Console().print(f"report: {written}", soft_wrap=True)
+    print(f"report: {written}")
 
 
 def report_parser() -> ArgumentParser:

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from rich.console import Console
-
+from ranklight.plain_console import plain_console
 from ranklight.studies.intervals import rounded
 from ranklight.studies.prediction import prediction_interval
 from ranklight.studies.results_file import read_results_file
@@ -59,7 +58,7 @@ def rerun(file: Path) -> None:
     if subprocess.run([sys.executable, "-m", "ranklight", *words], check=False).returncode:
         raise ValueError(f"{first.experiment} could not be trained anew, see above")
     scores = all_test_scores(Path("runs", first.experiment, name))
-    Console().print(screen_table(moved_sheet(first, runs, scores)))
+    plain_console().print(screen_table(moved_sheet(first, runs, scores)))
 
 
 def command_of(experiment: Path) -> list[str]:

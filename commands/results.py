@@ -3,6 +3,7 @@
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from ranklight.commands.compare import check, compare_parser, comparison
 from ranklight.commands.rerun import rerun_all
@@ -12,6 +13,7 @@ from ranklight.studies.intervals import Interval
 from ranklight.studies.results_file import read_results_file
 from ranklight.studies.results_page import filled
 from ranklight.studies.sheet import markdown_lines
+from ranklight.text_files import read_text_file
 
 RUNS = "results.csv"
 _DESCRIPTION = f"""\
@@ -26,6 +28,13 @@ What stands between these comments and <!-- end --> is made by the command:
 
 A row is an experiment, by the name that its runs have. The runs of another folder are named first:
 <!-- mean experiments/digits/{RUNS} ROW METRIC -->, from the page on."""
+
+
+class _OfAPage(ArgumentParser):
+    """Refuses words of a page, which is then named, and not those of the command line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(message)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -84,7 +93,7 @@ def filled_page(page: Path) -> str:
         "difference": lambda words: _difference(*_runs_and_words(page, words)),
         "claims": lambda words: _claims(page.parent / _counted(words, 1, "claims FILE.yaml")[0]),
     }
-    return filled(page.read_text(encoding="utf-8"), verbs)
+    return filled(read_text_file(page, "page"), verbs)
 
 
 def _runs_and_words(page: Path, words: Sequence[str]) -> tuple[Path, Sequence[str]]:
@@ -95,7 +104,7 @@ def _runs_and_words(page: Path, words: Sequence[str]) -> tuple[Path, Sequence[st
 
 
 def _tables(runs: Path, words: Sequence[str]) -> str:
-    given = compare_parser().parse_args([str(runs), *words])
+    given = compare_parser(_OfAPage).parse_args([str(runs), *words])
     check(given)
     tables = ["\n".join(markdown_lines(sheet)) for sheet in comparison(given).sheets]
     return "\n\n".join(tables)

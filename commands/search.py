@@ -1,10 +1,13 @@
 """`ranklight search`: the images of an index that are nearest to others."""
 
 import json
+import math
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ranklight.commands.outputs import check_output
 
 if TYPE_CHECKING:
     from ranklight.serving.boxes import Shown
@@ -12,6 +15,7 @@ if TYPE_CHECKING:
     from ranklight.serving.image_index import ImageIndex
     from ranklight.serving.queries import Queries
 
+EMBEDDINGS = ".parquet"
 _FOUND, _QUERIES_ON_A_SHEET = 10, 50
 
 
@@ -44,8 +48,17 @@ def _check(given: Namespace) -> None:
         raise ValueError("needed is something to search for: files or folders, or else --rows")
     if given.k is not None and given.k < 1:
         raise ValueError(f"-k is 1 or more, not {given.k}")
-    if given.sheet is not None and not given.sheet.endswith(".png"):
-        raise ValueError(f"--sheet must end in .png; got {given.sheet}")
+    if given.threshold is not None and not math.isfinite(given.threshold):
+        raise ValueError(f"--threshold is a similarity, at most 1; got {given.threshold}")
+    stored = [name for name in given.query if name.endswith(EMBEDDINGS)]
+    if stored and len(given.query) > 1:
+        raise ValueError(
+            f"{stored[0]} holds queries, and is searched for alone: leave out the rest"
+        )
+    if given.sheet is not None:
+        if not given.sheet.endswith(".png"):
+            raise ValueError(f"--sheet must end in .png; got {given.sheet}")
+        check_output("--sheet", given.sheet)
 
 
 def _search(index: "ImageIndex", given: Namespace) -> tuple[list["Shown"], list[list["Found"]]]:
@@ -62,18 +75,24 @@ def _search(index: "ImageIndex", given: Namespace) -> tuple[list["Shown"], list[
 
 
 def _queries(index: "ImageIndex", given: Namespace) -> "Queries":
-    from ranklight.serving.queries import (
-        image_files,
-        image_queries,
-        is_embeddings,
-        model_of,
-        stored_queries,
-    )
+    from ranklight.serving.queries import image_files, image_queries, model_of, stored_queries
 
-    if len(given.query) == 1 and is_embeddings(given.query[0]):
+    if given.query[0].endswith(EMBEDDINGS):
         return stored_queries(Path(given.query[0]), index)
     files = image_files(given.query)
+    _check_sheet(given, len(files), files)
     return image_queries(files, model_of(index, given.run))
+
+
+def _check_sheet(given: Namespace, queries: int, pictures: Iterable[Path]) -> None:
+    """Refuse a sheet that nobody could look at, or that would take a picture's place."""
+    if given.sheet is None:
+        return
+    if queries > _QUERIES_ON_A_SHEET:
+        raise ValueError(
+            f"a sheet shows up to {_QUERIES_ON_A_SHEET} queries, and there are {queries}"
+        )
+    check_output("--sheet", given.sheet, pictures)
 
 
 def _draw(
@@ -81,18 +100,16 @@ def _draw(
 ) -> None:
     from ranklight.serving.contact_sheet import write_sheet
 
-    if len(shown) > _QUERIES_ON_A_SHEET:
-        raise ValueError(
-            f"a sheet shows up to {_QUERIES_ON_A_SHEET} queries, and there are {len(shown)}"
-        )
+    _check_sheet(given, len(shown), index.paths_like(Path(given.sheet)))
     root = Path(index.facts["root"] if given.rows is not None else "")
     queries = [(root / name, box) for name, box in shown]
     write_sheet(Path(given.sheet), index, queries, found)
 
 
 def _print(name: str, images: list["Found"]) -> None:
-    from rich.console import Console
     from rich.table import Column, Table
+
+    from ranklight.plain_console import plain_console
 
     told = any(image.same is not None for image in images)
     numbers = [Column(name, justify="right") for name in ("row", "distance", "similarity")]
@@ -104,7 +121,7 @@ def _print(name: str, images: list["Found"]) -> None:
         table.add_row(
             image.file, str(image.row), f"{image.distance:.4f}", f"{image.similarity:.4f}", *same
         )
-    Console().print(table)
+    plain_console().print(table)
 
 
 def _parser() -> ArgumentParser:

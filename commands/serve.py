@@ -1,5 +1,6 @@
 """`ranklight serve`: an index on a page; drop a picture, see the nearest, search on."""
 
+import math
 import socket
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
@@ -15,8 +16,7 @@ _HERE = ("127.0.0.1", "localhost", "[::1]", "::1")
 def main(arguments: Sequence[str]) -> None:
     """Serve the index that the command line names, until Ctrl-C."""
     given = _parser().parse_args(arguments)
-    if min(given.most_megabytes, given.most_megapixels) <= 0 or not 0 < given.port < 65536:
-        raise ValueError("limits are above 0, and --port is 1 to 65535")
+    _check(given)
     _check_free(given.host, given.port)
     try:
         import fastapi  # noqa: F401
@@ -35,6 +35,17 @@ def main(arguments: Sequence[str]) -> None:
         log_level="warning",
         limit_concurrency=_MOST_AT_ONCE,
     )
+
+
+def _check(given: Namespace) -> None:
+    """Refuse numbers and names that cannot be, before anything is loaded."""
+    for name in ("most_megabytes", "most_megapixels"):
+        if not 0 < getattr(given, name) < math.inf:
+            raise ValueError(f"--{name} must be above 0 and finite; got {getattr(given, name)}")
+    if not 0 < given.port < 65536:
+        raise ValueError(f"--port is 1 to 65535; got {given.port}")
+    if not given.host:
+        raise ValueError("--host is empty: name an address, such as 127.0.0.1, or 0.0.0.0 for all")
 
 
 def _search_of(given: Namespace) -> "PictureSearch":

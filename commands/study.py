@@ -107,8 +107,7 @@ def study(options: Namespace, more: Sequence[str]) -> None:
 
 def _search_and_test(options: Namespace, arms: list[Arm], runs: Runs, ledger: Ledger) -> None:
     # Here, since --help needs neither Optuna nor what it imports.
-    from rich.console import Console
-
+    from ranklight.plain_console import plain_console
     from ranklight.studies.final_runs import FinalRuns
     from ranklight.studies.study_report import results, write_search
     from ranklight.studies.trials import Search
@@ -122,7 +121,7 @@ def _search_and_test(options: Namespace, arms: list[Arm], runs: Runs, ledger: Le
     _watch("fresh seeds", len(arms) * len(seeds), final.fit())
     _watch("test", len(arms) * len(seeds), final.test())
     metrics = options.test_metrics or [options.metric.replace("val/", "test/", 1)]
-    Console().print(results(search, final.scores(), metrics))
+    plain_console().print(results(search, final.scores(), metrics))
     print(f"all of it: {runs.directory}")
 
 
@@ -148,8 +147,13 @@ def _check(options: Namespace, more: Sequence[str]) -> None:
     for name in ("trials", "folds", "seeds"):
         if getattr(options, name) < 1:
             raise ValueError(f"--{name} must be 1 or more; got {getattr(options, name)}")
-    if not options.metric.startswith("val/"):
+    if not options.metric.startswith("val/") or options.metric == "val/":
         raise ValueError(f"--metric must be a score of validation, val/...; got {options.metric}")
+    name = options.study
+    if name is not None and (name in ("", ".", "..") or Path(name).name != name):
+        raise ValueError(f"--study needs the name of one directory; got {name!r}")
+    if Path(options.runs).exists() and not Path(options.runs).is_dir():
+        raise FileExistsError(f"--runs {options.runs} is a file: name a folder")
     for word in more:
         key = word.removeprefix("--").split("=")[0]
         if word.startswith("--") and key in RESERVED:

@@ -2,20 +2,33 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import torch
-from jsonargparse import auto_cli
-from rich.console import Console
+from jsonargparse import ArgumentParser, auto_cli
 from rich.table import Column, Table
 from torch import Tensor, nn
 
+from ranklight.commands.errors import refuse
+from ranklight.commands.outputs import check_picture
+from ranklight.commands.refusals import sentence_of_parser
+from ranklight.drawing import save_figure
 from ranklight.losses import ContrastiveLoss, MultiSimilarityLoss, TripletLoss
 from ranklight.pairs.weights import pair_weights
+from ranklight.plain_console import plain_console
 
 _POSITIVES = (0.6, 0.8)
 _NEGATIVES = (0.2, 0.5)
 _TABLE = (-0.5, 0.0, 0.25, 0.5, 0.75, 0.9)
+
+
+class _Parser(ArgumentParser):
+    """Refuses in one sentence."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        if not self.exit_on_error:
+            super().error(message, ex)
+        refuse(f"{sentence_of_parser(message)} (all keys: ranklight weights --help)", "weights")
 
 
 class Curve(NamedTuple):
@@ -28,7 +41,13 @@ class Curve(NamedTuple):
 
 def main(arguments: Sequence[str]) -> None:
     """Draw the losses that the command line names."""
-    auto_cli(weights, args=list(arguments), as_positional=False, prog="ranklight weights")
+    auto_cli(
+        weights,
+        args=list(arguments),
+        as_positional=False,
+        prog="ranklight weights",
+        parser_class=_Parser,
+    )
 
 
 def curve(loss: nn.Module, similarity: Tensor) -> Curve:
@@ -44,7 +63,13 @@ def curve(loss: nn.Module, similarity: Tensor) -> Curve:
         relevance = torch.cat([torch.tensor([kind]), relevance_of_others]).unsqueeze(0)
         rows = [torch.cat([s.reshape(1), others]).unsqueeze(0) for s in similarity]
         selection = torch.ones_like(relevance, dtype=torch.bool)
-        swept = [pair_weights(loss, row, relevance, selection)[0, 0] for row in rows]
+        try:
+            swept = [pair_weights(loss, row, relevance, selection)[0, 0] for row in rows]
+        except (TypeError, RuntimeError) as error:
+            raise ValueError(
+                "weights are of losses of pairs, which take similarity, relevance and a selection; "
+                f"{type(loss).__name__} does not: {error}"
+            ) from error
         weights.append(torch.stack(swept))
     return Curve(similarity, *weights)
 
@@ -68,8 +93,8 @@ def draw(losses: dict[str, nn.Module], path: Path) -> None:
     for axes, kind in ((left, "positive"), (right, "negative")):
         axes.set(title=f"a {kind} pair", xlabel="similarity S", ylabel="weight |∂L/∂S|")
     right.legend()
-    figure.savefig(path, dpi=150)
-    Console().print(table(losses))
+    save_figure(figure, path, dpi=150)
+    plain_console().print(table(losses))
 
 
 def weights(losses: list[nn.Module] | None = None, path: str = "weights.png") -> None:
@@ -80,6 +105,9 @@ def weights(losses: list[nn.Module] | None = None, path: str = "weights.png") ->
             if wanted; by default those of the general pair weighting's paper.
         path: The picture.
     """
+    check_picture("--path", path)
+    if losses == []:
+        raise ValueError("--losses must name one loss or more; got []")
     if losses is None:
         losses = [MultiSimilarityLoss(), ContrastiveLoss(), TripletLoss()]
     names = [type(loss).__name__ for loss in losses]
@@ -88,7 +116,7 @@ def weights(losses: list[nn.Module] | None = None, path: str = "weights.png") ->
         for index, name in enumerate(names)
     ]
     draw(dict(zip(numbered, losses, strict=True)), Path(path))
-    Console().print(f"picture: {path}")
+    print(f"picture: {path}")
 
 
 def table(losses: dict[str, nn.Module]) -> Table:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from pytorch_lightning import Callback, LightningModule, Trainer
-from rich.console import Console
 from rich.table import Table
+
+from ranklight.plain_console import plain_console
 
 
 class ResultsTable(Callback):
@@ -31,7 +32,7 @@ class ResultsTable(Callback):
             if name.startswith(own)
         }
         if scores and trainer.is_global_zero:
-            Console().print(results_table(stage, scores))
+            plain_console().print(results_table(stage, scores))
 
 
 def results_table(title: str, scores: Mapping[str, float]) -> Table:

@@ -87,9 +87,10 @@ def release(run: Path) -> None:
         return
     (run / _LOCK).unlink(missing_ok=True)
     file.close()
+    # The next command of this process makes a run of its own.
+    os.environ.pop(_INHERITED, None)
     if not any(run.iterdir()):
         run.rmdir()
-        os.environ.pop(_INHERITED, None)
 
 
 def latest_run(root: Path, experiment: str) -> Path:

@@ -15,6 +15,10 @@ from ranklight.writing import replacing
 
 _OF_ONE_COMMAND = (
     "ckpt_path",
+    "weights_only",
+    "verbose",
+    "return_predictions",
+    "json",
     "config",
     "run",
     "runs",

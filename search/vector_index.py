@@ -244,6 +244,8 @@ def check_layout(layout: Layout, dimensions: int, rows: int) -> None:
             f"{rows} vectors of {layout.prefix or dimensions} dimensions have at most {most} "
             f"principal components, not {layout.pca}"
         )
+    if layout.kind != "Exact":
+        index_name(layout.kind, rows, layout.pca or layout.prefix or dimensions)
 
 
 def _library() -> Any:

@@ -62,6 +62,8 @@ class EmbeddingBlocks:
         if not self.rows:
             raise ValueError(
                 f"{self.path} holds no vector: {self.broken} images, all of them broken"
+                if self.broken
+                else f"{self.path} holds no vector, and no image: embed some"
             )
 
     def __iter__(self) -> Iterator[Block]:

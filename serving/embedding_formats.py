@@ -22,8 +22,8 @@ def write_as(
     schema: "pyarrow.Schema",
     parts: EmbeddingParts,
     class_names: Sequence[str] | None = None,
-) -> list[str]:
-    """Write all parts as one file, by the ending of its name; gives what was wrong with images.
+) -> None:
+    """Write all parts as one file, by the ending of its name.
 
     - `.parquet`: see `EmbeddingsFile`.
     - `.npy`: `n d`, rows of NaN where an image is broken.
@@ -45,9 +45,6 @@ def write_as(
                 if "scores" in schema.names:
                     scores = _write_matrix(Path(folder) / "scores.npy", schema, parts, "scores")
                 _write_npz(fresh, vectors, scores, _texts(schema, parts, class_names))
-    return [
-        error for part in parts.read() for error in part.column("error").drop_null().to_pylist()
-    ]
 
 
 def _write_matrix(file: Path, schema: "pyarrow.Schema", parts: EmbeddingParts, name: str) -> Path:

@@ -59,6 +59,12 @@ class EmbeddingParts:
         for number in self.numbers:
             yield parquet.read_table(self._file(number))
 
+    def broken(self) -> list[str]:
+        """What is wrong with each image that cannot be read."""
+        return [
+            error for part in self.read() for error in part.column("error").drop_null().to_pylist()
+        ]
+
     @contextmanager
     def claimed(self, plan: dict[str, Any]) -> Iterator[None]:
         """Be the only process that writes parts, and remove them when the file is written.

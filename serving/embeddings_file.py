@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from ranklight.parquet_files import readable
 from ranklight.writing import replacing
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 _KEY = b"ranklight"
 ROWS = 65_536
+_ADVICE = "embed the images again"
 
 
 class About(NamedTuple):
@@ -55,15 +57,13 @@ class EmbeddingsFile:
     """
 
     def __init__(self, path: str | Path) -> None:
-        from pyarrow import ArrowInvalid, parquet
+        from pyarrow import parquet, types
 
         self.path = Path(path)
         if not self.path.is_file():
             raise FileNotFoundError(f"there is no file of embeddings {self.path}")
-        try:
+        with readable(self.path, _ADVICE):
             self._file = parquet.ParquetFile(self.path)
-        except ArrowInvalid as error:
-            raise ValueError(f"{self.path} is no Parquet file: {error}") from error
         schema = self._file.schema_arrow
         said = (schema.metadata or {}).get(_KEY)
         if said is None or not {"file", "embedding", "error"} <= set(schema.names):
@@ -71,9 +71,21 @@ class EmbeddingsFile:
                 f"{self.path} must be a file that `ranklight embed` wrote, with the columns file, "
                 f"embedding and error; it has {', '.join(schema.names)}"
             )
-        self.about = About(**json.loads(said))
+        kind = schema.field("embedding").type
+        if not types.is_fixed_size_list(kind) or kind.value_type != "float":
+            raise ValueError(
+                f"{self.path} must have embeddings of one size, as `ranklight embed` writes them; "
+                f"its column embedding holds {kind}"
+            )
+        try:
+            self.about = About(**json.loads(said))
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"{self.path} does not say what its embeddings are, as this version of ranklight "
+                f"writes it: {_ADVICE} ({error})"
+            ) from error
         self.rows: int = self._file.metadata.num_rows
-        self.embedding_size: int = schema.field("embedding").type.list_size
+        self.embedding_size: int = kind.list_size
         self.columns: list[str] = schema.names
 
     def blocks(
@@ -84,10 +96,18 @@ class EmbeddingsFile:
         Args:
             columns: Which; None: all.
             rows: In a block, at most.
+
+        Raises:
+            ValueError: The file is damaged; names it.
         """
         from pyarrow import Table
 
-        for batch in self._file.iter_batches(rows, columns=columns):
+        batches = self._file.iter_batches(rows, columns=columns)
+        while True:
+            with readable(self.path, _ADVICE):
+                batch = next(batches, None)
+            if batch is None:
+                return
             yield Table.from_batches([batch])
 
 

@@ -9,9 +9,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ranklight.datamodules.reading.pictures import Box
+from ranklight.parquet_files import readable
 from ranklight.search.vector_index import Layout, VectorIndex
 from ranklight.serving.boxes import boxes_of
-from ranklight.serving.index_directory import FILES, VECTORS, read_facts
+from ranklight.serving.index_directory import FACTS, FILES, VECTORS, read_facts
 
 _TRIES = 3
 
@@ -60,7 +61,7 @@ class ImageIndex:
             facts, folder = read_facts(Path(directory))
             try:
                 return cls._read(folder, facts, effort)
-            except (FileNotFoundError, ValueError):
+            except (OSError, ValueError):
                 # A newer version took its place, and this one was removed while it was read.
                 if folder.is_dir() and read_facts(Path(directory))[1] == folder:
                     raise
@@ -70,11 +71,12 @@ class ImageIndex:
     def _read(cls, folder: Path, facts: dict[str, Any], effort: int | None) -> "ImageIndex":
         from pyarrow import parquet
 
-        layout = Layout(**facts["layout"])
+        layout = layout_of(facts, folder.parent)
         if effort is not None:
             layout = layout._replace(effort=effort)
         vectors = VectorIndex.read(folder / VECTORS, layout, facts["normalised"])
-        files = parquet.read_table(folder / FILES)
+        with readable(folder / FILES, "build the index again"):
+            files = parquet.read_table(folder / FILES)
         if len(vectors) != files.num_rows:
             raise ValueError(
                 f"{folder} has {len(vectors)} vectors and {files.num_rows} files, which must be as "
@@ -186,6 +188,28 @@ class ImageIndex:
         """Where the file of an image lies."""
         return Path(self.facts["root"], self.files["file"][row].as_py())
 
+    def paths_like(self, path: Path) -> list[Path]:
+        """Where the files of images lie that are called as this one is, in any folder."""
+        from pyarrow import compute
+
+        alike = compute.ends_with(self.files["file"], path.name).to_numpy()
+        return [self.path(int(row)) for row in np.flatnonzero(alike)]
+
     def box(self, row: int) -> Box | None:
         """The part of its file that an image is; None for the whole."""
         return boxes_of(self.files.slice(row, 1))[0]
+
+
+def layout_of(facts: dict[str, Any], directory: Path) -> Layout:
+    """What an index keeps of a vector, and how it looks for it.
+
+    Raises:
+        ValueError: Its facts are of another version of ranklight, or damaged.
+    """
+    try:
+        return Layout(**facts["layout"])
+    except TypeError as error:
+        raise ValueError(
+            f"{directory / FACTS} has a layout that this version of ranklight does not know, "
+            f"{facts['layout']}: build the index again"
+        ) from error

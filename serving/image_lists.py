@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ranklight.datamodules.reading.annotations import SPLITS
+from ranklight.datamodules.reading.annotations import split_named
 from ranklight.datamodules.reading.boxes import SIDES, whole_pixels
 from ranklight.datamodules.reading.found import LeftOut
 from ranklight.datamodules.reading.pictures import Box
 from ranklight.datamodules.reading.suffixes import suffixes, why_no_picture
 from ranklight.datamodules.reading.tables import read_table
+from ranklight.text_files import read_text_file
 
 if TYPE_CHECKING:
     import pyarrow
@@ -83,23 +84,28 @@ class ImageList(NamedTuple):
     left_out: LeftOut | None = None
 
 
-def list_images(source: str, image: str = "image", root: str | None = None) -> ImageList:
+def list_images(source: str, image: str | None = None, root: str | None = None) -> ImageList:
     """The images of a folder, a table, a file of names, an image, or of names on standard input.
 
     Of a folder whose images lie in folders, `label` is the name of the uppermost; where these are
-    splits (train, val, test, and no others), that is `split`, and `label` the folder below.
+    splits and no others, as of `read_class_folders`, that is `split`, by the names train, val and
+    test, and `label` the folder below.
 
     Args:
         source: A folder; a table (.csv, .tsv, .parquet, .jsonl, .ndjson); a .txt with a name a
             line; an image; or - for names on standard input.
-        image: Column of the paths in a table. Columns x1, y1, x2, y2 are a box in the picture.
+        image: Column of the paths in a table; None: `image`. Columns x1, y1, x2, y2 are a box in
+            the picture.
         root: Where relative paths of a table or a list begin; by default the folder of the table,
             and the current one of a list.
 
     Raises:
-        FileNotFoundError: There is no such source, or no image in a folder.
-        ValueError: A table or a list that names no image, or a name that is no text.
+        FileNotFoundError: There is no such source or root, or no image in a folder.
+        ValueError: A table or a list that names no image, a name that is no text, or a column or a
+            root of what has none.
     """
+    if root is not None and not Path(root).is_dir():
+        raise FileNotFoundError(f"--root must be a folder; there is no {root} (from {Path.cwd()})")
     found = _listed(source, image, root)
     for file in found.files:
         try:
@@ -111,19 +117,26 @@ def list_images(source: str, image: str = "image", root: str | None = None) -> I
     return found
 
 
-def _listed(source: str, image: str, root: str | None) -> ImageList:
+def _listed(source: str, image: str | None, root: str | None) -> ImageList:
+    path = Path(source)
+    if source != "-" and (not source or not path.exists()):
+        raise FileNotFoundError(
+            f"there is no folder, table or image {source or 'without a name'} (from {Path.cwd()})"
+        )
+    if source != "-" and path.suffix.lower() in _TABLES and path.is_file():
+        return _of_table(path, image or "image", path.parent if root is None else Path(root))
+    if image is not None:
+        raise ValueError(f"--image is a column of a table, and {source} is none: leave it out")
     if source == "-":
         return _of_lines(sys.stdin, "standard input", root)
-    path = Path(source)
+    if path.suffix.lower() == ".txt" and path.is_file():
+        return _of_lines(read_text_file(path, "list of images").split("\n"), source, root)
+    if root is not None:
+        raise ValueError(
+            f"--root is where names of a table or a list begin, and {source} is none: leave it out"
+        )
     if path.is_dir():
         return _of_folder(path)
-    if not path.exists():
-        raise FileNotFoundError(f"there is no folder, table or image {path} (from {Path.cwd()})")
-    if path.suffix.lower() in _TABLES:
-        return _of_table(path, image, path.parent if root is None else Path(root))
-    if path.suffix.lower() == ".txt":
-        with path.open(encoding="utf-8") as lines:
-            return _of_lines(lines, source, root)
     if reason := why_no_picture(path.name):
         raise ValueError(f"{path} is no folder, table or image: {reason}")
     return ImageList([source], None, None, source)
@@ -135,12 +148,11 @@ def _of_folder(folder: Path) -> ImageList:
     left_out = LeftOut(folder)
     files = images_below(folder, left_out)
     folders = [file.parts[len(folder.parts) : -1] for file in files]
-    above = 1 if {names[0] for names in folders if names} <= set(SPLITS) else 0
-    columns = {}
-    for name, depth in (("split", 0), ("label", above))[1 - above :]:
-        values = [names[depth] if len(names) > depth else None for names in folders]
-        if any(values):
-            columns[name] = pyarrow.array(values)
+    in_splits = all(split_named(names[0]) for names in folders if names)
+    labels = [names[in_splits] if len(names) > in_splits else None for names in folders]
+    splits = [split_named(names[0]) if in_splits and names else None for names in folders]
+    named = {"split": splits, "label": labels}
+    columns = {name: pyarrow.array(values) for name, values in named.items() if any(values)}
     known = pyarrow.table(columns) if columns else None
     return ImageList([str(file) for file in files], None, known, str(folder), left_out)
 

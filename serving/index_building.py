@@ -1,6 +1,6 @@
 """Building an index from an embeddings file, block after block; adding to it, removing from it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,7 +18,7 @@ from ranklight.search.vector_index import (
 from ranklight.serving.boxes import shown_in
 from ranklight.serving.embedding_blocks import EmbeddingBlocks
 from ranklight.serving.image_index import ImageIndex
-from ranklight.serving.index_directory import FILES, VECTORS, new_version
+from ranklight.serving.index_directory import FILES, VECTORS, new_version, read_facts
 from ranklight.serving.index_recall import Measured, ask, draw, measure, measured_against
 from ranklight.writing import naming
 
@@ -77,7 +77,7 @@ def learnt_index(source: EmbeddingBlocks, layout: Layout) -> VectorIndex:
     return VectorIndex.learn(layout, sample, source.rows, source.about.normalised)
 
 
-def compare_layouts(source: EmbeddingBlocks, layouts: Sequence[Layout]) -> Iterator[Measured]:
+def compare_layouts(source: EmbeddingBlocks, layouts: Iterable[Layout]) -> Iterator[Measured]:
     """What each layout would cost and find, one after the other in memory; nothing is kept."""
     source.check_any()
     asked = ask(source)
@@ -107,12 +107,14 @@ def add_images(
         How many were added, and how many were there.
 
     Raises:
+        FileNotFoundError: There is no index.
         ValueError: The embeddings are of another encoder, or files are named from another folder
             than those of the index.
         OSError: As of `build_index`.
     """
     import pyarrow as pa
 
+    read_facts(directory)
     with new_version(directory) as (folder, facts):
         index = ImageIndex.open(directory)
         index.check_encoder(source.about.encoder, f"the embeddings {source.path} are")
@@ -136,11 +138,13 @@ def remove_images(files: Sequence[str], directory: Path) -> int:
         How many images were removed.
 
     Raises:
+        FileNotFoundError: There is no index.
         ValueError: A file is not in the index, or all of them would go.
         OSError: As of `build_index`.
     """
     import pyarrow as pa
 
+    read_facts(directory)
     with new_version(directory) as (folder, facts):
         index = ImageIndex.open(directory)
         names = index.files["file"].to_pylist()

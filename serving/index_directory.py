@@ -22,6 +22,10 @@ from ranklight.writing import naming, replacing
 FACTS, LOCK = "index.json", ".lock"
 VECTORS, FILES = "index.faiss", "files.parquet"
 _VERSION = "version-"
+_FACTS = (
+    *("encoder", "run", "root", "rows", "dimensions", "normalised", "threshold"),
+    *("layout", "measured"),
+)
 
 
 def read_facts(directory: Path) -> tuple[dict[str, Any], Path]:
@@ -39,9 +43,17 @@ def read_facts(directory: Path) -> tuple[dict[str, Any], Path]:
         )
     try:
         facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return facts, directory / facts["version"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} must hold an index's facts as JSON; got {error!r}") from error
+        folder = directory / facts["version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} must hold an index's facts as JSON: build the index again ({error!r})"
+        ) from error
+    if missing := [name for name in _FACTS if name not in facts]:
+        raise ValueError(
+            f"{path} must say the {', '.join(missing)} of an index, as this version of ranklight "
+            "writes them: build the index again"
+        )
+    return facts, folder
 
 
 @contextmanager

@@ -43,11 +43,6 @@ class Queries(NamedTuple):
     vectors: Float32[np.ndarray, "n d"]
 
 
-def is_embeddings(name: str) -> bool:
-    """Whether a query is an embeddings file."""
-    return Path(name).suffix == ".parquet"
-
-
 def stored_queries(path: Path, index: ImageIndex) -> Queries:
     """The images of an embeddings file.
 
@@ -69,6 +64,8 @@ def image_files(names: Sequence[str]) -> list[Path]:
         FileNotFoundError: There is no such file or folder, or no image in a folder.
         ValueError: A file is no image that can be read; names it.
     """
+    if "" in names:
+        raise FileNotFoundError("an image or folder to search for has no name: it is empty")
     files = [file for name in names for file in _files(Path(name))]
     # So that one broken file among many ends it before the model is loaded.
     for file in files:

@@ -13,6 +13,7 @@ from ranklight.run_records import read_records
 from ranklight.running.checkpoint_io import newest_whole
 from ranklight.running.run_directory import run_of_checkpoint
 from ranklight.running.seen_data import SEEN_DATA
+from ranklight.text_files import read_text_file
 from ranklight.writing import replacing
 
 CONTRACT, CONFIGURATION, WEIGHTS = "contract.json", "config.yaml", "model.safetensors"
@@ -47,6 +48,8 @@ def read_stored(path: str | Path) -> Stored:
         ValueError: A file is not what its name says.
         OSError: A checkpoint is damaged.
     """
+    if not str(path):
+        raise FileNotFoundError("needed is the directory of a run, and its name is empty")
     path = Path(path)
     if all((path / name).is_file() for name in (CONTRACT, CONFIGURATION, WEIGHTS)):
         return _read_export(path)
@@ -99,7 +102,7 @@ def _read_checkpoint(file: Path, run: Path | None) -> Stored:
         content: Any = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
     except (UnpicklingError, RuntimeError) as error:
         raise ValueError(f"{file} is no checkpoint that can be read safely: {error}") from error
-    if not isinstance(content, dict) or "state_dict" not in content:
+    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         raise ValueError(f"{file} is no checkpoint of a run: it has no state_dict")
     configuration = content.get("config") or _configuration_beside(file, run)
     weights = {
@@ -133,7 +136,11 @@ def _configuration_beside(file: Path, run: Path | None) -> dict[str, Any]:
 
 
 def _read_configuration(file: Path) -> dict[str, Any]:
-    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    text = read_text_file(file, "configuration")
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{file} must hold keys and their values, got {content!r:.40}")
     return content

@@ -49,7 +49,7 @@ class TrainedModel:
 
     def __init__(self, stored: Stored, device: str | torch.device | None = None) -> None:
         self.stored = stored
-        self.device = _usable(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = usable_device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         data: Any = build_data_module(stored.configuration)
         seen = stored.seen_data
         shape = _picture_shape(seen, data)
@@ -216,7 +216,12 @@ def load(path: str | Path, device: str | torch.device | None = None) -> TrainedM
     return TrainedModel(read_stored(path), device)
 
 
-def _usable(device: str | torch.device) -> torch.device:
+def usable_device(device: str | torch.device) -> torch.device:
+    """A device by its name.
+
+    Raises:
+        ValueError: There is no such device, or torch cannot use it here.
+    """
     try:
         found = torch.device(device)
         torch.empty(1, device=found)

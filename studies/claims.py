@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import yaml
 
+from ranklight.text_files import read_text_file
+
 STATES = ("holds", "does not hold", "undecided", "needs data that is not here")
 
 
@@ -39,8 +41,9 @@ def read_claims(path: Path) -> dict[str, list[Claim]]:
         ValueError: It is no mapping from papers to claims, a state is not known, or an id is there
             twice; names the claim.
     """
+    text = read_text_file(path, "file of claims")
     try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+        given = yaml.safe_load(text)
         papers = {str(paper): [Claim(**claim) for claim in of] for paper, of in given.items()}
     except (yaml.YAMLError, AttributeError, TypeError) as error:
         raise ValueError(f"{path} must map papers to lists of claims ({error})") from error

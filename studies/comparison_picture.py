@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ranklight.drawing import save_figure
 from ranklight.studies.intervals import Interval
 
 
@@ -38,4 +39,4 @@ def draw_intervals(
     if zero:
         (axes.axvline if key is None else axes.axhline)(0, color="black", linewidth=0.8)
     axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path, dpi=110)

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
+from numpy.typing import NDArray
 
+from ranklight.parquet_files import readable
 from ranklight.studies.run_scores import LeftOutError, RunScores
 
 # What a stored score may differ from the logged one: means of float32 in another order.
@@ -41,7 +43,10 @@ def query_scores(run: RunScores, metric: str) -> QueryScores:
         raise LeftOutError(
             "the scores of its queries are not kept; --queries needs run directories"
         )
-    found = _from_files(run.directory / "scores", metric)
+    try:
+        found = _from_files(run.directory / "scores", metric)
+    except ValueError as error:
+        raise LeftOutError(f"its scores of queries cannot be read ({error})") from error
     mean = float(found.values.sum() / found.weights.sum()) if len(found.ids) else float("nan")
     expected = run.scores[metric]
     if not abs(mean - expected) <= _TOLERANCE * max(1.0, abs(expected)):
@@ -90,14 +95,22 @@ def _from_files(folder: Path, metric: str) -> QueryScores:
 def _columns(file: Path) -> list[str]:
     from pyarrow import parquet
 
-    return list(parquet.read_schema(file).names) if file.exists() else []
+    if not file.exists():
+        return []
+    with readable(file, "test the run again"):
+        return list(parquet.read_schema(file).names)
+
+
+def _read(file: Path, *columns: str) -> list[NDArray[Any]]:
+    from pyarrow import parquet
+
+    with readable(file, "test the run again"):
+        table = parquet.read_table(file, columns=list(columns))
+        return [np.asarray(table[name]) for name in columns]
 
 
 def _means(file: Path, column: str) -> QueryScores:
-    from pyarrow import parquet
-
-    table = parquet.read_table(file, columns=["id", column])
-    ids, values = (np.asarray(table[name]) for name in ("id", column))
+    ids, values = _read(file, "id", column)
     # A query that has nothing relevant has no score.
     known = ~np.isnan(values.astype(np.float64))
     order = np.argsort(ids[known], kind="stable")
@@ -107,12 +120,9 @@ def _means(file: Path, column: str) -> QueryScores:
 
 def _triplets(file: Path, column: str) -> QueryScores:
     """Sums over the triplets of a query; score@k is their total, the other a mean over triplets."""
-    from pyarrow import parquet
-
-    table = parquet.read_table(file, columns=["query", column])
-    queries = np.asarray(table["query"])
+    queries, of_triplets = _read(file, "query", column)
     ids, places = np.unique(queries, return_inverse=True)
-    values = np.bincount(places, weights=np.asarray(table[column]).astype(np.float64))
+    values = np.bincount(places, weights=of_triplets.astype(np.float64))
     is_total = column.startswith("score@")
     weights = np.full(len(ids), 1 / len(ids)) if is_total else np.bincount(places).astype(float)
     return QueryScores(ids, values, weights)

@@ -49,19 +49,10 @@ def read_results_file(path: Path, metrics: Sequence[str] | None = None) -> Found
 
     Raises:
         FileNotFoundError: It is not there.
-        ValueError: It has no column `experiment`, or a score in it is no number; names the row.
+        ValueError: It has no column `experiment`, or a row is not one of a run; names the row.
     """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} must be a CSV with one row a run ({error})") from error
-    if not rows or "experiment" not in rows[0]:
-        raise ValueError(
-            f"{path} must have a row a run and a column experiment, as --keep_runs writes it; "
-            f"it has {len(rows)} rows and {', '.join(rows[0]) if rows else 'no columns'}"
-        )
     runs, left_out = [], {}
+    rows = _rows(path)
     for number, row in enumerate(rows, start=2):
         name = f"{path}:{number}"
         try:
@@ -69,6 +60,34 @@ def read_results_file(path: Path, metrics: Sequence[str] | None = None) -> Found
         except LeftOutError as error:
             left_out[name] = str(error)
     return Found(runs, left_out)
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no CSV of runs {path} (from {Path.cwd()})")
+    try:
+        # A spreadsheet may have put a mark before the first column.
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows, columns = list(reader), list(reader.fieldnames or ())
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} must be a CSV with one row a run ({error})") from error
+    if not rows or "experiment" not in columns:
+        raise ValueError(
+            f"{path} must have a row a run and a column experiment, as --keep_runs writes it; "
+            f"it has {len(rows)} rows and {', '.join(columns) or 'no columns'}"
+        )
+    if len(set(columns)) < len(columns):
+        twice = next(column for column in columns if columns.count(column) > 1)
+        raise ValueError(f"{path} must have each column once; it has {twice!r} again")
+    for number, row in enumerate(rows, start=2):
+        # The reader puts what is too much under None, and None for what is missing.
+        if None in row or None in row.values():
+            raise ValueError(
+                f"{path}:{number} must have a value for each of {len(columns)} columns, perhaps an "
+                "empty one, and no more"
+            )
+    return rows
 
 
 def _run(name: str, row: dict[str, str], metrics: Sequence[str] | None) -> RunScores:
@@ -81,30 +100,58 @@ def _run(name: str, row: dict[str, str], metrics: Sequence[str] | None) -> RunSc
         if metric not in scores:
             there = ", ".join(sorted(scores)) or "no scores"
             raise LeftOutError(f"it has no {metric}; it has {there}")
-    seed, dirty = row.get("seed"), row.get("dirty")
+    if not row["experiment"].strip():
+        raise ValueError(f"{name} must name its experiment; it is empty")
+    dirty = row.get("dirty")
     return RunScores(
         name=name,
         experiment=row["experiment"],
-        seed=int(seed) if seed and seed.lstrip("-").isdigit() else None,
+        seed=_seed(name, row.get("seed")),
         scores=scores,
-        config=_config(row),
+        config=_config(name, row),
         commit=row.get("commit") or None,
         dirty=dirty == "yes" if dirty else None,
         split_hash=row.get("split_hash") or None,
-        versions=dict(part.split("==", 1) for part in (row.get("versions") or "").split()),
+        versions=_versions(name, row.get("versions") or ""),
     )
 
 
-def _config(row: dict[str, str]) -> dict[str, Any]:
+def _seed(name: str, value: str | None) -> int | None:
+    if not value:
+        return None
+    try:
+        number = float(value)  # pandas writes 3.0 where a seed of the column is missing.
+    except ValueError:
+        number = math.nan
+    if not number.is_integer():
+        raise ValueError(
+            f"{name} must have a whole number, or nothing, for its seed; got {value!r}"
+        )
+    return int(number)
+
+
+def _versions(name: str, value: str) -> dict[str, str]:
+    named = {package: of for package, _, of in (part.partition("==") for part in value.split())}
+    if not all(named.values()):
+        raise ValueError(f"{name} must have package==version, and blanks between; got {value!r}")
+    return named
+
+
+def _config(name: str, row: dict[str, str]) -> dict[str, Any]:
     """The columns that are no scores and not known: a.b.c is {a: {b: {c: value}}}."""
     config: dict[str, Any] = {}
     for column, value in row.items():
         if "/" not in column and column not in _KNOWN:
             *parents, last = column.split(".")
             place = config
-            for parent in parents:
-                place = place.setdefault(parent, {})
-            place[last] = yaml.safe_load(value)
+            try:
+                for parent in parents:
+                    place = place.setdefault(parent, {})
+                place[last] = yaml.safe_load(value)
+            except (yaml.YAMLError, TypeError, AttributeError) as error:
+                raise ValueError(
+                    f"{name} must have a value as YAML writes it for {column}; got {value!r}"
+                ) from error
     return config
 
 

@@ -30,8 +30,8 @@ def filled(text: str, verbs: dict[str, Callable[[Sequence[str]], str]]) -> str:
         following = _next(text, begin.end(), verbs)
         if end < 0 or (following and following.start() < end):
             raise ValueError(f"{begin.group()} needs an {_END} after it")
-        verb, *words = shlex.split(begin["words"])
         try:
+            verb, *words = shlex.split(begin["words"])
             made = verbs[verb](words)
         except ValueError as error:
             raise ValueError(f"{begin.group()}: {error}") from error

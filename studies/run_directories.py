@@ -24,7 +24,7 @@ def read_run_directories(where: Sequence[str], metrics: Sequence[str] | None = N
         metrics: Which a run must have to count; None: whatever its test scored.
 
     Raises:
-        FileNotFoundError: There is no run below them.
+        FileNotFoundError: There is no run below one of them.
     """
     runs, left_out = [], {}
     for directory in _directories(where):
@@ -129,7 +129,7 @@ def _own_test(run: Path) -> dict[str, Any] | None:
     finished = [test for test in own if test["stage"] == "test" and test["outcome"] == "finished"]
     if not finished:
         raise LeftOutError(f"its own {best}.ckpt was not tested since it was fitted")
-    return dict(finished[-1]["scores"])
+    return dict(finished[-1].get("scores") or {})
 
 
 def _stages(run: Path) -> list[dict[str, Any]]:
@@ -141,9 +141,10 @@ def _stages(run: Path) -> list[dict[str, Any]]:
 
 def _config(run: Path) -> dict[str, Any]:
     try:
-        config = yaml.safe_load((run / "config.yaml").read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise LeftOutError(f"its config.yaml cannot be read ({error})") from error
+        config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise LeftOutError(f"its config.yaml cannot be read ({reason})") from error
     return config if isinstance(config, dict) else {}
 
 
@@ -191,13 +192,14 @@ def _whole(seed: Any) -> int | None:
 
 
 def _directories(where: Sequence[str]) -> list[Path]:
-    names = ("metrics.csv", FILE)
-    found = {
-        file.parent.resolve()
-        for start in where
-        for name in names
-        for file in Path(start).rglob(name)
-    }
-    if not found:
-        raise FileNotFoundError(f"no metrics.csv and no run.json below {', '.join(where)}")
+    found: set[Path] = set()
+    for start in where:
+        files = (file for name in ("metrics.csv", FILE) for file in Path(start).rglob(name))
+        below = {file.parent.resolve() for file in files}
+        if not below:
+            raise FileNotFoundError(
+                f"there is no run in {start}: no metrics.csv and no run.json below (from "
+                f"{Path.cwd()})"
+            )
+        found |= below
     return sorted(found)

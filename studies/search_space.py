@@ -1,12 +1,15 @@
 """What a search varies: arms, and ranges for keys of their YAML."""
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+
+from ranklight.text_files import read_text_file
 
 _KEY = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
 _NAME = re.compile(r"[\w.-]+")
@@ -70,6 +73,18 @@ class OneOf(NamedTuple):
 Range = Between | OneOf
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is there twice, of which YAML would keep the last."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise yaml.constructor.ConstructorError(
+                problem=f"the key {twice[0]} is there twice", problem_mark=node.start_mark
+            )
+        return super().construct_mapping(node, deep)
+
+
 class Arm(NamedTuple):
     """One of the methods that are compared, each with a budget of its own.
 
@@ -110,8 +125,8 @@ def read_space(file: Path) -> list[Arm]:
             names the key.
     """
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = yaml.load(read_text_file(file, "space"), _Loader)
+    except yaml.YAMLError as error:
         raise ValueError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
     content = _mapping(content, f"{file}", ("space", "arms"))
     shared = _ranges(content.get("space"), f"{file}: space")
@@ -133,8 +148,9 @@ def _arm(name: str, content: Any, shared: Mapping[str, Range], where: str) -> Ar
     if not isinstance(configs, list) or not all(isinstance(each, str) for each in configs):
         raise ValueError(f"{where}: config must be a file or a list of files; got {configs!r}")
     values = _mapping(content.get("values", {}), f"{where}: values")
-    for key in values:
+    for key, value in values.items():
         _check_key(key, where)
+        _as_json(value, f"{where}: {key}")
     ranges = {**shared, **_ranges(content.get("space"), where)}
     if both := sorted(values.keys() & ranges.keys()):
         raise ValueError(f"{where}: {both[0]} has a value and a range; leave out one")
@@ -155,6 +171,7 @@ def _range(content: Any, where: str) -> Range:
             raise ValueError(
                 f"{where}: choices must be a list of one value or more; got {values!r}"
             )
+        _check_choices(values, where)
         return OneOf(tuple(values))
     content = _mapping(content, where, ("low", "high", "log", "step"))
     if not {"low", "high"} <= content.keys():
@@ -164,12 +181,32 @@ def _range(content: Any, where: str) -> Range:
     return found
 
 
+def _check_choices(values: Sequence[Any], where: str) -> None:
+    written = [_as_json(value, f"{where}: choices") for value in values]
+    for place, words in enumerate(written):
+        if words in written[:place]:
+            raise ValueError(f"{where}: choices has {words} twice; leave out one")
+
+
+def _as_json(value: Any, where: str) -> str:
+    """A value as the command line takes it; YAML has dates, too."""
+    try:
+        return json.dumps(value)
+    except TypeError as error:
+        raise ValueError(
+            f"{where} must be text, numbers, true, false, null, or lists and keys of these; got "
+            f"{value!r} (text that YAML takes for something else needs quotation marks)"
+        ) from error
+
+
 def _check_between(found: Between, where: str) -> None:
     for name in ("low", "high", "step"):
         value = getattr(found, name)
         if isinstance(value, bool) or not isinstance(value, int | float | None):
             hint = " (YAML takes 1e-4 for text: write 1.0e-4)" if isinstance(value, str) else ""
             raise ValueError(f"{where}: {name} must be a number; got {value!r}{hint}")
+        if value is not None and not math.isfinite(value):
+            raise ValueError(f"{where}: {name} must be a finite number; got {value}")
     if not found.low < found.high:
         raise ValueError(f"{where} is empty: low {found.low} must be below high {found.high}")
     if not isinstance(found.log, bool):

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from rich.table import Column, Table
+from rich.text import Text
 
 from ranklight.markdown import table_lines
 
@@ -18,6 +19,9 @@ _LATEX = {
     "}": r"\}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    # Behind the end of a line these would belong to it.
+    "[": "{[}",
+    "*": "{*}",
     "±": r"$\pm$",
 }
 
@@ -40,11 +44,17 @@ class Sheet(NamedTuple):
 
 def screen_table(sheet: Sheet) -> Table:
     """As Rich prints it."""
-    first = Column(sheet.header[0], no_wrap=True, overflow="fold")
-    others = [Column(name, overflow="fold") for name in sheet.header[1:]]
-    table = Table(first, *others, title=sheet.title or None, title_justify="left")
-    for row in _marked(sheet, "[bold]{}[/bold]"):
-        table.add_row(*row)
+    # Of a row of a long name the name is folded first, and the numbers stay whole.
+    columns = [Column(name, overflow="fold") for name in sheet.header]
+    table = Table(*columns, title=sheet.title or None, title_justify="left")
+    for number, row in enumerate(sheet.rows):
+        cells = enumerate(row)
+        table.add_row(
+            *(
+                Text(cell, "bold" if (number, column) in sheet.bold else "")
+                for column, cell in cells
+            )
+        )
     return table
 
 

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import torch
 from pytorch_lightning import LightningModule, Trainer
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
@@ -15,6 +14,7 @@ from ranklight.callbacks.evaluation.embedding_evaluation import Sides, Stage, co
 from ranklight.callbacks.evaluation.progress import rows_progress
 from ranklight.callbacks.evaluation.views import View, averaged
 from ranklight.datamodules import Batch
+from ranklight.plain_console import plain_console
 from ranklight.search import Embedded
 from ranklight.search.after import Retrieval, Step
 from ranklight.search.neighbours import AnySearch
@@ -148,7 +148,7 @@ def show_variants(title: str, variants: Sequence[Variant]) -> None:
     for variant in variants:
         numbers = [f"{variant.scores[column]:.4f}" for column in columns]
         table.add_row(variant.name, *numbers, f"{variant.seconds:.2f}")
-    Console().print(table)
+    plain_console().print(table)
 
 
 def _columns(scores: Mapping[str, float]) -> list[str]:

@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_info
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
@@ -18,6 +17,7 @@ from ranklight.callbacks.evaluation.embedding_collector import EmbeddingCollecto
 from ranklight.callbacks.evaluation.embedding_evaluation import collected_sides, first_callback
 from ranklight.callbacks.evaluation.retrieval import RetrievalEvaluation
 from ranklight.models import Pixels
+from ranklight.plain_console import plain_console
 
 _THUMBNAIL = 32
 
@@ -79,7 +79,7 @@ class Baselines(Callback):
         table = Table("test", *self.columns)
         for name, scores in rows.items():
             table.add_row(name, *(_shown(scores, column) for column in self.columns))
-        Console().print(table)
+        plain_console().print(table)
         path = run / "results.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(rows, indent=1) + "\n")

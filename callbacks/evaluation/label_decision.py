@@ -9,7 +9,6 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.utilities import rank_zero_info
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
@@ -23,6 +22,7 @@ from ranklight.markdown import table_lines
 from ranklight.metrics import LabelSetScores
 from ranklight.metrics.multi_label import RANKING_SCORES
 from ranklight.models import top_labels
+from ranklight.plain_console import plain_console
 from ranklight.running.label_decisions import decide, rules_of
 from ranklight.search import shard
 
@@ -215,7 +215,7 @@ def _show(results: dict[str, dict[str, float]]) -> None:
     table = Table("decision", *_COLUMNS.values(), box=None, padding=(0, 2, 0, 0))
     for rule, scores in results.items():
         table.add_row(rule, *(f"{scores[name]:.3f}" for name in _COLUMNS))
-    Console().print(table)
+    plain_console().print(table)
 
 
 def _markdown(results: dict[str, dict[str, float]]) -> str:

@@ -1,6 +1,6 @@
 """The scores of every query of an evaluation, in a file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from jaxtyping import Float, Int, Shaped
 from pytorch_lightning import Trainer
 from torch import Tensor
 
+from ranklight.datamodules.reading.boxes import SIDES
 from ranklight.metrics import average_by_class
 from ranklight.search import Embedded, Shards
 
@@ -22,8 +23,9 @@ def save_query_scores(
 ) -> None:
     """Write `scores/<name>.parquet` of the run, one row a query.
 
-    Beside the columns stand `file` where the data set has `files`, and `class_name` where the data
-    module has `class_names`. Collective: rank 0 gathers the columns one by one and writes.
+    Beside the columns stand `file` where the data set has `files`, `x1 y1 x2 y2` where images are
+    boxes in these, and `class_name` where the data module has `class_names`. Collective: rank 0
+    gathers the columns one by one and writes.
 
     Args:
         trainer: Whose run it is.
@@ -97,10 +99,8 @@ def class_names_of(trainer: Trainer) -> list[str]:
 
 def files_of(dataset: Any, ids: Int[Tensor, "n"]) -> list[str] | None:
     """The file of each image, None where the data set has no `files`."""
-    files, rows = getattr(dataset, "files", None), _rows_of(dataset, ids)
-    if files is None or rows is None or len(files) != len(dataset.indices):
-        return None
-    return [str(files[row]) for row in rows.tolist()]
+    files = _entries_of(dataset, getattr(dataset, "files", None), ids)
+    return None if files is None else list(map(str, files))
 
 
 def values_of(
@@ -111,6 +111,26 @@ def values_of(
     if values is None or rows is None or len(values) != len(dataset.indices):
         return None
     return values[rows].to(ids.device)
+
+
+def _entries_of(
+    dataset: Any, entries: Sequence[Any] | None, ids: Int[Tensor, "n"]
+) -> list[Any] | None:
+    """What a data set has of each image, of a list with an entry for each of its own."""
+    rows = _rows_of(dataset, ids)
+    if entries is None or rows is None or len(entries) != len(dataset.indices):
+        return None
+    return [entries[row] for row in rows.tolist()]
+
+
+def _boxes_of(dataset: Any, ids: Int[Tensor, "n"]) -> dict[str, list[int | None]]:
+    """The sides of the box that each image is; null where it is the whole of its file."""
+    boxes = _entries_of(dataset, getattr(dataset, "boxes", None), ids)
+    if boxes is None or not any(boxes):
+        return {}
+    whole = (None,) * len(SIDES)
+    sides = zip(*(box or whole for box in boxes), strict=True)
+    return dict(zip(SIDES, map(list, sides), strict=True))
 
 
 def _rows_of(dataset: Any, ids: Int[Tensor, "n"]) -> Int[Tensor, "n"] | None:
@@ -126,9 +146,11 @@ def _rows_of(dataset: Any, ids: Int[Tensor, "n"]) -> Int[Tensor, "n"] | None:
     return order[found]
 
 
-def _names(trainer: Trainer, dataset: Any, rows: Mapping[str, Tensor]) -> dict[str, list[str]]:
+def _names(trainer: Trainer, dataset: Any, rows: Mapping[str, Tensor]) -> dict[str, list[Any]]:
     files = files_of(dataset, rows["id"])
-    found = {} if files is None else {"file": files}
+    found: dict[str, list[Any]] = {}
+    if files is not None:
+        found |= {"file": files, **_boxes_of(dataset, rows["id"])}
     for kind in ("class", "group"):
         if kind in rows:
             found |= _names_of(trainer, kind, rows[kind])

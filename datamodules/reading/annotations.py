@@ -19,6 +19,12 @@ SPLIT_NAMES = {
 }
 
 
+def split_named(name: str) -> str | None:
+    """Which of the three splits a folder or a value means, however it is written; None for none."""
+    number = SPLIT_NAMES.get(name.lower())
+    return None if number is None else SPLITS[number]
+
+
 class Location(NamedTuple):
     """Where something is written: a file and its line or, in a binary file, its entry."""
 

@@ -105,7 +105,8 @@ def compare_graph(
             raise ValueError(
                 f"the graph does not answer as the run does: {name} differ by {difference:.2g} on "
                 f"{len(pictures)} pictures, where {tested.limits[name]:.2g} is allowed, and "
-                "nothing was written; export without --half, or allow more by --tolerance"
+                f"nothing was written; {'export without --half, or ' if half else ''}allow more by "
+                "--tolerance"
             )
     return tested
 

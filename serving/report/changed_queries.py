@@ -1,5 +1,6 @@
 """Which queries a run fixed that another had wrong, and which it broke."""
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -33,7 +34,7 @@ class ChangedQueries(NamedTuple):
 
 
 def changed_queries(before: QueryScores, after: QueryScores) -> ChangedQueries:
-    """Compare query by query, by file where both have files, else by index.
+    """Compare query by query, by file and box where both name these, else by index.
 
     Raises:
         ValueError: The runs have no query in common, or are compared by different scores.
@@ -44,8 +45,8 @@ def changed_queries(before: QueryScores, after: QueryScores) -> ChangedQueries:
             f"{after.score}: give --score"
         )
     one, two = (
-        {key: row for row, key in enumerate(_keys(of, before, after)) if of.counted[row]}
-        for of in (before, after)
+        {key: row for row, key in enumerate(keys) if of.counted[row]}
+        for of, keys in zip((before, after), _keys(before, after), strict=True)
     )
     common = [key for key in one if key in two]
     if not common:
@@ -73,6 +74,11 @@ def sign_test(better: int, worse: int) -> float:
     return float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
 
 
-def _keys(of: QueryScores, before: QueryScores, after: QueryScores) -> list[object]:
-    by_file = before.files is not None and after.files is not None
-    return list(of.files) if by_file and of.files is not None else of.ids.tolist()
+def _keys(*both: QueryScores) -> Iterator[Sequence[object]]:
+    """What names each query in both runs, and no other query of them."""
+    shown = [
+        None if of.files is None else list(zip(of.files, of.boxes, strict=True)) for of in both
+    ]
+    by_file = all(of is not None and len(set(of)) == len(of) for of in shown)
+    for of, images in zip(both, shown, strict=True):
+        yield images if by_file and images is not None else of.ids.tolist()

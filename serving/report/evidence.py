@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
+from ranklight.datamodules.reading.pictures import Box
+from ranklight.serving.boxes import Shown
 from ranklight.serving.report.changed_queries import ChangedQueries, changed_queries
 from ranklight.serving.report.confused_classes import Confusion, confused_classes
 from ranklight.serving.report.near_duplicates import NearDuplicate, near_pairs_across, with_hashes
@@ -77,6 +79,11 @@ class Evidence:
         self.limits = limits
         self.stage = _stage(run, stage)
         self.scores = self._scores(run, score)
+        if score is not None and self.scores is None:
+            raise ValueError(
+                f"--score {score} needs scores of queries, and there is no "
+                f"{run.scores_file(self.stage)}: `ranklight test` writes it"
+            )
         chosen = score or (self.scores.score if self.scores else None)
         self.scores_before = self._scores(before, chosen) if before else None
         if vectors is not None:
@@ -98,6 +105,10 @@ class Evidence:
         """What two names of one file have in common."""
         return os.path.abspath(self.locate(name) or name)
 
+    def image(self, file: str, box: Box | None) -> Shown:
+        """What two names of one image have in common."""
+        return self.key(file), box
+
     @cached_property
     def scored_rows(self) -> Int[np.ndarray, "rows"]:
         """The images, among the vectors, of the split that was scored."""
@@ -113,11 +124,12 @@ class Evidence:
         return nearest_images(matrix, None, k, f"neighbours in {self.split}")
 
     @cached_property
-    def places(self) -> dict[str, int]:
-        """The place in `scored_rows` of each file, by its key."""
+    def places(self) -> dict[Shown, int]:
+        """The place in `scored_rows` of each image, by its file's key and its box."""
         assert self.vectors is not None
-        files = self.vectors.files
-        return {self.key(files[row]): place for place, row in enumerate(self.scored_rows)}
+        files, boxes = self.vectors.files, self.vectors.boxes
+        images = (self.image(files[row], boxes[row]) for row in self.scored_rows)
+        return {image: place for place, image in enumerate(images)}
 
     @cached_property
     def changes(self) -> ChangedQueries | None:

@@ -11,8 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from ranklight.datamodules.reading.pictures import Box
+from ranklight.serving.boxes import Shown
 from ranklight.serving.report.evidence import Evidence
 from ranklight.serving.report.near_duplicates import SAME_PICTURE
+from ranklight.serving.report.query_scores import QueryScores
+from ranklight.serving.report.vectors import Vectors
 from ranklight.writing import replacing
 
 _SAMPLES, _METADATA, _VECTORS = "samples.json", "metadata.json", "vectors.npy"
@@ -22,8 +26,9 @@ def write_fiftyone(evidence: Evidence, folder: Path) -> None:
     """Write a sample an image: its labels, scores and findings; and the vectors as an array.
 
     Fields: `ground_truth`, `proposed` (what neighbours agree on, with their share as confidence),
-    `split`, `file`, and the scores of a query by their names. Tags: `worst`, `fixed`, `broken`,
-    `suspected_label`, `near_duplicate`, `same_picture`. Row i of `vectors.npy` is sample i.
+    `split`, `file`, `box` where it is a part of the file, and the scores of a query by their names.
+    Tags: `worst`, `fixed`, `broken`, `suspected_label`, `near_duplicate`, `same_picture`. Row i of
+    `vectors.npy` is sample i.
 
     Args:
         evidence: Of a run, with its files.
@@ -49,11 +54,11 @@ def write_fiftyone(evidence: Evidence, folder: Path) -> None:
 
 def _samples(evidence: Evidence) -> list[dict[str, Any]]:
     """In the order of the vectors, then queries that have none."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[Shown, dict[str, Any]] = {}
     vectors = evidence.vectors
-    for row, name in enumerate(vectors.files if vectors else []):
-        sample = _empty(evidence, name)
-        found[evidence.key(name)] = sample
+    for row, image in enumerate(_images(vectors) if vectors else []):
+        sample = _empty(evidence, *image)
+        found[evidence.image(*image)] = sample
         if vectors is not None and vectors.classes is not None:
             sample["ground_truth"] = _classification(vectors.classes[row])
         if vectors is not None and vectors.labels is not None:
@@ -65,12 +70,16 @@ def _samples(evidence: Evidence) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _add_scores(evidence: Evidence, found: dict[str, dict[str, Any]]) -> None:
+def _images(of: Vectors | QueryScores) -> list[Shown]:
+    return list(zip(of.files, of.boxes, strict=True)) if of.files else []
+
+
+def _add_scores(evidence: Evidence, found: dict[Shown, dict[str, Any]]) -> None:
     scores = evidence.scores
     if scores is None or scores.files is None:
         return
-    for row, name in enumerate(scores.files):
-        sample = found.setdefault(evidence.key(name), _empty(evidence, name))
+    for row, image in enumerate(_images(scores)):
+        sample = found.setdefault(evidence.image(*image), _empty(evidence, *image))
         if scores.classes is not None:
             sample.setdefault("ground_truth", _classification(scores.classes[row]))
         for column, values in scores.columns.items():
@@ -78,38 +87,41 @@ def _add_scores(evidence: Evidence, found: dict[str, dict[str, Any]]) -> None:
                 sample[_field(column)] = float(values[row])
 
 
-def _add_findings(evidence: Evidence, found: dict[str, dict[str, Any]]) -> None:
-    for name, tag in _tagged(evidence):
-        tags = found[evidence.key(name)]["tags"]
+def _add_findings(evidence: Evidence, found: dict[Shown, dict[str, Any]]) -> None:
+    for image, tag in _tagged(evidence):
+        tags = found[evidence.image(*image)]["tags"]
         if tag not in tags:
             tags.append(tag)
+    images = _images(evidence.vectors) if evidence.vectors else []
     for suspect in evidence.suspects or []:
-        assert evidence.vectors is not None
-        sample = found[evidence.key(evidence.vectors.files[suspect.row])]
+        sample = found[evidence.image(*images[suspect.row])]
         sample["proposed"] = _classification(suspect.proposed, suspect.agreement)
 
 
-def _tagged(evidence: Evidence) -> Iterator[tuple[str, str]]:
+def _tagged(evidence: Evidence) -> Iterator[tuple[Shown, str]]:
     scores, vectors, changes = evidence.scores, evidence.vectors, evidence.changes
     if scores is not None and scores.files is not None:
+        queries = _images(scores)
         for row in scores.worst_first()[: evidence.limits.shown].tolist():
-            yield scores.files[row], "worst"
-    if scores is not None and scores.files is not None and changes is not None:
-        for tag, rows in (("fixed", changes.fixed), ("broken", changes.broken)):
-            for row in rows:
-                yield scores.files[changes.after[row]], tag
+            yield queries[row], "worst"
+        if changes is not None:
+            for tag, rows in (("fixed", changes.fixed), ("broken", changes.broken)):
+                for row in rows:
+                    yield queries[changes.after[row]], tag
     if vectors is None:
         return
+    images = _images(vectors)
     for suspect in evidence.suspects or []:
-        yield vectors.files[suspect.row], "suspected_label"
+        yield images[suspect.row], "suspected_label"
     for pair in evidence.copies or []:
         same = pair.bits is not None and pair.bits <= SAME_PICTURE
         for row in pair[:2]:
-            yield vectors.files[row], "same_picture" if same else "near_duplicate"
+            yield images[row], "same_picture" if same else "near_duplicate"
 
 
-def _empty(evidence: Evidence, name: str) -> dict[str, Any]:
-    return {"filepath": evidence.key(name), "tags": [], "file": name}
+def _empty(evidence: Evidence, name: str, box: Box | None) -> dict[str, Any]:
+    part = {} if box is None else {"box": list(box)}
+    return {"filepath": evidence.key(name), "tags": [], "file": name, **part}
 
 
 def _classification(label: str, confidence: float | None = None) -> dict[str, Any]:

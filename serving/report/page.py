@@ -7,6 +7,8 @@ from typing import NamedTuple
 from ranklight.serving.report.markup import Html, element, html, joined
 
 Rows = Sequence[Sequence[object]]
+MARK = '<meta name="generator" content="ranklight report">'
+"""By which a page is known as one of ours."""
 
 
 class Section(NamedTuple):
@@ -35,7 +37,7 @@ def page(title: str, sections: Iterable[Section]) -> str:
         element("nav", element("ul", *links), aria_label="Sections"),
         element("main", element("h1", title), *map(_section, sections)),
     ]
-    return _PAGE.substitute(title=html(title), style=_STYLE, body=joined(parts))
+    return _PAGE.substitute(mark=MARK, title=html(title), style=_STYLE, body=joined(parts))
 
 
 def _section(section: Section) -> Html:
@@ -104,6 +106,7 @@ _PAGE = Template(
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy"
  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+$mark
 <title>$title</title>
 <style>$style</style>
 </head>

@@ -8,9 +8,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
+from ranklight.datamodules.reading.boxes import SIDES
 from ranklight.metric_directions import direction_of
+from ranklight.parquet_files import readable
+from ranklight.serving.boxes import boxes_in
 
-_KNOWN = {"id", "file", "class", "class_name", "group", "group_name"}
+_KNOWN = {"id", "file", *SIDES, "class", "class_name", "group", "group_name"}
 _FIRST = ("recall", "label_distance", "example_ap", "exact_match")
 _BESIDE = ("oracle", "chance", "trapezoid")
 
@@ -26,6 +29,7 @@ class QueryScores:
     Attributes:
         ids: The index of each image in the data.
         files: Their files; None where the data has none.
+        boxes: The part of each file that is the image; None for the whole.
         classes: The name of each query's class; None where labels are no classes.
         score: The column that counts.
         columns: Every column of scores.
@@ -35,14 +39,15 @@ class QueryScores:
     """
 
     def __init__(self, file: Path, score: str | None = None) -> None:
-        rows = _read(file)
+        rows = read_columns(file, "id")
         self.stage = file.stem
-        self.ids: Int[np.ndarray, "n"] = np.asarray(rows["id"], dtype=np.int64)
+        self.ids: Int[np.ndarray, "n"] = _numbers(rows["id"], np.int64, "id", file)
         self.files: list[str] | None = rows.get("file")
+        self.boxes = boxes_in(rows, len(self.ids))
         named = rows.get("class_name", rows.get("class"))
         self.classes = None if named is None else [str(name) for name in named]
         self.columns: dict[str, Float[np.ndarray, "n"]] = {
-            name: np.asarray(values, dtype=np.float64)
+            name: _numbers(values, np.float64, name, file)
             for name, values in rows.items()
             if name not in _KNOWN
         }
@@ -68,8 +73,13 @@ class QueryScores:
         return finite
 
     def name(self, row: int) -> str:
-        """A query's file, or its index in the data."""
-        return self.files[row] if self.files else f"image {self.ids[row]}"
+        """A query's file, and the box in it, or its index in the data."""
+        if self.files is None:
+            return f"image {self.ids[row]}"
+        box = self.boxes[row]
+        return (
+            self.files[row] if box is None else f"{self.files[row]}, box {' '.join(map(str, box))}"
+        )
 
     def worst_first(self) -> Int[np.ndarray, "counted"]:
         """The queries that have a score; where it is equal, the other scores decide in turn."""
@@ -83,20 +93,29 @@ class QueryScores:
         return counted
 
 
-def _read(file: Path) -> dict[str, list[Any]]:
-    from pyarrow import ArrowInvalid, parquet
+def read_columns(file: Path, *needed: str) -> dict[str, list[Any]]:
+    """The columns of a table of scores that a run has written.
 
-    try:
-        rows: dict[str, list[Any]] = parquet.read_table(file).to_pydict()
-    except ArrowInvalid as error:
+    Raises:
+        ValueError: It is damaged, or lacks a column that is needed; names the file.
+    """
+    from pyarrow import parquet
+
+    with readable(file, "test the run again"):
+        columns: dict[str, list[Any]] = parquet.read_table(file).to_pydict()
+    if missing := [name for name in needed if name not in columns]:
         raise ValueError(
-            f"{file} must be a table of scores that a run has written, it cannot be read: {error}"
-        ) from error
-    if "id" not in rows:
-        raise ValueError(
-            f"{file} must have a row a query with its id; it has the columns {', '.join(rows)}"
+            f"{file} must have the column {missing[0]}, as a test writes it; it has "
+            f"{', '.join(columns)}"
         )
-    return rows
+    return columns
+
+
+def _numbers(values: list[Any], kind: type[np.generic], name: str, file: Path) -> NDArray[Any]:
+    try:
+        return np.asarray(values, dtype=kind)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{file} must have numbers in the column {name} ({error})") from error
 
 
 def _chosen(score: str | None, columns: Sequence[str], file: Path) -> str:

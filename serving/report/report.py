@@ -7,7 +7,7 @@ from pathlib import Path
 from ranklight.serving.index_directory import read_facts
 from ranklight.serving.report.evidence import Evidence, Limits
 from ranklight.serving.report.fiftyone_files import write_fiftyone
-from ranklight.serving.report.page import Rows, Section, page
+from ranklight.serving.report.page import MARK, Rows, Section, page
 from ranklight.serving.report.run_files import RunFiles
 from ranklight.serving.report.sections.changes import changes
 from ranklight.serving.report.sections.confused import confused
@@ -56,9 +56,15 @@ def write_report(
 
     Raises:
         FileNotFoundError: A run, a file of vectors or an index is not there.
+        FileExistsError: There is a page that is no report.
         ValueError: A file is not what it should be, or a limit is none.
     """
     limits.check()
+    _check_place(output / PAGE)
+    if images is not None and not images.is_dir():
+        raise FileNotFoundError(f"--images must be a folder; there is no {images}")
+    if len(runs) > 1 and runs[0].resolve() == runs[-1].resolve():
+        raise ValueError(f"a run is compared with another one; {runs[0]} is given twice")
     for directory in index_directories:
         read_facts(directory)
     run, before = RunFiles(runs[-1]), RunFiles(runs[0]) if len(runs) > 1 else None
@@ -83,6 +89,18 @@ def write_report(
     with replacing(output / PAGE) as fresh:
         fresh.write_text(page(f"Report on {title}", sections), encoding="utf-8")
     return output / PAGE
+
+
+def _check_place(page: Path) -> None:
+    """Refuse to write over a page that is no report, such as one's own index.html.
+
+    Raises:
+        FileExistsError: There is one.
+    """
+    if page.parent.exists() and not page.parent.is_dir():
+        raise FileExistsError(f"{page.parent} is a file: give --output a folder")
+    if page.exists() and MARK not in page.read_text(encoding="utf-8", errors="replace"):
+        raise FileExistsError(f"{page} is no report and is not replaced: give another --output")
 
 
 def _lists(sections: Sequence[Section]) -> dict[str, tuple[Sequence[str], Rows]]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Int
 
+from ranklight.datamodules.reading.annotations import split_named
 from ranklight.datamodules.reading.boxes import SIDES
 from ranklight.serving.boxes import boxes_in
 from ranklight.serving.embeddings_file import EmbeddingsFile, vectors_of
@@ -35,7 +36,7 @@ class Vectors:
 
     def __init__(self, files: Sequence[Path]) -> None:
         opened = [EmbeddingsFile(file) for file in files]
-        _check_one_encoder(opened)
+        _check_files(opened)
         self.sources = {str(file.path): file.about for file in opened}
         parts = [vectors_of(block) for file in opened for block in file.blocks(["embedding"])]
         there = np.concatenate([whole for _, whole in parts])
@@ -51,11 +52,14 @@ class Vectors:
             if error is not None
         }
         self.files: list[str] = kept["file"]
+        for name, finite in zip(self.files, np.isfinite(self.matrix).all(1), strict=True):
+            if not finite:
+                raise ValueError(f"the embedding of {name} is not finite: embed it again")
         self.boxes = boxes_in(kept, len(self.files))
         self.classes = _classes(kept.get("label"))
         self.labels = _sets(kept.get("label"))
         self.decided = _sets(kept.get("decided"))
-        self.splits = _names(kept.get("split"))
+        self.splits = _splits(kept.get("split"))
 
     def __len__(self) -> int:
         return len(self.files)
@@ -81,9 +85,14 @@ class Vectors:
         return np.flatnonzero(np.array(self.splits) == split)
 
 
-def _check_one_encoder(files: Sequence[EmbeddingsFile]) -> None:
+def _check_files(files: Sequence[EmbeddingsFile]) -> None:
+    """Refuse files of different encoders, files of no image, and one that is given twice."""
     first = files[0]
     for file in files:
+        if not file.rows:
+            raise ValueError(f"{file.path} holds no image: embed some")
+        if sum(file.path.samefile(other.path) for other in files) > 1:
+            raise ValueError(f"{file.path} is given twice, and each of its images is there once")
         if file.about.encoder != first.about.encoder:
             raise ValueError(
                 f"vectors of two encoders cannot be compared: {first.path} is of "
@@ -109,6 +118,12 @@ def _columns(files: Sequence[EmbeddingsFile]) -> dict[str, list[Any]]:
 def _names(values: list[Any] | None) -> list[str] | None:
     known = values is not None and all(value is not None for value in values)
     return [str(value) for value in values] if values and known else None
+
+
+def _splits(values: list[Any] | None) -> list[str] | None:
+    """By the names train, val and test where a table calls these otherwise."""
+    names = _names(values)
+    return None if names is None else [split_named(name) or name for name in names]
 
 
 def _classes(labels: list[Any] | None) -> list[str] | None:

@@ -260,6 +260,12 @@ def test_runs_of_two_splits_are_refused_unless_they_are_meant(two_arms, monkeypa
     ("options", "said"),
     [
         ((), "compare needs --metrics"),
+        (("--metrics", ""), "an argument is empty"),
+        (("none", "--metrics", "test/recall@1"), "there is no run in none"),
+        (("none.csv", "--metrics", "test/recall@1"), "there is no CSV of runs none.csv"),
+        (("--metrics", "test/recall@1", "--output", "a.md", "a.md"), "written twice"),
+        (("--metrics", "test/recall@1", "--plot", "a.foo"), "--plot must end in"),
+        (("--metrics", "test/nope"), " and "),
         (("--metrics", "test/recall@1", "--power", "0.1"), "give --paired BASE"),
         (("--metrics", "test/recall@1", "--paired", "c"), "needs one of the rows, a, b"),
         (("--metrics", "test/recall@1", "--ranks", "data"), "--ranks needs --against"),
@@ -285,3 +291,27 @@ def test_pairs_need_one_run_a_seed(two_arms, monkeypatch, capsys):
     (again / "metrics.csv").write_text("step\n")
     said = refused(two_arms, monkeypatch, capsys, "--metrics", "test/recall@1", "--paired", "b")
     assert "a has seed 1 in" in said
+
+
+def test_what_is_read_is_not_written_over(tmp_path, monkeypatch, capsys):
+    (file := tmp_path / "r.csv").write_text(text := "experiment,seed,test/map\na,1,0.5\n")
+    for options in (["--metrics", "test/map", "--output"], ["--keep_runs"]):
+        with pytest.raises(SystemExit, match="2"):
+            ranklight(monkeypatch, str(file), *options, str(file))
+        assert "is what is read here, and would be lost" in capsys.readouterr().err
+    assert file.read_text() == text
+
+
+def test_names_are_shown_and_written_as_they_are(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    names = ["[/x]", ":cat: a|b_c", "long/" * 20]
+    rows = "".join(f"{name},1,0.5\n" for name in names)
+    (file := tmp_path / "r.csv").write_text(f"experiment,seed,test/map\n{rows}")
+    tables = [str(tmp_path / "t.md"), str(tmp_path / "t.tex")]
+    ranklight(monkeypatch, str(file), "--metrics", "test/map", "--output", *tables)
+    said = capsys.readouterr().out
+    assert "[/x]" in said
+    assert ":cat: a|b_c" in said
+    assert said.count("0.500") == 3
+    assert r"| :cat: a\|b_c | 1 |" in (tmp_path / "t.md").read_text()
+    assert r"{[}/x] & 1 &" in (tmp_path / "t.tex").read_text()

@@ -226,6 +226,10 @@ def test_data_without_folds_is_refused_before_training(study):
         (["--space", "nowhere.yaml"], "nowhere.yaml"),
         (["-c", "nowhere.yaml"], "there is no recipe nowhere.yaml"),
         (["--trails", "3"], "trails"),
+        (["--metric", "val/"], "--metric must be a score of validation"),
+        (["--study", "../x"], "--study needs the name of one directory; got '../x'"),
+        (["--study", ".."], "--study needs the name of one directory"),
+        (["--runs", __file__], "is a file: name a folder"),
     ],
 )
 def test_bad_options_are_refused_before_training(study, more, words):

@@ -49,6 +49,14 @@ def test_a_name_is_given_once_something_was_saved_under_it(tmp_path):
         fresh_run(tmp_path, "a", "mine")
 
 
+def test_the_next_command_of_a_process_has_a_run_of_its_own(tmp_path):
+    first = new_run(tmp_path, "a", "one")
+    mark_latest(first)
+    (first / "kept").touch()
+    release(first)
+    assert new_run(tmp_path, "a", "two") == tmp_path / "a" / "two"
+
+
 def test_latest_follows_the_newest(tmp_path):
     for name in ("one", "two"):
         mark_latest(tmp_path / "a" / name)

@@ -122,6 +122,12 @@ def test_folders_of_splits_are_no_classes(embed, tmp_path):
         ("beside.png",): [None, None],
         **{(split, of): [of, split] for split in ("train", "test") for of in ("a", "b")},
     }
+    for split, name in (("train", "Training"), ("test", "TEST")):
+        (tmp_path / "data" / split).rename(tmp_path / "data" / name)
+    table = embed(tmp_path / "data", "--overwrite")
+    assert set(table["split"].to_pylist()) == {None, "train", "test"}
+    for split, name in (("train", "Training"), ("test", "TEST")):
+        (tmp_path / "data" / name).rename(tmp_path / "data" / split)
     image_folder(tmp_path / "data" / "other", {".": 1})
     table = embed(tmp_path / "data", "--overwrite")
     assert set(table["label"].to_pylist()) == {None, "train", "test", "other"}
@@ -236,9 +242,13 @@ def test_names_on_standard_input_keep_their_order(embed, pictures, monkeypatch):
     assert "label" not in table.column_names
 
 
-def test_a_list_of_broken_images_is_a_file_of_reasons(embed, tmp_path):
+def test_a_list_of_broken_images_is_a_file_of_reasons(run, tmp_path, capsys):
     write(tmp_path / "list.txt", ["a.png", "b.png"])
-    table = embed(tmp_path / "list.txt")
+    words = ["embed", run, tmp_path / "list.txt", "--output", tmp_path / "E.parquet"]
+    with pytest.raises(SystemExit, match="2"):
+        small_runs.ranklight(*words, "--workers", 0)
+    assert "none of the 2 images" in capsys.readouterr().err
+    table = parquet.read_table(tmp_path / "E.parquet")
     assert table["embedding"].null_count == 2
     assert table["error"].to_pylist() == ["there is no file a.png", "there is no file b.png"]
 

@@ -177,7 +177,8 @@ def written(world):
         index.mkdir()
         line = Measured("exact", 16.0, 1.0, 10, 0.02)
         facts = {"version": "version-0", "encoder": "abc", "run": "small/new", "rows": 24}
-        facts |= {"dimensions": 4, "measured": [line._asdict()]}
+        facts |= {"dimensions": 4, "measured": [line._asdict()], "root": str(world.root)}
+        facts |= {"normalised": True, "threshold": None, "layout": {}}
         (index / "index.json").write_text(json.dumps(facts))
         options = ["--embeddings", world.embeddings, "--index", index, "--fiftyone"]
         options += ["--shown", 3, "--neighbours", 4, "--cosine", 0.999]
@@ -414,6 +415,24 @@ def test_what_is_no_markup_is_escaped():
     assert '<th scope="row">&amp;</th>' in table("t", ["a"], [["&"]])
 
 
+@pytest.fixture(scope="module")
+def faulty_runs(world):
+    """Copies of a run, each with one fault, and vectors of which one is not finite."""
+    runs = world.new.parent
+    for name in ("unscored", "damaged", "words", "latin", "steps"):
+        shutil.copytree(world.new, runs / name)
+    shutil.rmtree(runs / "unscored" / "scores")
+    (runs / "damaged" / "scores" / "test.parquet").write_bytes(b"x")
+    words = pa.table({"id": [1], "recall@1": ["good"]})
+    parquet.write_table(words, runs / "words" / "scores" / "test.parquet")
+    (runs / "latin" / "config.yaml").write_bytes(b"\xe9: 1")
+    (runs / "steps" / "metrics.csv").write_text("step,train/loss\nx,y\n")
+    vectors = world.vectors.copy()
+    vectors[0, 0] = np.inf
+    kind = pa.list_(pa.float32(), 4)
+    world.embed("infinite.parquet", embedding=pa.array([*vectors.tolist(), None], kind))
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
@@ -425,12 +444,80 @@ def test_what_is_no_markup_is_escaped():
         (["runs/small/new", "--shown", "0"], "--shown is 1 or more, not 0"),
         (["runs/small/new", "--agreement", "0.5"], "--agreement is a share above 0.5"),
         (["runs/small/new", "--stage", "val"], "has no scores of val; it has test"),
+        (["runs/small/new", "--images", "none"], "--images must be a folder"),
+        (["runs/small/new", "runs/small/new"], "is given twice"),
+        (["runs/small/new", "--embeddings", "vectors.parquet", "vectors.parquet"], "given twice"),
+        (
+            ["runs/small/new", "--embeddings", "infinite.parquet"],
+            "of images/0.png is not finite",
+        ),
+        (["runs/small/unscored", "--score", "map@r"], "--score map@r needs scores of queries"),
+        (["runs/small/damaged"], "test.parquet is no Parquet file that can be read: test the run"),
+        (["runs/small/words"], "must have numbers in the column recall@1"),
+        (["runs/small/latin"], "config.yaml must be text in UTF-8"),
+        (["runs/small/steps"], "metrics.csv must hold steps and numbers"),
     ],
 )
-def test_bad_input_is_refused_in_a_sentence(world, monkeypatch, capsys, options, sentence):
+def test_bad_input_is_refused_in_a_sentence(
+    world, faulty_runs, monkeypatch, capsys, options, sentence
+):
     said = refused(world, monkeypatch, capsys, *options)
     assert sentence in said
     assert len(said.strip().splitlines()) == 1
+
+
+def test_a_page_that_is_no_report_is_not_replaced(world, monkeypatch, capsys):
+    own = world.root / "own" / "index.html"
+    own.parent.mkdir()
+    own.write_text("mine")
+    with pytest.raises(SystemExit, match="2"):
+        report(world, monkeypatch, world.new, output="own")
+    assert "is no report and is not replaced" in capsys.readouterr().err
+    assert own.read_text() == "mine"
+    for _ in range(2):
+        report(world, monkeypatch, world.new, output="twice")
+
+
+def test_a_query_that_is_a_box_is_shown_as_one_beside_its_own_neighbours(world, monkeypatch):
+    run = world.root / "runs" / "small" / "in_boxes"
+    shutil.copytree(world.new, run)
+    scores = parquet.read_table(run / "scores" / "test.parquet").to_pydict()
+    count = len(scores["id"])
+    sides = {"x1": [4] * count, "y1": [8] * count, "y2": [40] * count}
+    sides["x2"] = [4 + 2 * (place + 1) for place in range(count)]
+    scores |= {"file": [world.files[-1]] * count, **sides}
+    parquet.write_table(pa.table(scores), run / "scores" / "test.parquet")
+    files = {name: [*values, 40] for name, values in sides.items()}
+    file = write_vectors(world, [world.files[-1]] * count + ["images/broken.png"], files)
+    folder = report(world, monkeypatch, run, "--embeddings", file, "--fiftyone", output="in_boxes")
+    queries = [
+        shown
+        for shown in Page(folder / "index.html").pictures["worst"]
+        if ": query" in shown["alt"]
+    ]
+    wide = []
+    for shown in queries:
+        with Image.open(BytesIO(b64decode(shown["src"].split(",")[1]))) as picture:
+            assert picture.height == 32
+            wide.append(picture.width)
+    assert sorted(wide) == [2 * (place + 1) for place in range(count)]
+    assert len({row["query"] for row in rows(folder / "queries.csv")}) == count
+    samples = json.loads((folder / "fiftyone" / "samples.json").read_text())["samples"]
+    assert [sample["box"][2] for sample in samples] == sides["x2"]
+
+
+def write_vectors(world, files, columns):
+    """Vectors of the test's images under other names; the last is broken."""
+    vectors = [*world.vectors[world.tested].tolist(), None]
+    return world.embed(
+        "in_boxes.parquet",
+        file=files,
+        embedding=pa.array(vectors, pa.list_(pa.float32(), 4)),
+        error=[None] * (len(files) - 1) + ["it is cut off"],
+        label=[*world.labels[world.tested], "ant"],
+        split=["testing"] * len(files),
+        **columns,
+    )
 
 
 def test_runs_of_other_data_are_not_compared(world, monkeypatch, capsys):

@@ -5,8 +5,10 @@ import sys
 from io import BytesIO
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
+from pyarrow import parquet
 
 from ranklight.__main__ import main
 from ranklight.serving.image_index import ImageIndex
@@ -50,7 +52,8 @@ def embeddings(folder, files):
 
 
 @pytest.fixture
-def index(folder, embeddings, tmp_path):
+def index(folder, embeddings, tmp_path, monkeypatch):
+    monkeypatch.setattr("ranklight.serving.trained_model.load", lambda run, device: ColourModel())
     ranklight("index", "runs/colours", "--embeddings", embeddings, "--output", tmp_path / "index")
     return tmp_path / "index"
 
@@ -243,9 +246,102 @@ def test_an_index_of_another_model_is_refused(index, files, model, capsys, monke
         (["search", "no-index", "a.png", "-k", "0"], "-k is 1 or more"),
         (["search", "no-index", "a.png", "--effort", "0"], "an effort of 1 or more; got 0"),
         (["search", "no-index", "a.png", "--sheet", "a.jpg"], "must end in .png; got a.jpg"),
+        (["search", "no-index", "a.png", "--threshold", "nan"], "--threshold is a similarity"),
+        (["search", "no-index", "e.parquet", "a.png"], "is searched for alone"),
+        (["index", "--remove", "a.png", "--output", "o"], "there is no index in o"),
+        (["index", "--embeddings", "e.parquet", "--output", "o", "--add"], "no index in o"),
+        (["index", "--embeddings", "e.parquet", "--compare", "--add"], "nothing to --add"),
+        (["index", "--embeddings", "e", "--output", "o", "--root", "r"], "--root must be a folder"),
+        (["index", "run", "", "--output", "o"], "no folder, table or image without a name"),
+        (["embed", "run", "", "--output", "o.npy"], "no folder, table or image without a name"),
+        (["embed", "run", ".", "--output", "o.npy", "--devices", "cpu,"], "--devices needs names"),
+        (["embed", "run", ".", "--output", "o.npy", "--image", "x"], "--image is a column"),
+        (["embed", "run", ".", "--output", "o.npy", "--root", "."], "--root is where names"),
+        (["serve", "no-index", "--most_megabytes", "inf"], "--most_megabytes must be above 0"),
+        (["serve", "no-index", "--most_megapixels", "nan"], "--most_megapixels must be above 0"),
+        (["serve", "no-index", "--host", ""], "--host is empty"),
+        (["serve", "no-index", "--port", "0"], "--port is 1 to 65535"),
+        (["report", "no-run", "--output", "r"], "needs the directory of a run"),
+        (["weights", "--path", "w.foo"], "--path must end in"),
+        (["weights", "--losses", "[]"], "must name one loss or more"),
+        (["weights", "--losses", "[torch.nn.CrossEntropyLoss]"], "weights are of losses of pairs"),
+        (["weights", "--losses", "nonsense"], "losses must be a list or null, got nonsense (all"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(words, sentence, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert sentence in refused(capsys, *words)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_sheet_takes_no_pictures_place(index, files, model, capsys):
+    content = files[0].read_bytes()
+    for query in (files[0], files[1]):
+        words = ["search", index, query, "--sheet", files[0]]
+        assert "is what is read here, and would be lost" in refused(capsys, *words)
+    assert files[0].read_bytes() == content
+
+
+def test_brackets_and_colons_in_names_are_shown_as_they_are(tmp_path, files, capsys):
+    names = ["[/x].png", ":cat: [bold].png"]
+    path = write_embeddings(tmp_path / "odd.parquet", names, list(colours_of(files[:2])))
+    ranklight("index", "--embeddings", path, "--output", tmp_path / "odd")
+    ranklight("search", tmp_path / "odd", "--rows", "0", "1")
+    told = capsys.readouterr().out
+    assert all(told.count(name) == 2 for name in names)
+
+
+def test_a_run_that_did_not_make_the_embeddings_is_refused(
+    embeddings, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("ranklight.serving.trained_model.load", lambda run, device: ColourModel())
+    monkeypatch.setattr(ColourModel, "encoder_hash", "f" * 16)
+    words = ["index", "run", "--embeddings", embeddings, "--output", tmp_path / "other"]
+    assert "the run run is of ffffffffffffffff" in refused(capsys, *words)
+    assert not (tmp_path / "other").exists()
+
+
+def test_another_kind_of_index_is_not_added_to(index, embeddings, capsys):
+    words = ["index", "--embeddings", embeddings, "--output", index, "--add", "--kind", "HNSW"]
+    assert "--add keeps the kind of the index that is there, Exact" in refused(capsys, *words)
+
+
+def test_kinds_that_so_few_vectors_cannot_have_are_left_out_of_the_table(embeddings, capsys):
+    ranklight("index", "--embeddings", embeddings, "--compare")
+    told = capsys.readouterr().out
+    assert "left out: IVFPQ" in told
+    assert "HNSW" in told
+
+
+@pytest.mark.parametrize("change", ["facts", "layout", "files"])
+def test_a_damaged_index_is_one_sentence(index, capsys, change):
+    facts = json.loads((index / "index.json").read_text())
+    if change == "files":
+        (index / facts["version"] / "files.parquet").write_bytes(b"")
+    elif change == "layout":
+        facts["layout"] = {"shape": "round"}
+    else:
+        del facts["encoder"]
+    (index / "index.json").write_text(json.dumps(facts))
+    assert "build the index again" in refused(capsys, "search", index, "--rows", "0")
+
+
+@pytest.mark.parametrize("change", ["about", "lists", "cut"])
+def test_embeddings_of_another_program_or_damaged_are_one_sentence(
+    embeddings, tmp_path, capsys, change
+):
+    table = parquet.read_table(embeddings)
+    if change == "lists":
+        place = table.schema.get_field_index("embedding")
+        lists = pa.array(table["embedding"].to_pylist(), pa.list_(pa.float32()))
+        table = table.set_column(place, "embedding", lists)
+    if change == "about":
+        table = table.replace_schema_metadata({"ranklight": "{}"})
+    parquet.write_table(table, tmp_path / "odd.parquet")
+    if change == "cut":
+        content = (tmp_path / "odd.parquet").read_bytes()
+        (tmp_path / "odd.parquet").write_bytes(content[:-100])
+    words = ["index", "--embeddings", tmp_path / "odd.parquet", "--output", tmp_path / "o"]
+    said = refused(capsys, *words)
+    assert "odd.parquet" in said
+    assert "embed" in said

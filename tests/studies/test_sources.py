@@ -56,6 +56,14 @@ def test_a_row_without_the_metric_is_left_out(tmp_path):
         ("name,test/map\na,1\n", "column experiment"),
         ("experiment,test/map\na,many\n", "its test/map is 'many'"),
         ("experiment,test/map\na,nan\n", "its test/map is 'nan'"),
+        ("experiment,test/map\na\n", "a value for each of 2 columns"),
+        ("experiment,test/map\na,1,2\n", "a value for each of 2 columns"),
+        ("experiment,x,test/map\na,[,1\n", "as YAML writes it for x"),
+        ("experiment,a,a.b,test/map\na,1,2,1\n", "as YAML writes it for a.b"),
+        ("experiment,seed,test/map\na,x,1\n", "a whole number, or nothing, for its seed"),
+        ("experiment,versions,test/map\na,torch,1\n", "package==version"),
+        ("experiment,test/map\n ,1\n", "must name its experiment"),
+        ("experiment,test/map,test/map\na,1,1\n", "each column once"),
     ],
 )
 def test_a_csv_of_something_else_is_refused(tmp_path, text, said):
@@ -175,3 +183,11 @@ def test_what_makes_a_comparison_less_sure_is_said():
         "1 of 3 runs do not say which split of the data they had, so that it is one is not "
         "checked: run2",
     ]
+
+
+def test_a_csv_of_a_spreadsheet_is_read(tmp_path):
+    (file := tmp_path / "results.csv").write_bytes(
+        b"\xef\xbb\xbfexperiment,seed,test/map\na,3.0,0.5\n"
+    )
+    (run,) = read_results_file(file).runs
+    assert (run.experiment, run.seed, run.scores) == ("a", 3, {"test/map": 0.5})

@@ -1,13 +1,11 @@
 """Classes that are taken for others, and labels that are decided wrongly."""
 
-from pathlib import Path
-from typing import Any
-
 from ranklight.serving.report.confused_classes import Confusion, missed_labels
 from ranklight.serving.report.evidence import Evidence
 from ranklight.serving.report.markup import Html, element, joined, paragraph, table
 from ranklight.serving.report.page import Section
 from ranklight.serving.report.pictures import row_of_pictures
+from ranklight.serving.report.query_scores import read_columns
 from ranklight.serving.report.sections.absent import no_classes, no_vectors
 from ranklight.serving.report.sections.embedded_image import embedded_image
 from ranklight.serving.report.sections.query_row import neighbour
@@ -90,7 +88,7 @@ def _least_classes(evidence: Evidence) -> Html:
     file = evidence.run.scores_file(f"{evidence.stage}-classes")
     if evidence.scores is None or not file.exists():
         return joined([])
-    columns = _columns(file)
+    columns = read_columns(file, "class", "queries")
     score = evidence.scores.score
     if score not in columns:
         return joined([])
@@ -106,10 +104,3 @@ def _least_classes(evidence: Evidence) -> Html:
     )
     header = ["class", "queries", score]
     return table(f"Classes that score least by {score}", header, rows[: evidence.limits.shown])
-
-
-def _columns(file: Path) -> dict[str, list[Any]]:
-    from pyarrow import parquet
-
-    columns: dict[str, list[Any]] = parquet.read_table(file).to_pydict()
-    return columns

@@ -1,5 +1,6 @@
 """A query beside what is nearest to it."""
 
+from ranklight.datamodules.reading.pictures import Box
 from ranklight.serving.report.evidence import Evidence
 from ranklight.serving.report.markup import Html, element, joined, number
 from ranklight.serving.report.pictures import Judged, Shown, row_of_pictures
@@ -15,17 +16,22 @@ def query_row(evidence: Evidence, row: int, words: str) -> Html:
         words: What is said of the query.
     """
     assert evidence.scores is not None
-    name = evidence.scores.name(row)
-    own = evidence.scores.classes[row] if evidence.scores.classes else None
-    file = evidence.locate(name) if evidence.scores.files else None
-    query = Shown(name, file, tuple(part for part in ("query", own, words) if part))
-    heading = element("h3", name)
-    return joined([heading, row_of_pictures([query, *neighbours_of(evidence, name)])])
+    scores = evidence.scores
+    name, box = scores.name(row), scores.boxes[row]
+    own = scores.classes[row] if scores.classes else None
+    told = tuple(part for part in ("query", own, words) if part)
+    query, near = Shown(name, None, told), list[Shown]()
+    if scores.files is not None:
+        query = query._replace(file=evidence.locate(scores.files[row]), box=box)
+        near = neighbours_of(evidence, scores.files[row], box)
+    return joined([element("h3", name), row_of_pictures([query, *near])])
 
 
-def neighbours_of(evidence: Evidence, name: str) -> list[Shown]:
-    """What the vectors have nearest to a file among the images of the scored split."""
-    if evidence.vectors is None or (place := evidence.places.get(evidence.key(name))) is None:
+def neighbours_of(evidence: Evidence, file: str, box: Box | None) -> list[Shown]:
+    """What the vectors have nearest to an image among those of the scored split."""
+    if evidence.vectors is None:
+        return []
+    if (place := evidence.places.get(evidence.image(file, box))) is None:
         return []
     found, similarities = (part[place] for part in evidence.nearest)
     return [
