@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SMOKE := tests/commands tests/running tests/search tests/losses/test_contract.py tests/test_wheel.py
 KEEP ?= nothing
-PACKAGES := $(foreach room,__main__ markdown metric_directions writing kernels pairs losses miners search metrics models datamodules lightning_modules callbacks running serving studies commands,-p ranklight.$(room))
+PACKAGES := $(foreach room,__main__ metric_directions plain_console files kernels pairs losses miners search metrics models datamodules lightning_modules callbacks running serving studies commands,-p ranklight.$(room))
 
 .PHONY: help quickstart test test-oldest test-newest soak results check bench bench-gpu real-data clean
 

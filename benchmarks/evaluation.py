@@ -11,7 +11,7 @@ from sklearn.metrics import adjusted_mutual_info_score, normalized_mutual_info_s
 from torch import Tensor
 
 from benchmarks.measure import Comparison, compare_with_peer, extra_memory
-from ranklight.markdown import table_lines
+from ranklight.files.markdown import table_lines
 from ranklight.metrics import (
     adjusted_mutual_information,
     evaluate_retrieval,

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ranklight.markdown import table_lines
+from ranklight.files.markdown import table_lines
 from ranklight.metrics import ClassAnswers, Scoring, evaluate_retrieval
 from ranklight.search import BlockedSearch, Embedded
 

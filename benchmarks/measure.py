@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ranklight.markdown import table_lines
+from ranklight.files.markdown import table_lines
 
 Work = Callable[[], object]
 

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.measure import Work, extra_memory, median_alone
+from ranklight.files.markdown import table_lines
 from ranklight.losses import MultiSimilarityLoss
-from ranklight.markdown import table_lines
 from ranklight.metrics import evaluate_retrieval
 from ranklight.miners import MultiSimilarityMiner
 from ranklight.pairs import Objective

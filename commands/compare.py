@@ -335,7 +335,7 @@ def _ranks(rows: Rows, given: Namespace, left_out: dict[str, str]) -> list[Sheet
 
 def _write(path: Path, found: Comparison, base: str | None) -> None:
     # Here, since the room imports torch, which a comparison does without.
-    from ranklight.writing import replacing
+    from ranklight.files.writing import replacing
 
     with replacing(path) as fresh, fresh.open("w", newline="", encoding="utf-8") as file:
         if path.suffix == ".csv":

@@ -13,7 +13,7 @@ def main(arguments: Sequence[str]) -> None:
     from PIL import Image
 
     from ranklight.datamodules import Digits
-    from ranklight.writing import replacing_folder
+    from ranklight.files.writing import replacing_folder
 
     data = Digits()
     data.setup("test")

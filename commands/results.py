@@ -7,13 +7,13 @@ from typing import NoReturn
 
 from ranklight.commands.compare import check, compare_parser, comparison
 from ranklight.commands.rerun import rerun_all
+from ranklight.files.text import read_text_file
 from ranklight.studies.claims import claims_lines, read_claims
 from ranklight.studies.comparison import differences, group_runs, means
 from ranklight.studies.intervals import Interval
 from ranklight.studies.results_file import read_results_file
 from ranklight.studies.results_page import filled
 from ranklight.studies.sheet import markdown_lines
-from ranklight.text_files import read_text_file
 
 RUNS = "results.csv"
 _DESCRIPTION = f"""\
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> None:
 def write_pages(texts: Mapping[Path, str]) -> None:
     """Write pages, each whole or not at all."""
     # Here, since the room imports torch.
-    from ranklight.writing import replacing
+    from ranklight.files.writing import replacing
 
     for page, text in texts.items():
         with replacing(page) as fresh:

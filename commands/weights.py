@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ranklight.commands.errors import refuse
 from ranklight.commands.outputs import check_picture
 from ranklight.commands.refusals import sentence_of_parser
-from ranklight.drawing import save_figure
+from ranklight.files.figures import save_figure
 from ranklight.losses import ContrastiveLoss, MultiSimilarityLoss, TripletLoss
 from ranklight.pairs.weights import pair_weights
 from ranklight.plain_console import plain_console

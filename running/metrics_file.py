@@ -8,7 +8,7 @@ from typing import Any
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
-from ranklight.writing import naming, replacing
+from ranklight.files.writing import naming, replacing
 
 
 class MetricsFile(Logger):

@@ -10,7 +10,7 @@ from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
 from ranklight.datamodules import Batch
-from ranklight.writing import replacing
+from ranklight.files.writing import replacing
 
 
 class SavePredictions(Callback):

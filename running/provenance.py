@@ -18,9 +18,9 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import nn
 
 from ranklight import __version__
-from ranklight.run_records import FILE, read_records
+from ranklight.files.run_records import FILE, read_records
+from ranklight.files.writing import replacing
 from ranklight.running.zero_shot import is_zero_shot
-from ranklight.writing import replacing
 
 _PACKAGES = {
     "torch": ("torch",),

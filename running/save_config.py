@@ -10,8 +10,8 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities import rank_zero_info
 
+from ranklight.files.writing import replacing
 from ranklight.running.run_directory import mark_latest
-from ranklight.writing import replacing
 
 _OF_ONE_COMMAND = (
     "ckpt_path",

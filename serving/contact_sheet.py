@@ -9,11 +9,11 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from ranklight.datamodules.reading.pictures import Box
+from ranklight.files.writing import replacing
 from ranklight.running.picture_sheet import Line, Panel, draw_sheet
 from ranklight.serving.found import Found
 from ranklight.serving.image_index import ImageIndex
 from ranklight.serving.thumbnails import thumbnail
-from ranklight.writing import replacing
 
 _SIDE = 160
 _SAME, _OTHER = "tab:green", "tab:gray"

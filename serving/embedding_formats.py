@@ -9,9 +9,9 @@ from zipfile import ZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from ranklight.files.writing import replacing
 from ranklight.serving.embedding_parts import EmbeddingParts
 from ranklight.serving.embeddings_file import vectors_of, write_embeddings
-from ranklight.writing import replacing
 
 if TYPE_CHECKING:
     import pyarrow

@@ -9,8 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ranklight.files.writing import naming, replacing
 from ranklight.serving.image_lists import ImageList
-from ranklight.writing import naming, replacing
 
 if TYPE_CHECKING:
     import pyarrow

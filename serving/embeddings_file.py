@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from ranklight.parquet_files import readable
-from ranklight.writing import replacing
+from ranklight.files.parquet import readable
+from ranklight.files.writing import replacing
 
 if TYPE_CHECKING:
     import pyarrow

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ranklight.datamodules.reading.pictures import Box
-from ranklight.parquet_files import readable
+from ranklight.files.parquet import readable
 from ranklight.search.vector_index import Layout, VectorIndex
 from ranklight.serving.boxes import boxes_of
 from ranklight.serving.index_directory import FACTS, FILES, VECTORS, read_facts

@@ -12,7 +12,7 @@ from ranklight.datamodules.reading.found import LeftOut
 from ranklight.datamodules.reading.pictures import Box
 from ranklight.datamodules.reading.suffixes import suffixes, why_no_picture
 from ranklight.datamodules.reading.tables import read_table
-from ranklight.text_files import read_text_file
+from ranklight.files.text import read_text_file
 
 if TYPE_CHECKING:
     import pyarrow

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ranklight import __version__
+from ranklight.files.writing import naming
 from ranklight.running.file_progress import file_progress
 from ranklight.search.vector_index import (
     Layout,
@@ -20,7 +21,6 @@ from ranklight.serving.embedding_blocks import EmbeddingBlocks
 from ranklight.serving.image_index import ImageIndex
 from ranklight.serving.index_directory import FILES, VECTORS, new_version, read_facts
 from ranklight.serving.index_recall import Measured, ask, draw, measure, measured_against
-from ranklight.writing import naming
 
 
 def build_index(

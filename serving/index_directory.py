@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from ranklight.writing import naming, replacing
+from ranklight.files.writing import naming, replacing
 
 FACTS, LOCK = "index.json", ".lock"
 VECTORS, FILES = "index.faiss", "files.parquet"

@@ -9,12 +9,12 @@ import torch
 import yaml
 from torch import Tensor
 
-from ranklight.run_records import read_records
+from ranklight.files.run_records import read_records
+from ranklight.files.text import read_text_file
+from ranklight.files.writing import replacing
 from ranklight.running.checkpoint_io import newest_whole
 from ranklight.running.run_directory import run_of_checkpoint
 from ranklight.running.seen_data import SEEN_DATA
-from ranklight.text_files import read_text_file
-from ranklight.writing import replacing
 
 CONTRACT, CONFIGURATION, WEIGHTS = "contract.json", "config.yaml", "model.safetensors"
 _OF_TRAINING = ("objective.", "loss.")

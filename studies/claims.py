@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import yaml
 
-from ranklight.text_files import read_text_file
+from ranklight.files.text import read_text_file
 
 STATES = ("holds", "does not hold", "undecided", "needs data that is not here")
 

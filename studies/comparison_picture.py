@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ranklight.drawing import save_figure
+from ranklight.files.figures import save_figure
 from ranklight.studies.intervals import Interval
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
-from ranklight.parquet_files import readable
+from ranklight.files.parquet import readable
 from ranklight.studies.run_scores import LeftOutError, RunScores
 
 # What a stored score may differ from the logged one: means of float32 in another order.

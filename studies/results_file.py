@@ -27,7 +27,7 @@ def write_results_file(path: Path, runs: Sequence[RunScores], keys: Sequence[str
     """
     scores = sorted({name for run in runs for name in run.scores})
     # Here, since the room imports torch.
-    from ranklight.writing import replacing
+    from ranklight.files.writing import replacing
 
     with replacing(path) as fresh, fresh.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

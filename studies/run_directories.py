@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from ranklight.run_records import FILE, read_records
+from ranklight.files.run_records import FILE, read_records
 from ranklight.studies.run_scores import Found, LeftOutError, RunScores
 
 _NAMED = 8

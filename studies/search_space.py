@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from ranklight.text_files import read_text_file
+from ranklight.files.text import read_text_file
 
 _KEY = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
 _NAME = re.compile(r"[\w.-]+")

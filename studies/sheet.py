@@ -6,7 +6,7 @@ from typing import NamedTuple
 from rich.table import Column, Table
 from rich.text import Text
 
-from ranklight.markdown import table_lines
+from ranklight.files.markdown import table_lines
 
 _LATEX = {
     "\\": r"\textbackslash{}",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from ranklight.run_records import FILE, last_record
+from ranklight.files.run_records import FILE, last_record
 
 # A setting of which training diverges, or for which memory is too small, is a bad one.
 _OF_THE_SETTING = ("FloatingPointError", "OutOfMemoryError", "torch.OutOfMemoryError")

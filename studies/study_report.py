@@ -10,12 +10,12 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 from rich.table import Table
 
-from ranklight.markdown import table_lines
+from ranklight.files.markdown import table_lines
+from ranklight.files.writing import write_whole
 from ranklight.studies.best_of_n import expected_best_of_n
 from ranklight.studies.final_runs import TestScores
 from ranklight.studies.intervals import rounded, student_interval
 from ranklight.studies.trials import Search, mean_of_folds
-from ranklight.writing import write_whole
 
 _TRIALS = ("arm", "trial", "state", "mean", "folds", "setting", "reason")
 

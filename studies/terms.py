@@ -6,9 +6,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from ranklight.files.writing import write_whole
 from ranklight.studies.ledger import Ledger
 from ranklight.studies.locks import claimed
-from ranklight.writing import write_whole
 
 
 def agree(directory: Path, terms: Mapping[str, Any], ledger: Ledger) -> None:

@@ -18,7 +18,7 @@ from ranklight.callbacks.evaluation.scores_file import (
     save_query_scores,
 )
 from ranklight.datamodules import Batch
-from ranklight.markdown import table_lines
+from ranklight.files.markdown import table_lines
 from ranklight.metrics import LabelSetScores
 from ranklight.metrics.multi_label import RANKING_SCORES
 from ranklight.models import top_labels

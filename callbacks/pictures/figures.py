@@ -9,7 +9,7 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_info
 
-from ranklight.writing import replacing
+from ranklight.files.writing import replacing
 
 RIGHT, WRONG, MISSED, UNKNOWN = "tab:green", "tab:red", "tab:orange", "tab:gray"
 

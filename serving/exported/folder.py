@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ranklight.files.writing import naming, replacing_folder
 from ranklight.serving.exported.contract import Contract, contract_of, read_contract
 from ranklight.serving.exported.formats import Format, program_of
 from ranklight.serving.exported.network import ExportedNetwork
@@ -14,7 +15,6 @@ from ranklight.serving.exported.public import public
 from ranklight.serving.exported.self_test import Example, Tested, ask, compare_graph
 from ranklight.serving.stored import CONTRACT, write_stored
 from ranklight.serving.trained_model import TrainedModel
-from ranklight.writing import naming, replacing_folder
 
 
 class Wanted(NamedTuple):

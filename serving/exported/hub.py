@@ -8,13 +8,13 @@ from pathlib import Path
 
 import yaml
 
+from ranklight.files.writing import naming, replacing_folder
 from ranklight.serving.exported.contract import CARD, read_contract
 from ranklight.serving.exported.folder import check_free
 from ranklight.serving.exported.model_card import card_of
 from ranklight.serving.exported.packages import check_installed
 from ranklight.serving.exported.trust import check_classes
 from ranklight.serving.stored import CONFIGURATION, CONTRACT
-from ranklight.writing import naming, replacing_folder
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _LICENCE = re.compile(r"[a-z0-9][a-z0-9.-]*")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ranklight.markdown import table_lines
+from ranklight.files.markdown import table_lines
 from ranklight.serving.exported.contract import Contract
 from ranklight.serving.exported.formats import GRAPHS
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from ranklight.datamodules.reading.pictures import Box
+from ranklight.files.writing import replacing
 from ranklight.serving.boxes import Shown
 from ranklight.serving.report.evidence import Evidence
 from ranklight.serving.report.near_duplicates import SAME_PICTURE
 from ranklight.serving.report.query_scores import QueryScores
 from ranklight.serving.report.vectors import Vectors
-from ranklight.writing import replacing
 
 _SAMPLES, _METADATA, _VECTORS = "samples.json", "metadata.json", "vectors.npy"
 

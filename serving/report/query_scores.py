@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
 from ranklight.datamodules.reading.boxes import SIDES
+from ranklight.files.parquet import readable
 from ranklight.metric_directions import direction_of
-from ranklight.parquet_files import readable
 from ranklight.serving.boxes import boxes_in
 
 _KNOWN = {"id", "file", *SIDES, "class", "class_name", "group", "group_name"}

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from ranklight.files.writing import replacing
 from ranklight.serving.index_directory import read_facts
 from ranklight.serving.report.evidence import Evidence, Limits
 from ranklight.serving.report.fiftyone_files import write_fiftyone
@@ -19,7 +20,6 @@ from ranklight.serving.report.sections.summary import summary
 from ranklight.serving.report.sections.suspected import suspected
 from ranklight.serving.report.sections.worst_queries import worst_queries
 from ranklight.serving.report.vectors import Vectors
-from ranklight.writing import replacing
 
 PAGE = "index.html"
 

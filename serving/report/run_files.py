@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from ranklight.run_records import read_records
+from ranklight.files.run_records import read_records
+from ranklight.files.text import read_text_file
 from ranklight.running.metrics_file import MetricsFile
-from ranklight.text_files import read_text_file
 
 Points = list[tuple[float, float]]
 

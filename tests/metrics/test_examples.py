@@ -19,6 +19,6 @@ def test_what_is_public_has_an_example(room):
     assert not [name for name in room.__all__ if ">>>" not in getattr(room, name).__doc__]
 
 
-@pytest.mark.parametrize("name", [*MODULES, "ranklight.markdown"])
+@pytest.mark.parametrize("name", [*MODULES, "ranklight.files.markdown"])
 def test_examples_are_true(name):
     assert doctest.testmod(importlib.import_module(name)).failed == 0

@@ -6,7 +6,7 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from ranklight.run_records import FILE, read_records
+from ranklight.files.run_records import FILE, read_records
 from ranklight.running.provenance import (
     Provenance,
     git_state,

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ranklight.writing import replacing
+from ranklight.files.writing import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,0 +1,1 @@
+"""What is read and written whole, or refused with its name: text, Parquet, figures, Markdown."""
