@@ -17,7 +17,7 @@ from ranklight.lightning_modules.frozen_epochs import FrozenEpochs
 from ranklight.lightning_modules.optimizers import configure
 from ranklight.lightning_modules.rates import Rate, rates_of
 from ranklight.lightning_modules.scores import log_scores
-from ranklight.lightning_modules.sizes import complete_trunks, num_classes_of
+from ranklight.lightning_modules.sizes import check_num_classes, complete_trunks, num_classes_of
 from ranklight.metrics import LabelRankingScores
 from ranklight.metrics.multi_label import RANKING_SCORES
 from ranklight.models import LinearHead, Pictures
@@ -95,6 +95,7 @@ class MultiLabelClassification(pl.LightningModule):
         complete_trunks(self, data)
         if self.num_classes is None:
             self._build(num_classes_of(data))
+        check_num_classes(cast(int, self.num_classes), data)
 
     def _build(self, num_classes: int) -> None:
         self.num_classes = num_classes

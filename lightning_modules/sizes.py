@@ -31,6 +31,20 @@ def num_classes_of(data: Data) -> int:
     return int(labels.max()) + 1
 
 
+def check_num_classes(given: int, data: Data) -> None:
+    """Refuse labels of the data that have not so many columns, where it says its labels.
+
+    Raises:
+        ValueError: They have not.
+    """
+    labels = getattr(getattr(data, "train", None), "labels", None)
+    if isinstance(labels, Tensor) and labels.ndim == 2 and labels.shape[1] != given:
+        raise ValueError(
+            f"num_classes is {given}, and the labels of the data have {labels.shape[1]} columns: "
+            "leave num_classes out, and it is theirs"
+        )
+
+
 def training_classes_of(data: Data) -> Int[Tensor, " c"]:
     """The classes that training has, ascending: with held-out classes these are not all.
 

@@ -53,9 +53,11 @@ def check_files_there(
             if error is FileNotFoundError and os.path.exists(files[row]):
                 words = "are folders or devices"
             where = "" if locations is None else f" ({locations[row]})"
+            none = broken.all() and error is FileNotFoundError and locations is not None
+            hint = ": set root to the folder where relative names begin" if none else ""
             raise error(
                 f"{broken.sum()} of {len(sizes)} image files of {source} {words}, first "
-                f"{files[row]}{where}"
+                f"{files[row]}{where}{hint}"
             )
 
 

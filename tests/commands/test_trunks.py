@@ -46,7 +46,7 @@ def score(tmp_path, monkeypatch):
 
 
 def call(monkeypatch, verb, name, *options):
-    monkeypatch.delenv("RANKLIGHT_RUN")
+    monkeypatch.delenv("RANKLIGHT_RUN", raising=False)
     words = ["ranklight", verb, "-c", "config.yaml", "--run", name, *options]
     monkeypatch.setattr(sys, "argv", words)
     main()

@@ -64,6 +64,13 @@ def test_a_multi_label_head_has_the_classes_of_the_data():
     assert module.num_classes == 10
 
 
+def test_another_number_of_classes_than_the_datas_is_refused():
+    with pytest.raises(
+        ValueError, match=r"num_classes is 9, .* have 10 columns: leave"
+    ):
+        fit(multi_label(num_classes=9), scenes())
+
+
 def test_it_learns_as_if_they_had_been_given():
     ends = []
     for given in ({}, {"num_classes": 10}):

@@ -52,7 +52,7 @@ def test_generalised_mean_of_large_half_precision_is_finite():
 
 @pytest.mark.parametrize("p", [0.0, -1.0])
 def test_p_must_be_positive(p):
-    with pytest.raises(ValueError, match="p of GeM must be positive"):
+    with pytest.raises(ValueError, match="p must be above 0"):
         GeM(p)
 
 

@@ -31,6 +31,7 @@ from ranklight.running import (
     MetricsFile,
 )
 
+pytestmark = pytest.mark.usefixtures("as_in_a_run")
 SIZE, PER_EPOCH, EPOCHS = 40, 5, 3
 STEPS = PER_EPOCH * EPOCHS
 
