@@ -1,6 +1,7 @@
 """What every test may ask for."""
 
 import contextlib
+import gc
 import json
 import multiprocessing
 import os
@@ -28,6 +29,12 @@ _IMPORTED_BY_RANKS = ["torch.distributed.nn", "pytest", "hypothesis", "sklearn.m
 _IMPORTED_BY_RANKS += [
     f"ranklight.{room}" for room in ("losses", "miners", "commands.lightning_cli")
 ]
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: the collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

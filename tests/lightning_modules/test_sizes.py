@@ -65,9 +65,7 @@ def test_a_multi_label_head_has_the_classes_of_the_data():
 
 
 def test_another_number_of_classes_than_the_datas_is_refused():
-    with pytest.raises(
-        ValueError, match=r"num_classes is 9, .* have 10 columns: leave"
-    ):
+    with pytest.raises(ValueError, match=r"num_classes is 9, .* have 10 columns: leave"):
         fit(multi_label(num_classes=9), scenes())
 
 

@@ -23,7 +23,7 @@ def stream(sampler, epochs):
     return np.concatenate(batches).reshape(-1, sampler.classes_per_batch, sampler.samples_per_class)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(cases())
 def test_a_batch_holds_p_different_classes_with_k_images_each(case):
     labels, per_batch, samples, seed = case
@@ -36,7 +36,7 @@ def test_a_batch_holds_p_different_classes_with_k_images_each(case):
             assert len(set(group)) == min(samples, available)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(cases())
 def test_every_class_comes_once_in_a_pass(case):
     labels, per_batch, samples, seed = case
@@ -46,7 +46,7 @@ def test_every_class_comes_once_in_a_pass(case):
         assert len(set(visits[start : start + classes])) == classes
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(cases())
 def test_every_image_of_a_class_comes_before_any_repeats(case):
     labels, per_batch, samples, seed = case
@@ -58,7 +58,7 @@ def test_every_image_of_a_class_comes_before_any_repeats(case):
             assert len(set(own[start : start + size])) == size
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(cases(), st.data())
 def test_any_batch_is_a_pure_function_of_seed_epoch_and_position(case, data):
     labels, per_batch, samples, seed = case
