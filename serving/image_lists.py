@@ -1,13 +1,13 @@
 """Which images there are to embed: of a folder, a table, or a list of names."""
 
-import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ranklight.datamodules.reading.annotations import split_named
 from ranklight.datamodules.reading.boxes import SIDES, whole_pixels
+from ranklight.datamodules.reading.class_folders import images_within
 from ranklight.datamodules.reading.found import LeftOut
 from ranklight.datamodules.reading.pictures import Box
 from ranklight.datamodules.reading.suffixes import suffixes, why_no_picture
@@ -32,38 +32,13 @@ def images_below(folder: Path, left_out: LeftOut | None = None) -> list[Path]:
         PermissionError: A folder may not be read.
     """
     left_out = LeftOut(folder) if left_out is None else left_out
-    found = sorted(_images(folder, left_out, frozenset()))
+    found = sorted(images_within(folder, left_out))
     if not found:
         raise FileNotFoundError(
             f"no images in {folder}: looked for files that end in "
             f"{', '.join(sorted(suffixes()))}; {left_out}"
         )
     return found
-
-
-def _images(folder: Path, left_out: LeftOut, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
-    status = folder.stat()
-    here = (status.st_dev, status.st_ino)
-    if here in above:
-        left_out.add("linked back to a folder above", folder)
-        return
-    try:
-        entries = list(os.scandir(folder))
-    except PermissionError as error:
-        raise PermissionError(
-            f"the folder {folder} may not be read: give this user the right to, or move it away"
-        ) from error
-    for entry in entries:
-        if entry.name.startswith("."):
-            left_out.add("hidden", entry.path)
-        elif entry.is_dir():
-            yield from _images(Path(entry.path), left_out, above | {here})
-        elif not entry.is_file():
-            left_out.add("linked to nothing", entry.path)
-        elif reason := why_no_picture(entry.name):
-            left_out.add(reason, entry.path)
-        else:
-            yield Path(entry.path)
 
 
 class ImageList(NamedTuple):

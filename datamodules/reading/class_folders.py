@@ -82,7 +82,8 @@ def _check_splits(root: Path, names: list[str]) -> None:
 
 def _images_of_classes(folder: Path, left_out: LeftOut) -> list[Path]:
     classes = _folders(folder, left_out)
-    files = [file for each in classes for file in _images(each, left_out, (_identity(folder),))]
+    above = (_identity(folder),)
+    files = [file for each in classes for file in images_within(each, left_out, above)]
     if not files:
         beside = left_out.counts.get("beside the class folders", 0)
         flat = f"; its {beside} images lie beside no class folder" if beside else ""
@@ -107,8 +108,19 @@ def _folders(folder: Path, left_out: LeftOut) -> list[Path]:
     return folders
 
 
-def _images(folder: Path, left_out: LeftOut, above: tuple[_Identity, ...]) -> Iterator[Path]:
-    """The images of a folder and of those in it; `above` are the folders that lead to it."""
+def images_within(
+    folder: Path, left_out: LeftOut, above: tuple[_Identity, ...] = ()
+) -> Iterator[Path]:
+    """The images of a folder and of those in it, links followed, in the order of their names.
+
+    Args:
+        folder: What systems keep in it for themselves, and what is hidden, is left out.
+        left_out: Counts what is no image.
+        above: The folders that lead to it.
+
+    Raises:
+        PermissionError: A folder may not be read.
+    """
     here = _identity(folder)
     if here in above:
         left_out.add("linked back to a folder above", folder)
@@ -117,7 +129,7 @@ def _images(folder: Path, left_out: LeftOut, above: tuple[_Identity, ...]) -> It
         if _is_hidden(entry):
             left_out.add("hidden", entry.path)
         elif _is_folder(entry):
-            yield from _images(Path(entry.path), left_out, (*above, here))
+            yield from images_within(Path(entry.path), left_out, (*above, here))
         elif _is_image(entry, left_out):
             yield Path(entry.path)
 

@@ -215,6 +215,15 @@ def test_the_file_says_what_its_vectors_are(embed, model, pictures, tmp_path):
     np.testing.assert_array_equal(np.concatenate([vectors_of(each)[0] for each in blocks]), whole)
 
 
+def test_what_systems_keep_in_a_folder_and_a_link_to_itself_are_no_images(tmp_path):
+    picture(tmp_path / "shown.png")
+    picture(tmp_path / "@eaDir" / "thumbnail.png")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    images = list_images(str(tmp_path))
+    assert images.files == [str(tmp_path / "shown.png")]
+    assert images.left_out.counts == {"hidden": 1, "linked to nothing": 1}
+
+
 def test_a_table_keeps_its_columns_and_shows_its_boxes(embed, model, tmp_path):
     picture(tmp_path / "images" / "0.png")
     with Image.open(tmp_path / "images" / "0.png") as image:
