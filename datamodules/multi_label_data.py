@@ -75,7 +75,6 @@ class MultiLabelData(ImageFileData):
         self.unlabelled = unlabelled
         check_choice(Unlabelled, unlabelled=unlabelled)
         self.held_out = fold_or_fraction(fold, validation_fraction)
-        self.has_fold = fold is not None
         self.check_counts = check_counts
 
     def default_train_transforms(self) -> list[Transform]:
@@ -126,7 +125,7 @@ class MultiLabelData(ImageFileData):
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """The indices of train, val and test; given are 0, 1 and 2 for the published ones."""
         train, val, test = (np.flatnonzero(published == split) for split in range(3))
-        if len(val) and not self.has_fold:
+        if len(val) and not isinstance(self.held_out, tuple):
             return train, val, test
         train = np.union1d(train, val)
         rest, held_out = hold_out(

@@ -17,11 +17,8 @@ def replacing(path: Path) -> Iterator[Path]:
     part = path.with_name(f"{path.name}.part")
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with _taking_the_place_of(path, part):
             yield part
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -58,8 +55,14 @@ def write_whole(path: Path, content: str | bytes) -> None:
         OSError: It cannot be written; the file is as it was.
     """
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
+    with _taking_the_place_of(path, part):
         part.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+@contextmanager
+def _taking_the_place_of(path: Path, part: Path) -> Iterator[None]:
+    try:
+        yield
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -65,9 +65,7 @@ class CrossBatchMemory(nn.Module):
         super().__init__()
         if size < 1:
             raise ValueError(f"a memory needs at least one row, got size={size}")
-        if whole(start_step, "start_step") < 0:
-            raise ValueError(f"start_step must be 0 or more; got {start_step}")
-        check_not_negative(weight=weight)
+        check_not_negative(start_step=whole(start_step, "start_step"), weight=weight)
         if joined and weight != 1:
             raise ValueError(
                 f"weight {weight} is of the past as a term of its own, and joined leaves one term: "

@@ -13,7 +13,7 @@ from ranklight.datamodules.batches import Batches, ShuffledBatches
 from ranklight.datamodules.labels.kind import Labels, Rows
 from ranklight.datamodules.labels.rows import RowLabels
 from ranklight.datamodules.reading.found import first_names
-from ranklight.datamodules.reading.tables import Table
+from ranklight.datamodules.reading.tables import NO, YES, Table
 from ranklight.datamodules.reading.transforms import Size, Transform, mirrored_whole, whole
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _SEPARATORS = ";|,"
 _WRITTEN = {
-    **dict.fromkeys(("1", "1.0", "true", "yes"), 1.0),
-    **dict.fromkeys(("0", "0.0", "false", "no"), 0.0),
+    **dict.fromkeys(YES, 1.0),
+    **dict.fromkeys(NO, 0.0),
     **dict.fromkeys(("", "?", "-1", "-1.0"), -1.0),
 }
 

@@ -6,12 +6,9 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from ranklight.datamodules.reading.pair_files import PairFile, read_pairs
-from ranklight.datamodules.reading.tables import Table, read_table
+from ranklight.datamodules.reading.tables import NO, YES, Table, read_table
 
-_SAME = {
-    **dict.fromkeys(("1", "1.0", "true", "yes"), True),
-    **dict.fromkeys(("0", "0.0", "false", "no"), False),
-}
+_SAME = {**dict.fromkeys(YES, True), **dict.fromkeys(NO, False)}
 
 
 def read_pair_table(file: Path) -> PairFile:

@@ -18,6 +18,8 @@ from ranklight.datamodules.reading.annotations import Location
 if TYPE_CHECKING:
     import pyarrow
 
+YES, NO = ("1", "1.0", "true", "yes"), ("0", "0.0", "false", "no")
+"""How a row says, in small letters, that something applies, and that it does not."""
 _KINDS = ".csv, .tsv, .parquet, .jsonl or .ndjson"
 _SEPARATORS = ",;\t"
 
